@@ -1,0 +1,28 @@
+"""The one exception that user input can end in, and help with spelling."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A value that the user gave cannot be used.
+
+    The message names the argument, what was expected, what came and what to do, in words that
+    can be shown as they are: the command line prints it as its one line of error.
+    """
+
+
+def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
+    """Return `" Did you mean 'a' or 'b'?"` for the names nearest to `name`, or an empty string.
+
+    Args:
+        name: What the user wrote.
+        known: The names there are.
+        count: How many suggestions at the most.
+    """
+    known = list(known)
+    by_lower = {option.lower(): option for option in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)
+    if not near:
+        return ""
+    return " Did you mean " + " or ".join(repr(by_lower[option]) for option in near) + "?"

@@ -1,0 +1,149 @@
+"""What a model predicts, and how labels of any form become its training targets."""
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+
+from tl_keras.errors import InputError
+
+Kind = Literal["classification", "multi_label", "regression"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetSpec:
+    """What one output of a model predicts.
+
+    Attributes:
+        kind: `"classification"` (one class per example), `"multi_label"` (any number of classes
+            per example) or `"regression"` (real values).
+        size: Number of classes, or of regressed values.
+        labels: Names of the classes in the order of the model's outputs, or None.
+    """
+
+    kind: Kind
+    size: int
+    labels: tuple[str, ...] | None = None
+
+    def __post_init__(self):
+        """Check that the labels fit the size."""
+        if self.labels is not None:
+            if len(self.labels) != self.size:
+                raise InputError(
+                    f"labels: expected {self.size} names, one per class, got {len(self.labels)}: "
+                    f"{list(self.labels)[:10]}. Pass num_classes={len(self.labels)} or fix labels."
+                )
+            if len(set(self.labels)) != len(self.labels):
+                raise InputError(f"labels: names must be distinct, got {list(self.labels)}.")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels, or `"0"`, `"1"`, … where the model has none."""
+        return self.labels or tuple(str(index) for index in range(self.size))
+
+    def encode(self, y: Any, argument: str = "y") -> np.ndarray:
+        """Turn labels into float32 targets of shape `(n, size)`.
+
+        Args:
+            y: Labels of `n` examples. Classification: integers `(n,)` or `(n, 1)` in
+                `0 … size-1`, strings out of `labels`, or one-hot / probability rows `(n, size)`.
+                Multi-label: 0/1 rows `(n, size)`, or `n` collections of label names.
+                Regression: numbers `(n,)` or `(n, size)`.
+            argument: Name that errors use for `y`.
+
+        Returns:
+            One-hot (or soft) rows, multi-hot rows, or values; float32 `(n, size)`.
+
+        Raises:
+            InputError: If a label is unknown, out of range, missing or not finite.
+        """
+        if self.kind == "multi_label" and _is_ragged_names(y):
+            return self._encode_name_collections(y, argument)
+        y = np.asarray(y)
+        if y.ndim == 2 and y.shape[1] == 1 and self.size > 1:
+            y = y[:, 0]
+        if self.kind == "classification" and y.ndim == 1:
+            return self._encode_single(y, argument)
+        if self.kind == "regression" and y.ndim == 1:
+            y = y[:, None]
+        if y.ndim != 2 or y.shape[1] != self.size:
+            raise InputError(
+                f"{argument}: expected labels of shape (n, {self.size}) for a {self.kind} head"
+                f"{' or integers (n,)' if self.kind == 'classification' else ''}, "
+                f"got shape {y.shape}."
+            )
+        values = _finite(y, argument)
+        if self.kind == "classification":
+            sums = values.sum(axis=1)
+            if (values < 0).any() or not np.allclose(sums, 1.0, atol=1e-3):
+                raise InputError(
+                    f"{argument}: rows of one-hot or soft labels must be ≥ 0 and sum to 1, got a "
+                    f"row that sums to {sums[np.argmax(np.abs(sums - 1))]:.3f}. For several "
+                    "labels per example use head='multi_label'."
+                )
+        elif self.kind == "multi_label" and ((values < 0) | (values > 1)).any():
+            raise InputError(f"{argument}: multi-label targets must lie in 0 … 1.")
+        return values
+
+    def _encode_single(self, y: np.ndarray, argument: str) -> np.ndarray:
+        if y.dtype.kind in "USO":
+            indices = self._indices_of_names(y, argument)
+        else:
+            values = _finite(y, argument)
+            indices = values.astype(np.int64)
+            bad = (indices != values) | (indices < 0) | (indices >= self.size)
+            if bad.any():
+                raise InputError(
+                    f"{argument}: expected whole class numbers from 0 to {self.size - 1}, got "
+                    f"{values[bad][0]:g} (and {int(bad.sum()) - 1} more). The model has "
+                    f"num_classes={self.size}."
+                )
+        encoded = np.zeros((len(indices), self.size), np.float32)
+        encoded[np.arange(len(indices)), indices] = 1.0
+        return encoded
+
+    def _indices_of_names(self, y: np.ndarray, argument: str) -> np.ndarray:
+        if self.labels is None:
+            raise InputError(
+                f"{argument}: labels are strings, but the model has no labels. Pass "
+                "labels=[…] to build_transfer_model, in the order of the classes."
+            )
+        position = {name: index for index, name in enumerate(self.labels)}
+        names = [n.decode() if isinstance(n, bytes) else str(n) for n in y.ravel()]
+        unknown = sorted({name for name in names if name not in position})
+        if unknown:
+            raise InputError(
+                f"{argument}: unknown labels {unknown[:5]}; the model's labels are "
+                f"{list(self.labels)[:20]}."
+            )
+        return np.array([position[name] for name in names], np.int64)
+
+    def _encode_name_collections(self, y: Any, argument: str) -> np.ndarray:
+        encoded = np.zeros((len(y), self.size), np.float32)
+        for row, names in enumerate(y):
+            if len(names):
+                encoded[row, self._indices_of_names(np.asarray(list(names)), argument)] = 1.0
+        return encoded
+
+
+def _is_ragged_names(y: Any) -> bool:
+    return (
+        len(y) > 0
+        and isinstance(y[0], (list, tuple, set, frozenset))
+        and any(isinstance(name, str) for row in y for name in row)
+    )
+
+
+def _finite(y: np.ndarray, argument: str) -> np.ndarray:
+    try:
+        values = y.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{argument}: expected numbers, got {y.dtype}.") from error
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise InputError(
+            f"{argument}: {int(bad.sum())} labels are NaN or infinite, the first at row {row}. "
+            "Remove or fix these examples."
+        )
+    return values
