@@ -1,0 +1,310 @@
+"""Heads: what stands on a backbone, as data (`HeadSpec`) and as the layer it describes (`Head`)."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+import keras
+from keras import ops
+
+from tl_keras.errors import InputError, did_you_mean
+from tl_keras.pooling import AttentionPooling, GeneralizedMeanPooling, GlobalPooling
+from tl_keras.targets import Kind
+
+Pooling = Literal["average", "max", "gem", "attention"]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadSpec:
+    """A head as data: how features are pooled, what stands between, and what is predicted.
+
+    Attributes:
+        kind: What the outputs are: `"classification"`, `"multi_label"` or `"regression"`.
+        pooling: `"average"`, `"max"`, `"gem"` or `"attention"`.
+        hidden_units: Widths of the dense ReLU layers before the classifier.
+        dropout: Share of features dropped before each dense layer while training, 0 … 1.
+        classifier: `"dense"`, or `"cosine"` for scaled cosine similarity to a vector per class.
+    """
+
+    kind: Kind = "classification"
+    pooling: Pooling = "average"
+    hidden_units: tuple[int, ...] = ()
+    dropout: float = 0.0
+    classifier: Literal["dense", "cosine"] = "dense"
+
+    def __post_init__(self):
+        """Check the values."""
+        object.__setattr__(self, "hidden_units", tuple(int(u) for u in self.hidden_units))
+        for field, known in (
+            ("kind", ("classification", "multi_label", "regression")),
+            ("pooling", ("average", "max", "gem", "attention")),
+            ("classifier", ("dense", "cosine")),
+        ):
+            value = getattr(self, field)
+            if value not in known:
+                raise InputError(f"{field}: expected one of {known}, got {value!r}.")
+        if not 0.0 <= self.dropout < 1.0:
+            raise InputError(f"dropout: expected a share from 0 to below 1, got {self.dropout}.")
+        if any(units < 1 for units in self.hidden_units):
+            raise InputError(f"hidden_units: expected widths ≥ 1, got {self.hidden_units}.")
+
+
+def linear(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSpec:
+    """Return pooling and one dense layer."""
+    return HeadSpec(pooling=pooling, dropout=dropout)
+
+
+def mlp(
+    *, hidden_units: tuple[int, ...] = (256,), pooling: Pooling = "average", dropout: float = 0.2
+) -> HeadSpec:
+    """Return pooling, dense ReLU layers with dropout, and a dense classifier."""
+    return HeadSpec(pooling=pooling, hidden_units=hidden_units, dropout=dropout)
+
+
+def attention(*, dropout: float = 0.0) -> HeadSpec:
+    """Return attention pooling and one dense layer (see `AttentionPooling`)."""
+    return HeadSpec(pooling="attention", dropout=dropout)
+
+
+def gem(*, dropout: float = 0.0) -> HeadSpec:
+    """Return generalised-mean pooling and one dense layer (see `GeneralizedMeanPooling`)."""
+    return HeadSpec(pooling="gem", dropout=dropout)
+
+
+def cosine(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSpec:
+    """Return a cosine classifier (see `CosineClassifier`); suits few labels per class."""
+    return HeadSpec(pooling=pooling, dropout=dropout, classifier="cosine")
+
+
+def multi_label(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSpec:
+    """Return one sigmoid output per label; any number of labels may hold for an example."""
+    return HeadSpec(kind="multi_label", pooling=pooling, dropout=dropout)
+
+
+def regression(
+    *, pooling: Pooling = "average", hidden_units: tuple[int, ...] = (), dropout: float = 0.0
+) -> HeadSpec:
+    """Return real-valued outputs, trained by squared error."""
+    return HeadSpec(
+        kind="regression", pooling=pooling, hidden_units=hidden_units, dropout=dropout
+    )
+
+
+NAMED_HEADS = {
+    "linear": linear,
+    "mlp": mlp,
+    "attention": attention,
+    "gem": gem,
+    "cosine": cosine,
+    "multi_label": multi_label,
+    "regression": regression,
+}
+
+
+def resolve_head(head: str | HeadSpec) -> HeadSpec:
+    """Return the spec that a name stands for; a spec passes through.
+
+    Raises:
+        InputError: If the name is unknown, or `head` is neither a name nor a spec.
+    """
+    if isinstance(head, HeadSpec):
+        return head
+    if isinstance(head, str) and head in NAMED_HEADS:
+        return NAMED_HEADS[head]()
+    raise InputError(
+        f"head: expected one of {sorted(NAMED_HEADS)}, a tl.heads.HeadSpec, or a dict from task "
+        f"name to these, got {head!r}." + (did_you_mean(head, NAMED_HEADS) if isinstance(head, str) else "")
+    )
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class CosineClassifier(keras.layers.Layer):
+    """Scaled cosine similarity of the features to one learned vector per class.
+
+    `logits = s · x̂ · ŵ` with unit vectors `x̂`, `ŵ` and a learned scale `s`. Gidaris, Komodakis:
+    *Dynamic Few-Shot Visual Learning without Forgetting*, CVPR 2018.
+
+    Args:
+        units: Number of classes.
+        scale: Initial `s`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call:
+        features: `(batch, channels)`.
+
+    Returns:
+        Logits `(batch, units)` within `±s`.
+    """
+
+    def __init__(self, units: int, scale: float = 16.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units = int(units)
+        self.initial_scale = float(scale)
+
+    def build(self, input_shape):
+        """Create the class vectors and the scale."""
+        self.kernel = self.add_weight(
+            name="kernel", shape=(input_shape[-1], self.units), initializer="glorot_uniform"
+        )
+        self.scale = self.add_weight(
+            name="scale", shape=(), initializer=keras.initializers.Constant(self.initial_scale)
+        )
+
+    def call(self, features):
+        """Compute logits."""
+        features = ops.normalize(features, axis=-1, epsilon=1e-6)
+        kernel = ops.normalize(self.kernel, axis=0, epsilon=1e-6)
+        return self.scale * ops.matmul(features, kernel)
+
+    def compute_output_shape(self, input_shape):
+        """Return `(batch, units)`."""
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        """Return what `from_config` needs to build the same layer."""
+        return {**super().get_config(), "units": self.units, "scale": self.initial_scale}
+
+
+def _pooling_layer(pooling: Pooling) -> keras.layers.Layer:
+    if pooling == "gem":
+        return GeneralizedMeanPooling(dtype="float32", name="pooling")
+    if pooling == "attention":
+        return AttentionPooling(dtype="float32", name="pooling")
+    return GlobalPooling(pooling, dtype="float32", name="pooling")
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class Head(keras.layers.Layer):
+    """The layer that a `HeadSpec` describes: features in, float32 logits out.
+
+    It computes in float32 under every precision policy: a float16 softmax loses small
+    probabilities.
+
+    Args:
+        spec: The head as data.
+        units: Number of outputs, or None for a head that only pools (a feature extractor).
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call:
+        features: The backbone's output, `(batch, …, channels)`.
+
+    Returns:
+        Logits `(batch, units)`, or pooled features `(batch, channels)` without `units`.
+    """
+
+    def __init__(self, spec: HeadSpec, units: int | None, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.spec = spec
+        self.units = None if units is None else int(units)
+        self.pooling = _pooling_layer(spec.pooling)
+        self.stack = []
+        if self.units is None:
+            return
+        for index, width in enumerate(spec.hidden_units):
+            self.stack.append(self._dropout(index))
+            self.stack.append(
+                keras.layers.Dense(
+                    width, activation="relu", dtype="float32", name=f"hidden_{index}"
+                )
+            )
+        self.stack.append(self._dropout(len(spec.hidden_units)))
+        classifier = CosineClassifier if spec.classifier == "cosine" else keras.layers.Dense
+        self.stack.append(classifier(self.units, dtype="float32", name="logits"))
+
+    def _dropout(self, index: int) -> keras.layers.Layer:
+        return keras.layers.Dropout(self.spec.dropout, dtype="float32", name=f"dropout_{index}")
+
+    def build(self, input_shape):
+        """Build pooling and classifier."""
+        self.pooling.build(input_shape)
+        shape = self.pooling.compute_output_shape(input_shape)
+        for layer in self.stack:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
+    def pool(self, features):
+        """Return one float32 vector `(batch, channels)` per example."""
+        return self.pooling(ops.cast(features, "float32"))
+
+    def classify(self, pooled, training=None):
+        """Return the logits of pooled features."""
+        for layer in self.stack:
+            pooled = (
+                layer(pooled, training=training)
+                if isinstance(layer, keras.layers.Dropout)
+                else layer(pooled)
+            )
+        return pooled
+
+    def call(self, features, training=None):
+        """Pool and classify."""
+        return self.classify(self.pool(features), training=training)
+
+    def compute_output_shape(self, input_shape):
+        """Return `(batch, units)`, or `(batch, channels)` without units."""
+        return (input_shape[0], input_shape[-1] if self.units is None else self.units)
+
+    def get_config(self):
+        """Return what `from_config` needs to build the same layer."""
+        return {
+            **super().get_config(),
+            "spec": dataclasses.asdict(self.spec),
+            "units": self.units,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Build the layer from `get_config`'s answer."""
+        return cls(**{**config, "spec": HeadSpec(**config["spec"])})
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class TaskHeads(keras.layers.Layer):
+    """Several named heads on one backbone, for several tasks at once.
+
+    Args:
+        heads: Task name → `Head`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call:
+        features: The backbone's output, `(batch, …, channels)`.
+
+    Returns:
+        Task name → logits `(batch, units of the task)`.
+    """
+
+    def __init__(self, heads: Mapping[str, Head], **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.heads = dict(heads)
+        self.pooling = GlobalPooling(dtype="float32", name="pooling")
+
+    def build(self, input_shape):
+        """Build every head."""
+        for head in self.heads.values():
+            head.build(input_shape)
+
+    def pool(self, features):
+        """Return the average over positions `(batch, channels)`, whatever the tasks' pooling."""
+        return self.pooling(ops.cast(features, "float32"))
+
+    def call(self, features, training=None):
+        """Compute the logits of every task."""
+        return {name: head(features, training=training) for name, head in self.heads.items()}
+
+    def compute_output_shape(self, input_shape):
+        """Return task name → `(batch, units)`."""
+        return {name: head.compute_output_shape(input_shape) for name, head in self.heads.items()}
+
+    def get_config(self):
+        """Return what `from_config` needs to build the same layer."""
+        heads = {name: keras.saving.serialize_keras_object(h) for name, h in self.heads.items()}
+        return {**super().get_config(), "heads": heads}
+
+    @classmethod
+    def from_config(cls, config):
+        """Build the layer from `get_config`'s answer."""
+        heads = {
+            name: keras.saving.deserialize_keras_object(head)
+            for name, head in config["heads"].items()
+        }
+        return cls(**{**config, "heads": heads})

@@ -1,0 +1,118 @@
+"""What happens to pixels between a photograph and a backbone, as data that travels with the model."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class ImagePreprocessing(keras.layers.Layer):
+    """Turns 0–255 RGB pixels into what a backbone was trained on: `(pixels − mean) / std`.
+
+    Every `preprocess_input` of Keras Applications is one setting of these three values, so that a
+    model which holds this layer takes raw images in training and in serving alike.
+
+    Args:
+        mean: Value subtracted from each channel, in pixel units and in the order that the backbone
+            sees; one number for all channels or one per channel.
+        std: Value each channel is divided by afterwards, in pixel units; same form.
+        reverse_channels: Whether the backbone sees BGR instead of RGB.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call:
+        images: `(batch, height, width, channels)`, uint8 or float, range 0–255.
+
+    Returns:
+        The preprocessed images in the layer's compute dtype, same shape; the arithmetic is done
+        in float32.
+    """
+
+    def __init__(
+        self,
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
+        reverse_channels: bool = False,
+        **kwargs,
+    ):
+        super().__init__(trainable=False, autocast=False, **kwargs)
+        self.mean = _plain(mean)
+        self.std = _plain(std)
+        self.reverse_channels = bool(reverse_channels)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether pixels pass unchanged because the backbone preprocesses them itself."""
+        return self.mean == 0.0 and self.std == 1.0 and not self.reverse_channels
+
+    def call(self, images):
+        """Preprocess a batch of images."""
+        images = ops.cast(images, "float32")
+        if self.reverse_channels:
+            images = ops.flip(images, axis=-1)
+        if not self.is_identity:
+            mean = ops.convert_to_tensor(self.mean, "float32")
+            std = ops.convert_to_tensor(self.std, "float32")
+            images = (images - mean) / std
+        return ops.cast(images, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        """Return the input's shape: preprocessing changes values only."""
+        return input_shape
+
+    def get_config(self):
+        """Return what `from_config` needs to build the same layer."""
+        return {
+            **super().get_config(),
+            "mean": self.mean,
+            "std": self.std,
+            "reverse_channels": self.reverse_channels,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Build the layer from `get_config`'s answer."""
+        config = {key: value for key, value in config.items() if key != "trainable"}
+        return cls(**config)
+
+
+def _plain(value):
+    if isinstance(value, (int, float)):
+        return float(value)
+    return [float(channel) for channel in value]
+
+
+def identity() -> ImagePreprocessing:
+    """Return preprocessing for backbones that take 0–255 pixels and normalise them inside."""
+    return ImagePreprocessing(name="preprocessing")
+
+
+def to_minus_one_one() -> ImagePreprocessing:
+    """Return `x / 127.5 − 1`: MobileNet, Inception, Xception, NASNet, ResNetV2."""
+    return ImagePreprocessing(mean=127.5, std=127.5, name="preprocessing")
+
+
+def imagenet_standardised() -> ImagePreprocessing:
+    """Return standardisation by ImageNet's channel statistics in RGB: DenseNet."""
+    return ImagePreprocessing(
+        mean=[0.485 * 255, 0.456 * 255, 0.406 * 255],
+        std=[0.229 * 255, 0.224 * 255, 0.225 * 255],
+        name="preprocessing",
+    )
+
+
+def imagenet_centred_bgr() -> ImagePreprocessing:
+    """Return BGR channels less ImageNet's means, not scaled: VGG, ResNet."""
+    return ImagePreprocessing(
+        mean=[103.939, 116.779, 123.68], reverse_channels=True, name="preprocessing"
+    )
+
+
+def efficientnet_lite() -> ImagePreprocessing:
+    """Return `(x − 127) / 128`: EfficientNet-Lite."""
+    return ImagePreprocessing(mean=127.0, std=128.0, name="preprocessing")
+
+
+def unit_range() -> ImagePreprocessing:
+    """Return `x / 255`: the convention of TF Hub's image modules."""
+    return ImagePreprocessing(std=255.0, name="preprocessing")
