@@ -85,9 +85,7 @@ def regression(
     *, pooling: Pooling = "average", hidden_units: tuple[int, ...] = (), dropout: float = 0.0
 ) -> HeadSpec:
     """Return real-valued outputs, trained by squared error."""
-    return HeadSpec(
-        kind="regression", pooling=pooling, hidden_units=hidden_units, dropout=dropout
-    )
+    return HeadSpec(kind="regression", pooling=pooling, hidden_units=hidden_units, dropout=dropout)
 
 
 NAMED_HEADS = {
@@ -113,7 +111,8 @@ def resolve_head(head: str | HeadSpec) -> HeadSpec:
         return NAMED_HEADS[head]()
     raise InputError(
         f"head: expected one of {sorted(NAMED_HEADS)}, a tl.heads.HeadSpec, or a dict from task "
-        f"name to these, got {head!r}." + (did_you_mean(head, NAMED_HEADS) if isinstance(head, str) else "")
+        f"name to these, got {head!r}."
+        + (did_you_mean(head, NAMED_HEADS) if isinstance(head, str) else "")
     )
 
 
@@ -297,14 +296,11 @@ class TaskHeads(keras.layers.Layer):
 
     def get_config(self):
         """Return what `from_config` needs to build the same layer."""
-        heads = {name: keras.saving.serialize_keras_object(h) for name, h in self.heads.items()}
+        heads = {name: head.get_config() for name, head in self.heads.items()}
         return {**super().get_config(), "heads": heads}
 
     @classmethod
     def from_config(cls, config):
         """Build the layer from `get_config`'s answer."""
-        heads = {
-            name: keras.saving.deserialize_keras_object(head)
-            for name, head in config["heads"].items()
-        }
+        heads = {name: Head.from_config(head) for name, head in config["heads"].items()}
         return cls(**{**config, "heads": heads})

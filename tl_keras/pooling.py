@@ -132,9 +132,7 @@ class AttentionPooling(keras.layers.Layer):
         self.gate = keras.layers.Dense(
             self.hidden_units, activation="sigmoid", dtype=self.dtype_policy, name="gate"
         )
-        self.score = keras.layers.Dense(
-            1, use_bias=False, dtype=self.dtype_policy, name="score"
-        )
+        self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score")
 
     def build(self, input_shape):
         """Build the attention network."""

@@ -1,0 +1,76 @@
+"""Backbones out of KerasHub presets."""
+
+from tl_keras import preprocessing
+from tl_keras.backbones.backbone import Backbone
+from tl_keras.errors import InputError
+
+PREFIX = "keras_hub:"
+
+
+def keras_hub_backbone(
+    spec: str, *, weights: str | None, input_shape: tuple[int, ...] | None
+) -> Backbone:
+    """Build an image backbone from `keras_hub:PRESET`.
+
+    The preset's image converter says how its pixels were scaled; that scaling becomes the
+    preprocessing layer.
+
+    Args:
+        spec: `keras_hub:` and a preset's name, handle or directory.
+        weights: `"imagenet"` for the preset's weights, None for random ones.
+        input_shape: `(height, width, channels)`, or None for the converter's size, else 224.
+
+    Raises:
+        InputError: If KerasHub is not installed, the preset cannot be loaded, or it is not an
+            image backbone.
+    """
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise InputError(
+            f'backbone: {spec!r} needs KerasHub. Install it with: pip install "tl_keras[keras-hub]"'
+        ) from error
+    preset = spec.removeprefix(PREFIX)
+    try:
+        network = keras_hub.models.Backbone.from_preset(preset, load_weights=weights is not None)
+    except Exception as error:
+        raise InputError(
+            f"backbone: KerasHub could not load the preset {preset!r}: {str(error).splitlines()[0]}"
+        ) from error
+    own = network.input_shape
+    if not isinstance(own, tuple) or len(own) != 4:
+        raise InputError(
+            f"backbone: the KerasHub preset {preset!r} takes {own}, not images. Only image "
+            "backbones are supported."
+        )
+    converter = _image_converter(keras_hub, preset)
+    if input_shape is None:
+        size = getattr(converter, "image_size", None) or (224, 224)
+        input_shape = tuple(o or s for o, s in zip(own[1:], (*size, 3), strict=True))
+    return Backbone(preset, network, _preprocessing_of(converter), tuple(input_shape))
+
+
+def _image_converter(keras_hub, preset: str):
+    try:
+        return keras_hub.layers.ImageConverter.from_preset(preset)
+    except Exception:
+        return None
+
+
+def _preprocessing_of(converter) -> preprocessing.ImagePreprocessing:
+    """Return `x · scale + offset` of a KerasHub converter as `(x − mean) / std`."""
+    if converter is None or (converter.scale is None and converter.offset is None):
+        return preprocessing.identity()
+    scale = _as_list(1.0 if converter.scale is None else converter.scale)
+    offset = _as_list(0.0 if converter.offset is None else converter.offset)
+    width = max(len(scale), len(offset))
+    scale, offset = scale * (width // len(scale)), offset * (width // len(offset))
+    return preprocessing.ImagePreprocessing(
+        mean=[-o / s for s, o in zip(scale, offset, strict=True)],
+        std=[1.0 / s for s in scale],
+        name="preprocessing",
+    )
+
+
+def _as_list(value) -> list[float]:
+    return [float(v) for v in value] if isinstance(value, (list, tuple)) else [float(value)]

@@ -1,0 +1,105 @@
+"""Backbones that the user already has: a `keras.Model`, a layer, or a `.keras` file."""
+
+import os
+import zipfile
+
+import keras
+
+from tl_keras import preprocessing
+from tl_keras.backbones.backbone import Backbone
+from tl_keras.errors import InputError
+
+
+def model_backbone(
+    network: keras.layers.Layer, *, input_shape: tuple[int, ...] | None = None
+) -> Backbone:
+    """Use a model or layer of the user's own as backbone.
+
+    The model itself is used, not a copy: fine-tuning changes its weights. Pixels reach it
+    unchanged unless `build_transfer_model` is given a `preprocessing`. A `TransferModel` lends
+    its backbone and its preprocessing, and leaves its head behind.
+
+    Args:
+        network: Model from one input to features.
+        input_shape: Shape of one input; needed where the network does not state it.
+
+    Raises:
+        InputError: If the input shape is unknown or there are several inputs.
+    """
+    if hasattr(network, "backbone") and hasattr(network, "preprocessing"):
+        layer = network.preprocessing
+        return Backbone(
+            network.backbone.name,
+            network.backbone,
+            type(layer).from_config(layer.get_config()),
+            tuple(input_shape or network.image_shape),
+        )
+    own = getattr(network, "input_shape", None) if network.built else None
+    if isinstance(own, (list, dict)) or (own and isinstance(own[0], (tuple, list))):
+        raise InputError(
+            f"backbone: expected a model with one input, {network.name!r} has {len(own)}. "
+            "Wrap it so that it takes one tensor."
+        )
+    shape = _resolve_shape(network.name, own, input_shape)
+    return Backbone(network.name, network, preprocessing.identity(), shape)
+
+
+def _resolve_shape(name, own, given):
+    if own is None and given is None:
+        raise InputError(
+            f"input_shape: the backbone {name!r} is not built, so its input shape is unknown. "
+            "Pass input_shape=(height, width, channels)."
+        )
+    if own is None:
+        return tuple(given)
+    stated = tuple(own[1:])
+    if given is None:
+        default = (224, 224, 3) if len(stated) == 3 else stated
+        return tuple(d if s is None else s for s, d in zip(stated, default, strict=True))
+    fits = len(given) == len(stated) and all(
+        s is None or s == g for s, g in zip(stated, given, strict=True)
+    )
+    if not fits:
+        raise InputError(
+            f"input_shape: the backbone {name!r} takes {stated}, got {tuple(given)}. "
+            "Leave input_shape out."
+        )
+    return tuple(given)
+
+
+def load_keras_file(path: str | os.PathLike) -> keras.Model:
+    """Load a `.keras` file in Keras' safe mode, with errors that say what to do.
+
+    Raises:
+        InputError: If the file is missing, is no Keras archive, holds a Lambda layer (code that
+            safe mode refuses to run) or a layer that is not registered.
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise InputError(f"model: expected the path of a .keras file, {path!r} does not exist.")
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"model: {path!r} is no Keras archive (a .keras file is a zip with config.json and "
+            "model.weights.h5). It may be truncated, or of another format."
+        )
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        text = str(error)
+        if "Lambda" in text or "lambda" in text:
+            raise InputError(
+                f"model: {path!r} holds a Lambda layer, which is Python code of the file's author "
+                "and is not run. Rebuild the model with a registered layer instead of Lambda, or, "
+                "if you trust the author, load it yourself with keras.saving.load_model(path, "
+                "safe_mode=False) and pass the model."
+            ) from error
+        raise InputError(
+            f"model: {path!r} could not be loaded: {_first_line(text)} If it holds layers of your "
+            "own, register them with @keras.saving.register_keras_serializable and import them "
+            "first."
+        ) from error
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0][:300] if lines else "no reason given."

@@ -1,0 +1,83 @@
+"""Loading weights from files, checked."""
+
+import os
+
+import keras
+import numpy as np
+
+from tl_keras.errors import InputError
+
+
+def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
+    """Load `.weights.h5`, `.h5` or the weights of a `.keras` file into a network.
+
+    Keras skips objects that it does not find in a file of another nesting, at times all of them;
+    here a file that leaves a variable untouched which it should have set is an error.
+
+    Args:
+        network: The built network.
+        path: The weights file.
+
+    Raises:
+        InputError: If the file is missing, unreadable, or does not fit the network.
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise InputError(
+            f"weights: expected 'imagenet', None or the path of a weights file, got {path!r}, "
+            "which is no file."
+        )
+    before = [np.array(variable) for variable in network.weights]
+    try:
+        if path.endswith(".keras"):
+            copy_weights(keras.saving.load_model(path, compile=False), network)
+        else:
+            network.load_weights(path)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"weights: {path!r} does not fit {network.name!r}: {str(error).splitlines()[0]}"
+        ) from error
+    finalize_normalization(network)
+    kernels = [index for index, value in enumerate(before) if value.ndim > 1]
+    loaded = [
+        index for index in kernels if not np.array_equal(before[index], network.weights[index])
+    ]
+    if kernels and len(loaded) < 0.9 * len(kernels):
+        raise InputError(
+            f"weights: {path!r} set only {len(loaded)} of the {len(kernels)} kernels of "
+            f"{network.name!r}. It was saved from a model of another structure."
+        )
+
+
+def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    """Copy all weights from one network to another of the same structure.
+
+    Raises:
+        InputError: If the variables differ in number or shape.
+    """
+    shapes = [tuple(v.shape) for v in source.weights], [tuple(v.shape) for v in target.weights]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"weights: {source.name!r} has {len(shapes[0])} variables that do not match the "
+            f"{len(shapes[1])} of {target.name!r} in number and shape."
+        )
+    for from_, to in zip(source.weights, target.weights, strict=True):
+        to.assign(np.array(from_))
+    finalize_normalization(target)
+
+
+def finalize_normalization(network: keras.layers.Layer) -> None:
+    """Make Normalization layers use the statistics that were just written into their variables.
+
+    Keras computes constants from the statistics when it builds or loads the layer, but not when
+    weights are set, so that a copied EfficientNet would normalise by stale values.
+    """
+    for layer in network._flatten_layers():
+        if (
+            isinstance(layer, keras.layers.Normalization)
+            and layer.built
+            and layer.input_mean is None
+        ):
+            layer.finalize_state()

@@ -1,0 +1,159 @@
+"""`build_transfer_model`: from a name to a model that is right by construction."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+from tl_keras.backbones.backbone import Backbone
+from tl_keras.backbones.resolve import resolve_backbone
+from tl_keras.errors import InputError
+from tl_keras.heads import Head, HeadSpec, TaskHeads, resolve_head
+from tl_keras.preprocessing import ImagePreprocessing
+from tl_keras.targets import TargetSpec
+from tl_keras.transfer_model import TransferModel
+
+
+def build_transfer_model(
+    backbone: str | os.PathLike | keras.layers.Layer | Backbone,
+    num_classes: int | Mapping[str, int] | None = None,
+    *,
+    head: str | HeadSpec | Mapping[str, str | HeadSpec] = "linear",
+    weights: str | os.PathLike | None = "imagenet",
+    input_shape: tuple[int, int, int] | None = None,
+    classifier_activation: str | None = "softmax",
+    labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    preprocessing: ImagePreprocessing | None = None,
+    name: str = "transfer_model",
+) -> TransferModel:
+    """Put a head on a pretrained backbone, with its preprocessing in front.
+
+    Args:
+        backbone: A Keras Applications name (`"ResNet50"`), `"EfficientNetLite0"` … `"2"`, the
+            directory, `.tar.gz`, URL or handle of a SavedModel or TF Hub module,
+            `"keras_hub:PRESET"`, the path of a `.keras` file, or a `keras.Model` (used, not
+            copied). A SavedModel is code from its author: take it from people you trust.
+        num_classes: Number of classes, labels or regressed values; task name → that for several
+            tasks; None for a model that gives features only (or as many as there are `labels`).
+        head: `"linear"`, `"mlp"`, `"attention"`, `"gem"`, `"cosine"`, `"multi_label"`,
+            `"regression"`, a `tl.heads.HeadSpec`, or task name → one of these.
+        weights: `"imagenet"`, None for random ones, or the path of a weights file for the
+            backbone.
+        input_shape: `(height, width, channels)`; by default the size the weights were trained at.
+        classifier_activation: Activation of single-label heads, `None` for logits. Multi-label
+            heads take `"sigmoid"` and regression heads none in place of `"softmax"`.
+        labels: Names of the classes in the order of the outputs; stored in the model and its
+            exports.
+        preprocessing: Replaces the backbone's own preprocessing, for a model of your own that
+            wants scaled pixels.
+        name: Name of the model.
+
+    Returns:
+        A model from 0–255 images, uint8 or float, to float32 predictions `(batch, num_classes)`.
+
+    Raises:
+        InputError: If an argument cannot be used; the message says which and what to do.
+
+    Example:
+        >>> model = build_transfer_model(
+        ...     "MobileNetV2", 3, weights=None, input_shape=(32, 32, 3), labels=["a", "b", "c"]
+        ... )
+        >>> model(np.zeros((2, 32, 32, 3), "uint8")).shape
+        TensorShape([2, 3])
+    """
+    tasks = _read_tasks(num_classes, head, labels)
+    resolved = resolve_backbone(
+        backbone,
+        weights=weights,
+        input_shape=None if input_shape is None else tuple(input_shape),
+    )
+    if preprocessing is None:
+        preprocessing = resolved.preprocessing
+    else:
+        preprocessing = type(preprocessing).from_config(preprocessing.get_config())
+    heads, targets, activation = {}, {}, {}
+    for task, (spec, units, names) in tasks.items():
+        heads[task] = Head(spec, units, name=task)
+        targets[task] = None if units is None else TargetSpec(spec.kind, units, names)
+        activation[task] = _activation_of(spec, units, classifier_activation)
+    single = not isinstance(num_classes, Mapping)
+    return TransferModel(
+        preprocessing,
+        resolved.network,
+        heads["head"] if single else TaskHeads(heads, name="head"),
+        image_shape=resolved.input_shape,
+        activation=activation["head"] if single else activation,
+        targets=targets["head"] if single else targets,
+        name=name,
+    )
+
+
+def _read_tasks(num_classes, head, labels):
+    """Return task name → (head spec, units, labels); the one unnamed task is called "head"."""
+    if isinstance(num_classes, Mapping):
+        if not num_classes:
+            raise InputError("num_classes: expected at least one task, got an empty dict.")
+        heads = head if isinstance(head, Mapping) else dict.fromkeys(num_classes, head)
+        names = labels or {}
+        if not isinstance(names, Mapping):
+            raise InputError(
+                f"labels: with several tasks, expected a dict from task to names, got {names!r}."
+            )
+        for argument, value in (("head", heads), ("labels", names)):
+            strangers = sorted(set(value) - set(num_classes))
+            if strangers:
+                raise InputError(
+                    f"{argument}: {strangers} are no tasks of num_classes, which has "
+                    f"{sorted(num_classes)}."
+                )
+        return {
+            task: _read_task(units, heads.get(task, "linear"), names.get(task), f"[{task!r}]")
+            for task, units in num_classes.items()
+        }
+    if isinstance(head, Mapping):
+        raise InputError(
+            "num_classes: with several heads, expected a dict from task name to number of "
+            f"classes with the keys {sorted(head)}, got {num_classes!r}."
+        )
+    return {"head": _read_task(num_classes, head, labels, "")}
+
+
+def _read_task(units, head, labels, key):
+    spec = resolve_head(head)
+    if labels is not None:
+        if isinstance(labels, (str, Mapping)):
+            raise InputError(f"labels{key}: expected a list of names, got {labels!r}.")
+        labels = tuple(str(label) for label in labels)
+        units = len(labels) if units is None else units
+    if units is None:
+        if spec.kind != "classification":
+            raise InputError(
+                f"num_classes{key}: a {spec.kind} head needs the number of its outputs, "
+                "such as num_classes=1."
+            )
+        return spec, None, None
+    if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units < 1:
+        raise InputError(f"num_classes{key}: expected a whole number ≥ 1, got {units!r}.")
+    if spec.kind == "classification" and units == 1:
+        raise InputError(
+            f"num_classes{key}: one class leaves nothing to tell apart. Use num_classes=2 for "
+            "yes/no, head='multi_label' for one sigmoid, or head='regression' for a value."
+        )
+    return spec, int(units), labels
+
+
+def _activation_of(spec: HeadSpec, units, classifier_activation):
+    if units is None or spec.kind == "regression":
+        return None
+    if spec.kind == "multi_label" and classifier_activation == "softmax":
+        return "sigmoid"
+    if classifier_activation is not None:
+        try:
+            keras.activations.get(classifier_activation)
+        except ValueError as error:
+            raise InputError(
+                "classifier_activation: expected the name of a Keras activation or None, got "
+                f"{classifier_activation!r}."
+            ) from error
+    return classifier_activation

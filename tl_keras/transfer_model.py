@@ -1,0 +1,220 @@
+"""The model that everything else works on: preprocessing, backbone and head in one."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.backbones.cuts import Blocks, find_blocks
+from tl_keras.backbones.weights import finalize_normalization
+from tl_keras.errors import InputError
+from tl_keras.targets import TargetSpec
+
+
+class Forward(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        feature_map: The backbone's output, `(batch, …, channels)`.
+        logits: The head's output `(batch, size)`, or task name → that; pooled features
+            `(batch, channels)` for a model without a head.
+    """
+
+    feature_map: Any
+    logits: Any
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class TransferModel(keras.Model):
+    """Images in, predictions out: `preprocessing → backbone → head → activation`.
+
+    An ordinary `keras.Model`: `compile`, `fit`, `save`, `export`, callbacks and metrics work.
+    Built by `build_transfer_model`, which is the way to get one.
+
+    Args:
+        preprocessing: Layer from 0–255 images to the backbone's input.
+        backbone: Model or layer from there to features.
+        head: Layer from features to logits (`tl_keras.heads.Head` or `TaskHeads`).
+        image_shape: Shape of one input, `(height, width, channels)` for images.
+        activation: Name of the activation on the logits (None: logits come out), or task name →
+            that.
+        targets: What the outputs mean: a `TargetSpec`, task name → `TargetSpec`, or None for a
+            model that only gives features.
+        name: Name of the model.
+
+    Call:
+        images: `(batch, height, width, channels)`, uint8 or float, 0–255.
+
+    Returns:
+        float32 predictions `(batch, size)`, or task name → that.
+    """
+
+    def __init__(
+        self,
+        preprocessing: keras.layers.Layer,
+        backbone: keras.layers.Layer,
+        head: keras.layers.Layer,
+        *,
+        image_shape: tuple[int | None, ...],
+        activation: str | Mapping[str, str | None] | None,
+        targets: TargetSpec | Mapping[str, TargetSpec] | None,
+        name: str = "transfer_model",
+    ):
+        images = keras.Input(shape=image_shape, name="images")
+        logits = head(backbone(preprocessing(images)))
+        super().__init__(
+            inputs=images, outputs=_map(_named_activation, activation, logits), name=name
+        )
+        self.preprocessing = preprocessing
+        self.backbone = backbone
+        self.head = head
+        self.image_shape = tuple(image_shape)
+        self._activation = activation
+        self._targets = dict(targets) if isinstance(targets, Mapping) else targets
+
+    @property
+    def targets(self) -> TargetSpec | dict[str, TargetSpec] | None:
+        """What the outputs mean; None for a model that only gives features."""
+        return dict(self._targets) if isinstance(self._targets, Mapping) else self._targets
+
+    @property
+    def activation(self) -> str | dict[str, str | None] | None:
+        """Name of the activation on the logits, per task where there are several."""
+        return dict(self._activation) if isinstance(self._activation, Mapping) else self._activation
+
+    @property
+    def labels(self) -> tuple[str, ...] | dict[str, tuple[str, ...] | None] | None:
+        """Names of the classes in the order of the outputs, per task where there are several."""
+        if isinstance(self._targets, Mapping):
+            return {name: spec.labels for name, spec in self._targets.items()}
+        return None if self._targets is None else self._targets.labels
+
+    @property
+    def blocks(self) -> Blocks:
+        """The backbone's blocks from input to output; prints as a table."""
+        if "_blocks" not in self.__dict__:
+            self.__dict__["_blocks"] = find_blocks(self.backbone)
+        return self.__dict__["_blocks"]
+
+    def forward(self, images, training: bool = False) -> Forward:
+        """Run one pass and keep what objectives need.
+
+        A backbone in which nothing is trained runs as in inference: what is frozen is a fixed
+        function, without dropped paths or changing statistics.
+        """
+        return self.forward_from_feature_map(self.feature_map(images, training), training)
+
+    def feature_map(self, images, training: bool = False):
+        """Return the backbone's output `(batch, …, channels)` for a batch of images."""
+        training = bool(training) and bool(self.backbone.trainable_variables)
+        return self.backbone(self.preprocessing(images), training=training)
+
+    def forward_from_feature_map(self, feature_map, training: bool = False) -> Forward:
+        """Run the head on the backbone's output."""
+        return Forward(feature_map, self.head(feature_map, training=training))
+
+    def activate(self, logits):
+        """Return predictions from logits."""
+        return _map(_activation, self._activation, logits)
+
+    def call(self, inputs, training=None, mask=None):
+        """Return predictions for a batch of images."""
+        return self.activate(self.forward(inputs, bool(training)).logits)
+
+    def features(self, images, batch_size: int = 32):
+        """Return one pooled feature vector per image.
+
+        Args:
+            images: `(batch, height, width, channels)`, 0–255. A NumPy array of any length is
+                run in batches; a tensor is run at once.
+            batch_size: Images at a time for NumPy arrays.
+
+        Returns:
+            float32 `(batch, channels)`, NumPy for NumPy.
+        """
+        return self._in_batches("features", self._pooled_features, images, batch_size)
+
+    def logits(self, images, batch_size: int = 32):
+        """Return the head's outputs before the activation; arguments as for `features`."""
+        if self._targets is None:
+            raise InputError(
+                "model: it gives features and has no logits. Build it with num_classes=… first."
+            )
+        return self._in_batches("logits", lambda x: self.forward(x).logits, images, batch_size)
+
+    def _pooled_features(self, images):
+        return self.head.pool(self.feature_map(images))
+
+    def _in_batches(self, name: str, function: Callable, images, batch_size: int):
+        if not isinstance(images, np.ndarray):
+            return function(images)
+        compiled = self.__dict__.setdefault("_compiled_passes", {})
+        if name not in compiled:
+            compiled[name] = tf.function(function, reduce_retracing=True)
+        parts = [
+            tf.nest.map_structure(np.asarray, compiled[name](images[i : i + batch_size]))
+            for i in range(0, len(images), batch_size)
+        ]
+        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+    def set_weights(self, weights):
+        """Set all weights from a list of arrays, normalisation constants included."""
+        super().set_weights(weights)
+        finalize_normalization(self)
+
+    def get_config(self):
+        """Return what `from_config` needs to build the same model, less its weights."""
+        targets = self._targets
+        if isinstance(targets, Mapping):
+            targets = {name: dataclasses.asdict(spec) for name, spec in targets.items()}
+        elif targets is not None:
+            targets = dataclasses.asdict(targets)
+        return {
+            "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "head": keras.saving.serialize_keras_object(self.head),
+            "image_shape": list(self.image_shape),
+            "activation": self.activation,
+            "targets": targets,
+            "several_tasks": isinstance(self._targets, Mapping),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build the model from `get_config`'s answer, with fresh weights."""
+        config = dict(config)
+        layers = {
+            key: keras.saving.deserialize_keras_object(config.pop(key), custom_objects)
+            for key in ("preprocessing", "backbone", "head")
+        }
+        targets = config.pop("targets")
+        if config.pop("several_tasks"):
+            targets = {name: _target_spec(spec) for name, spec in targets.items()}
+        elif targets is not None:
+            targets = _target_spec(targets)
+        config["image_shape"] = tuple(config["image_shape"])
+        return cls(**layers, targets=targets, **config)
+
+
+def _target_spec(config: Mapping[str, Any]) -> TargetSpec:
+    labels = config["labels"]
+    return TargetSpec(config["kind"], config["size"], None if labels is None else tuple(labels))
+
+
+def _map(function: Callable, activation, logits):
+    if isinstance(logits, Mapping):
+        return {name: function(activation[name], value, name) for name, value in logits.items()}
+    return function(activation, logits, "predictions")
+
+
+def _named_activation(activation: str | None, logits, name: str):
+    return keras.layers.Activation(activation, dtype="float32", name=name)(logits)
+
+
+def _activation(activation: str | None, logits, name: str):
+    del name
+    return keras.activations.get(activation)(keras.ops.cast(logits, "float32"))
