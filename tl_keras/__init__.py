@@ -1,0 +1,44 @@
+"""Transfer learning for TensorFlow and Keras 3: from photographs to a served classifier."""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_MODULES = (
+    "data",
+    "evaluation",
+    "export",
+    "heads",
+    "objectives",
+    "preprocessing",
+    "schedules",
+)
+_NAMES = {
+    "build_transfer_model": "builder",
+    "TransferModel": "transfer_model",
+    "InputError": "errors",
+    "Stage": "schedules",
+    "fine_tune": "training",
+    "Run": "training",
+    "load_run_model": "training",
+    "evaluate": "evaluation",
+    "compare": "evaluation",
+    "Report": "evaluation",
+    "SavedModelBackbone": "backbones.saved_model",
+}
+
+__all__ = sorted((*_MODULES, *_NAMES))
+
+
+def __getattr__(name: str):
+    """Import a public name when it is first used, so that `tl-keras --help` starts at once."""
+    if name in _MODULES:
+        return importlib.import_module(f"tl_keras.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"tl_keras.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'tl_keras' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted((*globals(), *__all__))

@@ -1,4 +1,4 @@
-"""What happens to pixels between a photograph and a backbone, as data that travels with the model."""
+"""From the pixels of a photograph to a backbone's input, as data that travels with the model."""
 
 from collections.abc import Sequence
 

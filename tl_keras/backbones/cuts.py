@@ -113,7 +113,7 @@ def _expand(block: Block, nested: keras.layers.Layer) -> list[Block]:
 
 
 def _segments(graph: keras.Model, width: int) -> list[list[keras.layers.Layer]]:
-    """Split the layers, in topological order, after every node that leaves ≤ `width` live tensors."""
+    """Split the layers in topological order wherever at most `width` tensors are live."""
     nodes = [
         node
         for depth in sorted(graph._nodes_by_depth, reverse=True)

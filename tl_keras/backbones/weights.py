@@ -27,7 +27,7 @@ def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
             f"weights: expected 'imagenet', None or the path of a weights file, got {path!r}, "
             "which is no file."
         )
-    before = [np.array(variable) for variable in network.weights]
+    before = [variable.numpy() for variable in network.weights]
     try:
         if path.endswith(".keras"):
             copy_weights(keras.saving.load_model(path, compile=False), network)
@@ -64,7 +64,7 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
             f"{len(shapes[1])} of {target.name!r} in number and shape."
         )
     for from_, to in zip(source.weights, target.weights, strict=True):
-        to.assign(np.array(from_))
+        to.assign(from_.numpy())
     finalize_normalization(target)
 
 

@@ -1,0 +1,108 @@
+"""The schedules that have names. Each is a function to a tuple of stages."""
+
+from tl_keras.errors import InputError, did_you_mean
+from tl_keras.schedules.hyperrules import auto
+from tl_keras.schedules.stage import Stage
+
+
+def feature_extraction(epochs: int = 30, *, learning_rate: float = 1e-3) -> tuple[Stage, ...]:
+    """Train the head on a frozen backbone: the least data, the least time, no forgetting."""
+    return (Stage(epochs, unfreeze=0, learning_rate=learning_rate),)
+
+
+def full_fine_tuning(
+    epochs: int = 10, *, learning_rate: float = 3e-4, warmup: float = 0.1
+) -> tuple[Stage, ...]:
+    """Train everything at once after a warm-up; BatchNorm statistics stay frozen."""
+    return (Stage(epochs, unfreeze="all", learning_rate=learning_rate, warmup=warmup),)
+
+
+def two_stage(
+    head_epochs: int = 10,
+    epochs: int = 8,
+    *,
+    unfreeze: int | float | str = "all",
+    head_learning_rate: float = 1e-3,
+    learning_rate: float = 3e-4,
+) -> tuple[Stage, ...]:
+    """Train the head first, so that its random gradients do not reach the backbone; then more.
+
+    Args:
+        head_epochs: Epochs of the head alone.
+        epochs: Epochs with the blocks that `unfreeze` names.
+        unfreeze: As in `Stage`.
+        head_learning_rate: Peak learning rate of the first stage.
+        learning_rate: Peak learning rate of the second stage.
+    """
+    return (
+        Stage(head_epochs, unfreeze=0, learning_rate=head_learning_rate),
+        Stage(epochs, unfreeze=unfreeze, learning_rate=learning_rate, warmup=0.1),
+    )
+
+
+def gradual_unfreezing(
+    shares: tuple[float, ...] = (0.25, 0.5, 1.0),
+    *,
+    head_epochs: int = 5,
+    epochs: int = 3,
+    learning_rate: float = 3e-4,
+    factor: float = 0.5,
+) -> tuple[Stage, ...]:
+    """Unfreeze from the top in steps, each with a smaller learning rate than the one before.
+
+    Howard, Ruder: *Universal Language Model Fine-tuning for Text Classification*, ACL 2018.
+
+    Args:
+        shares: Shares of the blocks that train in the steps after the head, rising, 0 … 1.
+        head_epochs: Epochs of the head alone.
+        epochs: Epochs of each step.
+        learning_rate: Peak learning rate of the first step.
+        factor: What the learning rate is multiplied by from step to step.
+    """
+    if not shares or list(shares) != sorted(set(shares)) or not 0 < shares[0] <= shares[-1] <= 1:
+        raise InputError(f"shares: expected rising shares in 0 … 1, got {shares!r}.")
+    steps = tuple(
+        Stage(
+            epochs,
+            unfreeze="all" if share == 1 else share,
+            learning_rate=learning_rate * factor**index,
+            warmup=0.1,
+        )
+        for index, share in enumerate(shares)
+    )
+    return (Stage(head_epochs, unfreeze=0), *steps)
+
+
+NAMED_SCHEDULES = {
+    "feature_extraction": feature_extraction,
+    "full_fine_tuning": full_fine_tuning,
+    "two_stage": two_stage,
+    "gradual_unfreezing": gradual_unfreezing,
+}
+
+
+def resolve_schedule(schedule, *, num_examples: int, batch_size: int) -> tuple[Stage, ...]:
+    """Return the stages that a schedule stands for.
+
+    Args:
+        schedule: `"auto"`, the name of a schedule, a `Stage`, or several.
+        num_examples: Number of training examples, which `"auto"` decides by.
+        batch_size: Examples per update.
+
+    Raises:
+        InputError: If the name is unknown or there are no stages.
+    """
+    if schedule == "auto":
+        return auto(num_examples, batch_size=batch_size)
+    if isinstance(schedule, str) and schedule in NAMED_SCHEDULES:
+        return NAMED_SCHEDULES[schedule]()
+    if isinstance(schedule, Stage):
+        return (schedule,)
+    several = isinstance(schedule, (tuple, list)) and schedule
+    if several and all(isinstance(stage, Stage) for stage in schedule):
+        return tuple(schedule)
+    names = ("auto", *NAMED_SCHEDULES)
+    raise InputError(
+        f"schedule: expected one of {names}, a tl.Stage or a tuple of stages, got {schedule!r}."
+        + (did_you_mean(schedule, names) if isinstance(schedule, str) else "")
+    )
