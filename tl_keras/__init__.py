@@ -24,6 +24,7 @@ _NAMES = {
     "evaluate": "evaluation",
     "compare": "evaluation",
     "Report": "evaluation",
+    "Comparison": "evaluation",
     "SavedModelBackbone": "backbones.saved_model",
 }
 

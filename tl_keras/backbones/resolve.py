@@ -16,7 +16,7 @@ from tl_keras.errors import InputError, did_you_mean
 
 def backbone_names() -> tuple[str, ...]:
     """Return the names that `build_transfer_model` knows without a path or prefix."""
-    return (*APPLICATIONS, *efficientnet_lite.DEFAULT_SIZES)
+    return (*APPLICATIONS, *efficientnet_lite.EFFICIENTNET_LITE)
 
 
 def resolve_backbone(
@@ -52,7 +52,7 @@ def resolve_backbone(
     name = os.fspath(spec)
     if name in APPLICATIONS:
         return application_backbone(name, weights=weights, input_shape=input_shape)
-    if name in efficientnet_lite.DEFAULT_SIZES:
+    if name in efficientnet_lite.EFFICIENTNET_LITE:
         return _lite_backbone(name, weights=weights, input_shape=input_shape)
     if name.startswith(PREFIX):
         return keras_hub_backbone(name, weights=weights, input_shape=input_shape)
@@ -73,7 +73,7 @@ def resolve_backbone(
 
 
 def _lite_backbone(name, *, weights, input_shape) -> Backbone:
-    size = efficientnet_lite.DEFAULT_SIZES[name]
+    size = efficientnet_lite.EFFICIENTNET_LITE[name].image_size
     shape = input_shape or (size, size, 3)
     check_image_shape(name, shape, 32, pretrained=weights is not None)
     network = efficientnet_lite.efficientnet_lite(name, weights=weights, input_shape=shape)

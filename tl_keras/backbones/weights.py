@@ -42,7 +42,7 @@ def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
     finalize_normalization(network)
     kernels = [index for index, value in enumerate(before) if value.ndim > 1]
     loaded = [
-        index for index in kernels if not np.array_equal(before[index], network.weights[index])
+        index for index in kernels if not np.array_equal(before[index], network.weights[index].numpy())
     ]
     if kernels and len(loaded) < 0.9 * len(kernels):
         raise InputError(

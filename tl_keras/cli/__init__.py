@@ -1,1 +1,1 @@
-
+"""The command line `tl-keras`: one command a file."""

@@ -130,7 +130,6 @@ def multi_label_rows(
             if present.any()
             else np.nan
         )
-        row["support"] = row.pop("support")
     return rows
 
 

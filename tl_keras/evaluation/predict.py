@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
 from tl_keras.data.examples import Examples
 from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.targets import Kind, TargetSpec
+from tl_keras.transfer_model import TransferModel
 
 PROGRESS_AFTER_SECONDS = 5.0
+ACTIVATIONS = {"classification": tf.nn.softmax, "multi_label": tf.nn.sigmoid}
 
 
 def predict(
-    models: Sequence[keras.Model],
+    models: Sequence[TransferModel],
     examples: Examples,
     spec: TargetSpec | dict[str, TargetSpec],
     batch_size: int,
@@ -26,7 +27,8 @@ def predict(
 
     All models see the same examples in the same order even if the data are shuffled at each
     pass. A model is traced once: its batch dimension is open, so the last, smaller batch costs
-    no second trace.
+    no second trace. Models built with `classifier_activation=None` get their softmax or sigmoid
+    here, so that the outputs are probabilities.
 
     Args:
         models: Models of images, with the same targets.
@@ -69,17 +71,43 @@ def predict(
     return _concatenate(targets), [_concatenate(list(of)) for of in zip(*outputs, strict=True)]
 
 
-def _forward(models: Sequence[keras.Model], x: tf.TensorSpec) -> Any:
+def _forward(models: Sequence[TransferModel], x: tf.TensorSpec) -> Any:
     """Return one graph function from a batch to the outputs of all models."""
-    signature = tf.nest.map_structure(
-        lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), x
-    )
+    for model in models:
+        _check_shape(x.shape[1:], model)
+    signature = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
 
     @tf.function(input_signature=[signature])
     def forward(batch):
-        return [model(batch, training=False) for model in models]
+        return [_predictions(model, batch) for model in models]
 
     return forward
+
+
+def _check_shape(shape: tf.TensorShape, model: TransferModel) -> None:
+    if not tf.TensorShape(model.image_shape).is_compatible_with(shape):
+        raise InputError(
+            f"data: expected inputs of shape {model.image_shape} for {model.name!r}, got "
+            f"{tuple(shape)}. Resize the data, or build the model with this input_shape."
+        )
+
+
+def _predictions(model: TransferModel, batch: tf.Tensor) -> Any:
+    """Return the model's outputs, with the missing softmax or sigmoid if it gives logits."""
+    outputs = model(batch, training=False)
+    if isinstance(model.targets, dict):
+        return {
+            task: _close(spec.kind, model.activation[task], outputs[task])
+            for task, spec in model.targets.items()
+        }
+    return _close(model.targets.kind, model.activation, outputs)
+
+
+def _close(kind: Kind, activation: str | None, outputs: tf.Tensor) -> tf.Tensor:
+    outputs = tf.cast(outputs, tf.float32)
+    if activation in (None, "linear") and kind in ACTIVATIONS:
+        return ACTIVATIONS[kind](outputs)
+    return outputs
 
 
 def _concatenate(batches: list[Any]) -> Any:

@@ -60,7 +60,9 @@ def plot_curves(
     epochs = max(len(values) for values in series.values())
     for axes, (title, bases) in zip(grid, panels.items(), strict=False):
         _draw_panel(axes, title, bases, series, epochs)
-        _draw_stages(axes, stage_starts, names)
+        left = 0.5 - 0.06 * epochs if names else 0.5
+        axes.set_xlim(left, epochs + 0.5)
+        _draw_stages(axes, stage_starts, names, left)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     return figure.write(path)
@@ -106,7 +108,6 @@ def _draw_panel(axes, title: str, bases: list[str], series: Mapping, epochs: int
     axes.set_title(plain(title))
     axes.set_xlabel("epoch")
     axes.set_ylabel(plain(title))
-    axes.set_xlim(0.5, epochs + 0.5)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.25)
     if bases[0] not in LEARNING_RATES:
@@ -118,13 +119,13 @@ def _legend(base: str, name: str, count: int) -> str:
     return part if count == 1 else plain(f"{base}, {part}")
 
 
-def _draw_stages(axes, starts: Sequence[int], names: Sequence[str]) -> None:
+def _draw_stages(axes, starts: Sequence[int], names: Sequence[str], left: float) -> None:
     for start, name in zip(starts, names, strict=True):
         if start > 0:
             axes.axvline(start + 0.5, color="#777777", linewidth=1, linestyle=":")
         axes.annotate(
             plain(name),
-            (start + 0.5, 1.0),
+            (start + 0.5 if start else left, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(3, -4),
             textcoords="offset points",

@@ -35,10 +35,12 @@ def draw_confusion(axes, matrix: np.ndarray, labels: Sequence[str]) -> None:
             )
     ticks = np.arange(0, count, max(1, int(np.ceil(count / TICK_LIMIT))))
     names = [plain(shorten(labels[tick])) for tick in ticks]
-    slanted = count > 4 or any(len(name) > 8 for name in names)
-    axes.set_xticks(
-        ticks, names, rotation=45 if slanted else 0, ha="right" if slanted else "center"
-    )
+    if len(names) > 12:
+        axes.set_xticks(ticks, names, rotation=90)
+    elif len(names) > 4 or any(len(name) > 8 for name in names):
+        axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(ticks, names)
     axes.set_yticks(ticks, names)
     if count > 8:
         axes.tick_params(labelsize=7)
@@ -86,7 +88,7 @@ def draw_reliability(
     axes.plot([0, 1], [0, 1], "--", color="#555555", label="perfect calibration")
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
     axes.set_title(f"Reliability (calibration error {error:.3f})")
-    axes.legend(fontsize="small", loc="upper left", framealpha=0.85)
+    axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
 
 
 def draw_roc(
@@ -145,6 +147,7 @@ def draw_predicted_against_true(axes, true: np.ndarray, predicted: np.ndarray, n
     axes.plot([low, high], [low, high], "--", color="#555555", label="perfect")
     axes.plot(true, predicted, ".", color=COLOURS[0], alpha=0.6, label="examples")
     axes.set(xlabel="true value", ylabel="predicted value", title=plain(f"Predicted: {name}"))
+    axes.set_box_aspect(1)
     axes.grid(alpha=0.25)
     axes.legend(loc="upper left")
 

@@ -1,0 +1,36 @@
+# `make demo` and `make test` do all set-up themselves, in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test test-fast lint bench clean
+
+demo: .venv/user
+	$(BIN)/tl-keras demo --output demo_run
+
+test: .venv/developer
+	$(BIN)/python -m pytest -q --durations=15
+
+test-fast: .venv/developer
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: .venv/developer
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+bench: .venv/developer
+	$(BIN)/python -m benchmarks.elpv
+	$(BIN)/python -m benchmarks.batch_norm
+	$(BIN)/python -m benchmarks.defaults
+
+.venv/user: setup.cfg
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[offline]"
+	touch $@
+
+.venv/developer: .venv/user
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[offline,hub,onnx,keras-hub,notebooks,dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info demo_run

@@ -1,0 +1,1 @@
+"""Measurements. Each module prints one table: `python -m benchmarks.NAME`."""

@@ -1,0 +1,48 @@
+"""What every test relies on: quiet TensorFlow, two logical devices, and a tiny backbone."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+def tiny_network(seed: int = 0) -> keras.Model:
+    """Return a small convolutional network with BatchNorm, dropout and a residual block."""
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    images = keras.Input((16, 16, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1.0)(images)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", name="stem")(x)
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    x = layers.ReLU(name="stem_relu")(x)
+    for index in (1, 2):
+        shortcut = x
+        x = layers.Conv2D(8, 3, padding="same", name=f"block{index}_conv")(x)
+        x = layers.BatchNormalization(name=f"block{index}_bn")(x)
+        x = layers.Add(name=f"block{index}_add")([shortcut, x])
+        x = layers.ReLU(name=f"block{index}_relu")(x)
+    return keras.Model(images, x, name=f"tiny_{seed}")
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    """A fresh tiny network."""
+    return tiny_network()
+
+
+@pytest.fixture
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    """45 images of three colours with noise, and their classes: easy to learn."""
+    random = np.random.default_rng(0)
+    y = np.arange(45) % 3
+    x = random.integers(0, 120, (45, 16, 16, 3))
+    x[np.arange(45), :, :, y] += 80
+    return x.astype(np.uint8), y

@@ -1,0 +1,243 @@
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.data.images import encode, noise, smooth, with_orientation, write_folder
+from tl_keras.data import ImageFolder, decode_and_resize, image_folder
+from tl_keras.errors import InputError
+from tl_keras.targets import TargetSpec
+
+SPEC = TargetSpec("classification", 2, ("cats", "dogs"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path / "pets", {"cats": 4, "dogs": 3})
+
+
+@pytest.fixture
+def broken(folder):
+    """A folder with every kind of defect, and three files that only look odd."""
+    cats, dogs = folder / "cats", folder / "dogs"
+    (cats / "empty.png").write_bytes(b"")
+    (cats / "text.png").write_text("this is a page of text")
+    (dogs / "cut.jpg").write_bytes(encode(smooth(), "JPEG")[:500])
+    (dogs / "cut.png").write_bytes(encode(noise(), "PNG")[:-100])
+    (dogs / "picture.tiff").write_bytes(encode(noise(), "TIFF"))
+    (dogs / "one_bit.bmp").write_bytes(encode(noise(1).convert("1"), "BMP"))
+    frames = {"save_all": True, "append_images": [smooth(1)]}
+    (dogs / "moving.webp").write_bytes(encode(smooth(), "WEBP", **frames))
+    (cats / "really_jpeg.png").write_bytes(encode(smooth(), "JPEG"))
+    (cats / "no_extension").write_bytes(encode(noise(), "PNG"))
+    (cats / "turned.jpg").write_bytes(encode(smooth(), "JPEG", exif=with_orientation(6)))
+    (folder / "loose.png").write_bytes(encode(noise(), "PNG"))
+    (folder / "birds").mkdir()
+    return folder
+
+
+PROBLEMS = {
+    "cats/empty.png": "empty",
+    "cats/text.png": "not an image",
+    "dogs/cut.jpg": "truncated",
+    "dogs/cut.png": "truncated",
+    "dogs/picture.tiff": "unsupported format",
+    "dogs/one_bit.bmp": "cannot be decoded",
+    "dogs/moving.webp": "animated WebP",
+    "loose.png": "without a class",
+    "birds": "empty class",
+}
+NOTES = {"cats/really_jpeg.png": "wrong extension", "cats/no_extension": "wrong extension"}
+
+
+def test_reads_class_subfolders(folder):
+    images = image_folder(folder, image_size=(10, 14))
+    assert images.class_names == ("cats", "dogs")
+    assert len(images) == 7
+    assert images.labels.tolist() == [0] * 4 + [1] * 3
+    assert images.problems == [] and images.problem_table() == ""
+    assert "7 images, 2 classes, 10×14" in repr(images)
+    assert "cats  4" in images.summary()
+    (x, y), rest = list(images.batches(SPEC, 5))
+    assert x.dtype == tf.uint8 and x.shape == (5, 10, 14, 3) and rest[0].shape[0] == 2
+    expected = [np.asarray(Image.open(path)) for path in images.paths[:5]]
+    np.testing.assert_array_equal(x, expected)
+    np.testing.assert_array_equal(y, np.eye(2)[[0, 0, 0, 0, 1]])
+    spec = images.batches(SPEC, 5).element_spec
+    assert spec[0].shape.as_list() == [None, 10, 14, 3] and spec[1].shape.as_list() == [None, 2]
+
+
+def test_image_size_is_height_and_width_or_one_number(folder):
+    images = image_folder(folder, image_size=(6, 9))
+    batch = next(iter(images.batches(None, 1)))
+    content = tf.io.read_file(images.paths[0])
+    np.testing.assert_array_equal(batch[0], decode_and_resize(content, (6, 9)))
+    assert image_folder(folder, image_size=8).image_size == (8, 8)
+
+
+def test_finds_every_defect_and_skips_the_files(broken):
+    with pytest.warns(UserWarning, match="9 problems .left out. and 2 notes") as caught:
+        images = image_folder(broken, image_size=8)
+    assert len(caught) == 1 and "not an image" in str(caught[0].message)
+    assert {p.path: p.kind for p in images.problems if not p.usable} == PROBLEMS
+    assert {p.path: p.kind for p in images.problems if p.usable} == NOTES
+    assert len(images) == 7 + 3
+    assert images.class_names == ("cats", "dogs")
+    assert sum(len(x) for x in images.batches(None, 4)) == 10
+    table = images.problem_table().splitlines()
+    assert table[0].split() == ["file", "problem", "used", "detail"]
+    assert len(table) == 1 + 9 + 2
+    assert "named .png, the content is JPEG" in images.problem_table()
+
+
+def test_refuses_problems_but_not_notes(broken, tmp_path):
+    with pytest.raises(InputError, match=r"on_problem='refuse'(.|\n)*cats/empty.png +empty +no"):
+        image_folder(broken, on_problem="refuse")
+    fine = write_folder(tmp_path / "fine", {"a": 1, "b": 1})
+    (fine / "a" / "jpeg.png").write_bytes(encode(smooth(), "JPEG"))
+    with pytest.warns(UserWarning, match="0 problems .left out. and 1 notes"):
+        assert len(image_folder(fine, on_problem="refuse")) == 3
+
+
+def test_reads_a_csv_file(folder):
+    table = folder / "labels.csv"
+    table.write_text(
+        "\ufeffpath, label\ncats/00.png,tabby\ndogs/00.png,husky\ncats/01.png,tabby\n"
+        "cats/gone.png,tabby\ncats/00.png,tabby\ndogs/00.png,tabby\ndogs/01.png,\n",
+        encoding="utf-8",
+    )
+    with pytest.warns(UserWarning, match="3 problems"):
+        images = image_folder(table, image_size=8)
+    assert images.class_names == ("husky", "tabby")
+    assert [path.replace("\\", "/")[-11:] for path in images.paths] == [
+        "cats/00.png",
+        "cats/01.png",
+        "dogs/00.png",
+    ]
+    assert images.labels.tolist() == [1, 1, 0]
+    assert {(p.path, p.kind) for p in images.problems} == {
+        ("cats/gone.png", "missing"),
+        ("cats/00.png", "listed twice"),
+        ("dogs/00.png", "two labels"),
+        ("dogs/01.png", "no label"),
+    }
+
+
+def test_split_is_stratified_disjoint_and_reproducible(tmp_path):
+    root = write_folder(tmp_path / "many", {"a": 20, "b": 10, "c": 3})
+    parts = image_folder(root, image_size=4, split=(0.7, 0.15, 0.15), seed=3)
+    assert [np.bincount(part.labels).tolist() for part in parts] == [
+        [14, 7, 1],
+        [3, 2, 1],
+        [3, 1, 1],
+    ]
+    paths = [path for part in parts for path in part.paths]
+    assert len(set(paths)) == len(paths) == 33
+    again = image_folder(root, image_size=4, split=(0.7, 0.15, 0.15), seed=3)
+    assert [part.paths for part in again] == [part.paths for part in parts]
+    other = image_folder(root, image_size=4, split=(0.7, 0.15, 0.15), seed=4)
+    assert other[0].paths != parts[0].paths
+    moved = root.rename(tmp_path / "elsewhere")
+    third = image_folder(moved, image_size=4, split=(0.7, 0.15, 0.15), seed=3)
+    names = [[path[-8:] for path in part.paths] for part in (parts[1], third[1])]
+    assert names[0] == names[1]
+
+
+def test_shuffling_is_seeded_and_changes_every_epoch(folder):
+    images = image_folder(folder, image_size=(10, 14))
+
+    def epochs(seed):
+        batches = images.batches(SPEC, 4, shuffle=True, seed=seed)
+        return [np.concatenate([x.numpy() for x, _ in batches]) for _ in range(2)]
+
+    first, again, other = epochs(1), epochs(1), epochs(2)
+    np.testing.assert_array_equal(first, again)
+    assert (first[0] != first[1]).any() and (first[0] != other[0]).any()
+    np.testing.assert_array_equal(np.sort(first[0], axis=0), np.sort(first[1], axis=0))
+
+
+def test_classes_are_matched_by_name(folder):
+    images = image_folder(folder, image_size=4)
+    turned = TargetSpec("classification", 3, ("dogs", "birds", "cats"))
+    np.testing.assert_array_equal(images.encoded_targets(turned), np.eye(3)[[2] * 4 + [0] * 3])
+    unnamed = TargetSpec("classification", 2)
+    np.testing.assert_array_equal(images.encoded_targets(unnamed), np.eye(2)[images.labels])
+    assert images.encoded_targets(None) is None
+    for spec, text in [
+        (TargetSpec("classification", 2, ("cats", "cows")), r"unknown labels \['dogs'\]"),
+        (TargetSpec("classification", 5), "num_classes=5 without labels"),
+        (TargetSpec("regression", 1), "one class per image, the model expects regression"),
+        ({"pet": SPEC}, r"one class per image, the model expects the tasks \['pet'\]"),
+    ]:
+        with pytest.raises(InputError, match=text):
+            images.batches(spec, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"image_size": 0}, "image_size: expected pixels"),
+        ({"image_size": 8.5}, "got 8.5"),
+        ({"image_size": (8, 8, 3)}, r"got \(8, 8, 3\)"),
+        ({"split": (0.7, 0.7)}, r"\(0.7, 0.7\), which sum to 1.4"),
+        ({"split": (70, 15, 15)}, r"got \(70, 15, 15\). Divide counts"),
+        ({"split": 0.8}, "split: expected fractions above 0 .* got 0.8"),
+        ({"split": (0.5, 0.0)}, "fractions above 0"),
+        ({"split": (0.2,) * 5}, r"parts of \[2, 2, 2, 1, 0\] images"),
+        ({"on_problem": "skipp"}, "got 'skipp'. Did you mean 'skip'"),
+    ],
+)
+def test_wrong_arguments(folder, arguments, text):
+    with pytest.raises(InputError, match=text):
+        image_folder(folder, **arguments)
+
+
+def test_wrong_paths(folder, tmp_path):
+    (tmp_path / "flat").mkdir()
+    noise().save(tmp_path / "flat" / "one.png")
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "hollow" / "cats").mkdir(parents=True)
+    one = write_folder(tmp_path / "one", {"cats": 2})
+    (tmp_path / "notes.txt").write_text("text")
+    for name, content in [
+        ("columns", "file,label\na.png,cat\n"),
+        ("blank", ""),
+        ("headless", "path,label\n"),
+    ]:
+        (tmp_path / f"{name}.csv").write_text(content)
+    (tmp_path / "binary.csv").write_bytes(b"path,label\n\xff\xfe\x00,a\n")
+    for path, text in [
+        (tmp_path / "petz", "'.*petz', which does not exist"),
+        (tmp_path / "flat", r"holds 1 images without class subfolders. Expected one subfolder per"),
+        (tmp_path / "nothing", "holds no images. Expected one subfolder per class"),
+        (tmp_path / "hollow", "subfolders of .* are empty"),
+        (one, "at least two classes in .* got only the class 'cats'"),
+        (tmp_path / "notes.txt", "a file ending in .csv"),
+        (tmp_path / "columns.csv", "columns path,label, got file,label. Add or rename path"),
+        (tmp_path / "blank.csv", "got an empty file"),
+        (tmp_path / "headless.csv", "lists no labelled images"),
+        (tmp_path / "binary.csv", "not a CSV file in UTF-8"),
+        (42, "expected a folder or a CSV file, got int"),
+    ]:
+        with pytest.raises(InputError, match=text):
+            image_folder(path)
+
+
+def test_all_files_unreadable(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.jpg").write_text("no")
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(InputError, match=r"no readable image at all(.|\n)*a/x.jpg +not an image"),
+    ):
+        warnings.simplefilter("ignore")
+        image_folder(tmp_path)
+
+
+def test_split_labels_are_stable_objects(folder):
+    train, test = image_folder(folder, image_size=4, split=(0.5, 0.5))
+    assert isinstance(train, ImageFolder) and train.class_names == test.class_names
+    assert len(train) + len(test) == 7

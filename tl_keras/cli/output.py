@@ -1,0 +1,96 @@
+"""What the commands print: tables, one-line errors and warnings, examples in the help."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+WIDEST = 10_000
+"""Width of tables in characters where no terminal limits it."""
+
+
+def examples(*commands: str) -> str:
+    """Return the last paragraph of a command's help: its examples, one a line."""
+    return "\n\n".join(["[bold]Examples[/bold]", *map(escape, commands)])
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: int = 0) -> None:
+    """Print a table to standard output, in its full width where that is no terminal.
+
+    Args:
+        columns: Headings.
+        rows: Cells; None leaves one empty.
+        numbers: How many of the last columns are aligned to the right.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, column in enumerate(columns):
+        right = index >= len(columns) - numbers
+        table.add_column(Text(column), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDEST)
+    console.print(table)
+
+
+def one_line(message: object) -> str:
+    """Return a message with all line breaks and runs of blanks as single blanks."""
+    return " ".join(str(message).split())
+
+
+def print_error(message: object) -> None:
+    """Print `error: …` to standard error as one line, after the details if there are any.
+
+    The first line of a message is the error. What follows is joined to it if it ends in a colon,
+    and is printed above it otherwise, such as a table of broken files.
+    """
+    first, _, details = str(message).strip().partition("\n")
+    if first.rstrip().endswith(":"):
+        first, details = str(message), ""
+    if details.strip():
+        typer.echo(details.strip("\n"), err=True)
+    typer.echo(f"error: {one_line(first)}", err=True)
+
+
+def print_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    """Print a warning without its place in the source; stands in for `warnings.showwarning`."""
+    del filename, lineno, file, line
+    if issubclass(category, UserWarning | RuntimeWarning):
+        typer.echo(f"warning: {message}", err=True)
+
+
+def readable_warnings() -> warnings.catch_warnings:
+    """Return a context in which warnings are printed for readers instead of programmers."""
+    context = warnings.catch_warnings()
+    enter = context.__enter__
+
+    def enter_and_replace():
+        enter()
+        warnings.showwarning = print_warning
+
+    context.__enter__ = enter_and_replace
+    return context
+
+
+def check_accuracy(reached: float, wanted: float | None, data: str) -> None:
+    """End the command with exit code 1 if an accuracy was wanted and is not reached.
+
+    Args:
+        reached: Measured accuracy, 0 … 1.
+        wanted: The accuracy asked for, or None.
+        data: What the accuracy was measured on, in words.
+    """
+    if wanted is None:
+        return
+    if reached >= wanted:
+        typer.echo(f"accuracy on {data}: wanted at least {wanted:g}, reached {reached:.4f}")
+        return
+    print_error(f"accuracy on {data}: wanted at least {wanted:g}, reached {reached:.4f}")
+    raise typer.Exit(1)

@@ -1,0 +1,126 @@
+"""Examples in memory: arrays of images or feature vectors, with or without labels."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.data.base import Examples, Specs, Targets, describe
+from tl_keras.data.labels import check_batch_size, count_not_finite, encode_labels
+from tl_keras.errors import InputError
+
+
+class ArrayExamples(Examples):
+    """Examples held in arrays.
+
+    Args:
+        x: Examples along the first axis, `(n, …)`: numbers without NaN or infinity. uint8 stays
+            as it is, everything else becomes float32.
+        y: Labels of the examples: integers, strings, one-hot rows or values; a dict of these for
+            several tasks; None if there are none.
+        argument: Name that errors use for the data.
+
+    Raises:
+        InputError: If `x` is not numeric, empty, not finite, or lengths differ.
+
+    Example:
+        >>> len(ArrayExamples(np.zeros((4, 8, 8, 3), np.uint8), ["cat", "dog", "cat", "dog"]))
+        4
+    """
+
+    def __init__(self, x: Any, y: Any = None, argument: str = "data"):
+        self._argument = argument
+        self._x: np.ndarray | tf.Tensor = _as_numbers(x, f"{argument}: x")
+        self._count = len(self._x)
+        if isinstance(y, dict):
+            self._y = {task: _as_labels(part) for task, part in y.items()}
+            parts = {f"y[{task!r}]": part for task, part in self._y.items()}
+        else:
+            self._y = None if y is None else _as_labels(y)
+            parts = {} if y is None else {"y": self._y}
+        for name, part in parts.items():
+            if not isinstance(part, list) and part.ndim == 0:
+                raise InputError(
+                    f"{argument}: {name} must hold one label per example, got {describe(y)}."
+                )
+            if len(part) != self._count:
+                raise InputError(
+                    f"{argument}: x and {name} must have the same length, got {self._count} "
+                    f"examples and {len(part)} labels."
+                )
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return self._count
+
+    def encoded_targets(self, spec: Specs) -> Targets:
+        """Return all targets; see `Examples.encoded_targets`."""
+        return encode_labels(self._y, spec, f"{self._argument}: y")
+
+    def batches(
+        self, spec: Specs, batch_size: int, *, shuffle: bool = False, seed: int = 0
+    ) -> tf.data.Dataset:
+        """Return the examples in batches; see `Examples.batches`."""
+        batch_size = check_batch_size(batch_size)
+        targets = self.encoded_targets(spec)
+        # On the CPU and captured, not written into the graph: neither device memory nor the
+        # limit of 2 GB per graph is touched.
+        with tf.device("/cpu:0"):
+            self._x = x = tf.convert_to_tensor(self._x)
+            y = None
+            if targets is not None:
+                y = tf.nest.map_structure(tf.convert_to_tensor, targets)
+
+        def gather(rows: tf.Tensor) -> Any:
+            if y is None:
+                return tf.gather(x, rows)
+            return tf.gather(x, rows), tf.nest.map_structure(lambda part: tf.gather(part, rows), y)
+
+        rows = tf.data.Dataset.range(len(self))
+        if shuffle:
+            rows = rows.shuffle(len(self), seed=seed, reshuffle_each_iteration=True)
+        batches = rows.batch(batch_size).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _as_numbers(x: Any, argument: str) -> np.ndarray:
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise InputError(
+            f"{argument} must be one array (n, …), got {describe(x)} whose items differ in shape. "
+            "Resize the images to one size first."
+        ) from error
+    if array.dtype.kind not in "buif" and array.dtype.name != "bfloat16":
+        raise InputError(
+            f"{argument} must hold numbers, got {array.dtype} of shape {array.shape}. For image "
+            "files use tl.data.image_folder."
+        )
+    if array.ndim < 2 or array.size == 0:
+        raise InputError(
+            f"{argument} must hold examples along the first axis, (n, …) with n ≥ 1, got shape "
+            f"{array.shape}. Pass a single example as x[None]."
+        )
+    if array.dtype == np.uint8:
+        return array
+    array = array.astype(np.float32, copy=False)
+    count, first = count_not_finite(array)
+    if count:
+        raise InputError(
+            f"{argument} must be finite, got NaN or infinity in {count} of {len(array)} examples, "
+            f"the first at row {first}. Remove or fix these examples."
+        )
+    return array
+
+
+def _as_labels(y: Any) -> Any:
+    """Turn labels into an array; collections of names, one per example, stay a list."""
+    if isinstance(y, (list, tuple)) and any(
+        isinstance(row, (list, tuple, set, frozenset)) for row in y
+    ):
+        try:
+            array = np.asarray(y)
+        except ValueError:
+            return list(y)
+        return array if array.dtype.kind in "buif" else list(y)
+    return np.asarray(y)

@@ -1,0 +1,76 @@
+"""What every source of examples can do."""
+
+import abc
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.targets import TargetSpec
+
+Specs = TargetSpec | dict[str, TargetSpec] | None
+Targets = np.ndarray | dict[str, np.ndarray] | None
+
+
+class Examples(abc.ABC):
+    """Examples to train on or to evaluate: arrays, a `tf.data.Dataset` or an image folder.
+
+    Attributes:
+        class_names: Names of the classes where the data knows them, else None.
+    """
+
+    class_names: tuple[str, ...] | None = None
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Return the number of examples."""
+
+    @abc.abstractmethod
+    def encoded_targets(self, spec: Specs) -> Targets:
+        """Return all targets as `spec.encode` gives them, in the order of unshuffled batches.
+
+        Args:
+            spec: What the model predicts; a dict for several tasks; None for nothing.
+
+        Returns:
+            float32 `(n, size)`, a dict of these, or None if the data has no labels or `spec` is
+            None.
+
+        Raises:
+            InputError: If labels do not fit the spec.
+        """
+
+    @abc.abstractmethod
+    def batches(
+        self, spec: Specs, batch_size: int, *, shuffle: bool = False, seed: int = 0
+    ) -> tf.data.Dataset:
+        """Return the examples in batches, once through, the last batch as large as what is left.
+
+        Args:
+            spec: What the model predicts; None leaves the targets out.
+            batch_size: Examples per batch, at least 1.
+            shuffle: Whether each iteration has a new order, the sequence of orders given by `seed`.
+            seed: Seed of the orders.
+
+        Returns:
+            Elements `(x, y)`, `x` uint8 or float32 `(b, …)` and `y` float32 `(b, size)` or a
+            dict of these; `x` alone where there are no targets.
+
+        Raises:
+            InputError: If labels do not fit the spec, or the batch size is not positive.
+        """
+
+    def __repr__(self) -> str:
+        names = "" if self.class_names is None else f", {len(self.class_names)} classes"
+        return f"{type(self).__name__}({len(self)} examples{names})"
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what a value is, for an error message."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return repr(value)
+    length = f" of length {len(value)}" if isinstance(value, (list, tuple, dict)) else ""
+    return f"{type(value).__name__}{length}"

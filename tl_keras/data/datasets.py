@@ -1,0 +1,202 @@
+"""Examples from a `tf.data.Dataset`, batched or not."""
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.data.base import Examples, Specs, Targets
+from tl_keras.data.labels import (
+    check_batch_size,
+    count_not_finite,
+    encode_labels,
+    encode_labels_in_graph,
+)
+from tl_keras.errors import InputError
+
+_SHUFFLE_EXAMPLES = 10_000
+_SHUFFLE_BYTES = 2**30
+
+
+class DatasetExamples(Examples):
+    """Examples of a finite `tf.data.Dataset` with elements `x` or `(x, y)`.
+
+    Whether the dataset is batched is read off `x`: one image has rank 3 and a batch of images
+    rank 4; one feature vector has rank 1 and a batch of them rank 2. Batches are put together
+    anew, so that the batch size asked for is the one that comes.
+
+    The first use goes once through the dataset to count the examples and to check values, shapes
+    and labels. A dataset that shuffles itself keeps doing so: then `encoded_targets` and
+    `batches` have different orders.
+
+    Shuffling uses a buffer of at most 10 000 examples and 1 GiB. For a complete shuffle of more
+    than that, shuffle the files or rows that the dataset is made of.
+
+    Args:
+        dataset: The dataset. `y` may be integers, strings, one-hot rows, values, or a dict of
+            these for several tasks.
+        argument: Name that errors use for the data.
+
+    Raises:
+        InputError: If the dataset is infinite or its elements have another structure.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset, argument: str = "data"):
+        self._argument = argument
+        if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise InputError(
+                f"{argument}: expected a finite dataset, got one without end. Leave out .repeat(), "
+                "or end it with .take(n)."
+            )
+        self._has_labels, x = _structure(dataset.element_spec, argument)
+        self._is_batched = _is_batched(x, argument)
+        self._dataset = dataset
+        names = getattr(dataset, "class_names", None)
+        self.class_names = None if names is None else tuple(map(str, names))
+        self._scanned: _Scan | None = None
+
+    def __len__(self) -> int:
+        """Return the number of examples; the first call may go through the dataset."""
+        return self._scan().count
+
+    def __repr__(self) -> str:
+        return f"DatasetExamples({self._dataset.element_spec})"
+
+    def encoded_targets(self, spec: Specs) -> Targets:
+        """Return all targets; see `Examples.encoded_targets`."""
+        return encode_labels(self._scan().labels, spec, f"{self._argument}: y")
+
+    def batches(
+        self, spec: Specs, batch_size: int, *, shuffle: bool = False, seed: int = 0
+    ) -> tf.data.Dataset:
+        """Return the examples in batches; see `Examples.batches`."""
+        batch_size = check_batch_size(batch_size)
+        self.encoded_targets(spec)
+        scan = self._scan()
+        dataset = self._dataset
+        if self._is_batched and (shuffle or scan.batch_size != batch_size):
+            dataset = dataset.unbatch()
+        if shuffle:
+            buffer = min(scan.count, _SHUFFLE_EXAMPLES, max(1, _SHUFFLE_BYTES // scan.bytes_each))
+            dataset = dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=True)
+        if not self._is_batched or dataset is not self._dataset:
+            dataset = dataset.batch(batch_size)
+        dataset = dataset.map(
+            lambda *element: self._encode(element, spec, scan), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def _encode(self, element: tuple[Any, ...], spec: Specs, scan: "_Scan") -> Any:
+        x = element[0] if element[0].dtype == tf.uint8 else tf.cast(element[0], tf.float32)
+        x = tf.ensure_shape(x, [None, *scan.shape])
+        if not self._has_labels or spec is None:
+            return x
+        y = tf.nest.map_structure(
+            lambda part, all_of_it: tf.ensure_shape(part, [None, *all_of_it.shape[1:]]),
+            element[1],
+            scan.labels,
+        )
+        return x, encode_labels_in_graph(y, spec)
+
+    def _scan(self) -> "_Scan":
+        if self._scanned is None:
+            self._scanned = _Scan(self._dataset, self._is_batched, self._has_labels, self._argument)
+        return self._scanned
+
+
+class _Scan:
+    """One pass over a dataset: number of examples, their shape and bytes, and all labels."""
+
+    def __init__(self, dataset: tf.data.Dataset, batched: bool, labelled: bool, argument: str):
+        self.count = 0
+        self.shape: tuple[int, ...] | None = None
+        self.labels: Any = None
+        parts, sizes, bad, first_bad, itemsize = [], [], 0, -1, 1
+        for element in dataset:
+            x = (element[0] if labelled else element).numpy()
+            y = tf.nest.map_structure(lambda part: part.numpy(), element[1]) if labelled else ()
+            if not batched:
+                x, y = x[None], tf.nest.map_structure(lambda part: np.asarray(part)[None], y)
+            self._check_shape(x, y, argument)
+            if x.dtype.kind not in "bui":
+                count, first = count_not_finite(x.astype(np.float32, copy=False))
+                first_bad = self.count + first if count and first_bad < 0 else first_bad
+                bad += count
+            self.count += len(x)
+            sizes.append(len(x))
+            itemsize = x.dtype.itemsize
+            parts.append(y)
+        if not self.count:
+            raise InputError(f"{argument}: the dataset is empty. Check the files or filters in it.")
+        if bad:
+            raise InputError(
+                f"{argument}: x must be finite, got NaN or infinity in {bad} of {self.count} "
+                f"examples, the first at row {first_bad}. Remove or fix these examples."
+            )
+        self.bytes_each = max(1, math.prod(self.shape) * itemsize)
+        self.batch_size = sizes[0] if _is_regular(sizes) else None
+        if labelled:
+            self.labels = _concatenate(parts, argument)
+
+    def _check_shape(self, x: np.ndarray, y: Any, argument: str) -> None:
+        if self.shape is None:
+            self.shape = x.shape[1:]
+        if x.shape[1:] != self.shape:
+            raise InputError(
+                f"{argument}: all examples must have one shape, got {self.shape} and "
+                f"{x.shape[1:]}. Resize the images in the dataset, e.g. with .map and "
+                "tf.image.resize."
+            )
+        for part in tf.nest.flatten(y):
+            if np.ndim(part) == 0 or len(part) != len(x):
+                raise InputError(
+                    f"{argument}: a batch has {len(x)} examples in x and labels of shape "
+                    f"{np.shape(part)} in y. Both need the same first axis."
+                )
+
+
+def _is_regular(sizes: list[int]) -> bool:
+    """Return whether all batches have one size, the last one perhaps less."""
+    return all(size == sizes[0] for size in sizes[:-1]) and sizes[-1] <= sizes[0]
+
+
+def _concatenate(parts: list[Any], argument: str) -> Any:
+    try:
+        return tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
+    except ValueError as error:
+        raise InputError(
+            f"{argument}: labels of different examples differ in shape: {error}. Encode them as "
+            "integers, names or rows of one length."
+        ) from error
+
+
+def _structure(spec: Any, argument: str) -> tuple[bool, tf.TensorSpec]:
+    """Return whether there are labels, and the type of `x`."""
+    is_pair = isinstance(spec, tuple) and len(spec) == 2
+    x = spec[0] if is_pair else spec
+    labels = tf.nest.flatten(spec[1]) if is_pair else []
+    if not isinstance(x, tf.TensorSpec) or not all(isinstance(y, tf.TensorSpec) for y in labels):
+        weights = isinstance(spec, tuple) and len(spec) == 3
+        raise InputError(
+            f"{argument}: expected a dataset with elements x or (x, y), got {spec}."
+            + (" Sample weights are not taken; use class_weight." if weights else "")
+            + " Bring the elements into this form with .map."
+        )
+    if not (x.dtype.is_integer or x.dtype.is_floating or x.dtype.is_bool):
+        raise InputError(
+            f"{argument}: x must hold numbers, got {x.dtype.name}. Decode image files with "
+            ".map(tl.data.decode_image), or use tl.data.image_folder."
+        )
+    return is_pair, x
+
+
+def _is_batched(x: tf.TensorSpec, argument: str) -> bool:
+    rank = x.shape.rank
+    if rank not in (1, 2, 3, 4):
+        raise InputError(
+            f"{argument}: expected images of rank 3, batches of images of rank 4, feature vectors "
+            f"of rank 1 or batches of them of rank 2, got x of shape {x.shape}. If the shape is "
+            "unknown, set it with .map(lambda x, y: (tf.ensure_shape(x, [None, h, w, 3]), y))."
+        )
+    return rank in (2, 4)

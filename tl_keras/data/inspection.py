@@ -1,0 +1,202 @@
+"""Looking at every image file before training starts."""
+
+import concurrent.futures
+import dataclasses
+import io
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from tl_keras.data.decoding import decode_image
+
+_EXTENSIONS = {
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
+    "PNG": {".png", ".apng"},
+    "BMP": {".bmp", ".dib"},
+    "GIF": {".gif"},
+    "WEBP": {".webp"},
+}
+_FORMATS = ", ".join(_EXTENSIONS)
+_SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
+_LARGEST_MEAN_DIFFERENCE = 8.0
+_SECONDS_BEFORE_PROGRESS = 2.0
+IMAGE_EXTENSIONS = frozenset().union(*_EXTENSIONS.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something about a file that the user should know.
+
+    Attributes:
+        path: The file, relative to the folder or to the CSV file.
+        kind: In two or three words, e.g. `"empty"`, `"not an image"`, `"truncated"`.
+        detail: What was found.
+        usable: Whether the file is used all the same; then this is only a note.
+    """
+
+    path: str
+    kind: str
+    detail: str
+    usable: bool = False
+
+
+def inspect_image(path: str | os.PathLike, name: str) -> Problem | None:
+    """Read one file completely, with Pillow and with the decoder that training uses.
+
+    Args:
+        path: The file.
+        name: What the report calls it.
+
+    Returns:
+        What is wrong with the file, or None if nothing is.
+    """
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except FileNotFoundError:
+        return Problem(name, "missing", "there is no such file")
+    except OSError as error:
+        return Problem(name, "unreadable", error.strerror or str(error))
+    if not content:
+        return Problem(name, "empty", "the file has 0 bytes")
+    try:
+        image = Image.open(io.BytesIO(content))
+    except Image.UnidentifiedImageError:
+        return Problem(name, "not an image", f"begins with {content[:12]!r}")
+    except Exception as error:
+        return Problem(name, _kind_of(error), str(error))
+    found = _SAME_FORMAT.get(image.format, image.format)
+    if found not in _EXTENSIONS:
+        return Problem(name, "unsupported format", f"{found}; convert it to one of {_FORMATS}")
+    if found == "WEBP" and getattr(image, "is_animated", False):
+        return Problem(name, "animated WebP", "save its first frame")
+    try:
+        expected = _pixels(image)
+    except Exception as error:
+        return Problem(name, _kind_of(error), str(error))
+    return _compare(content, expected, image.mode, name) or _extension_note(name, found)
+
+
+def inspect_images(
+    files: Sequence[tuple[str, str]], progress: bool = True
+) -> tuple[list[bool], list[Problem]]:
+    """Inspect files in parallel threads.
+
+    Args:
+        files: Path and name of each file.
+        progress: Whether to show a progress bar if it takes longer than two seconds.
+
+    Returns:
+        Which files can be used, and the problems and notes, both in the order of the files.
+    """
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(
+            tqdm(
+                pool.map(lambda file: inspect_image(*file), files),
+                total=len(files),
+                desc="Checking images",
+                unit=" files",
+                delay=_SECONDS_BEFORE_PROGRESS,
+                leave=False,
+                disable=not progress,
+            )
+        )
+    usable = [result is None or result.usable for result in results]
+    return usable, [result for result in results if result is not None]
+
+
+def problem_table(problems: Iterable[Problem], most: int | None = None) -> str:
+    """Lay out problems as a table.
+
+    Args:
+        problems: The problems and notes.
+        most: Rows to show at the most; None for all.
+
+    Returns:
+        Lines of text, problems before notes; empty if there are none.
+    """
+    ordered = sorted(problems, key=lambda problem: problem.usable)
+    if not ordered:
+        return ""
+    header = ("file", "problem", "used", "detail")
+    rows = [(p.path, p.kind, "yes" if p.usable else "no", p.detail) for p in ordered[:most]]
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+        for row in [header, *rows]
+    ]
+    if len(rows) < len(ordered):
+        lines.append(f"… and {len(ordered) - len(rows)} more")
+    return "\n".join(lines)
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _decode(content: tf.Tensor) -> tf.Tensor:
+    return decode_image(content)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Read the pixels with Pillow: upright RGB, transparency on white."""
+    image.load()
+    if 0 in image.size:
+        raise ValueError(f"the image is {image.width} × {image.height} pixels")
+    # A GIF's and a BMP's transparency is ignored, as in `decode_image`.
+    is_transparent = image.format in ("PNG", "WEBP") and (
+        image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info)
+    )
+    image = ImageOps.exif_transpose(image)
+    if is_transparent:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _compare(content: bytes, expected: np.ndarray, mode: str, name: str) -> Problem | None:
+    """Decode as training does and hold the result against Pillow's."""
+    try:
+        pixels = _decode(tf.constant(content)).numpy()
+    except tf.errors.OpError as error:
+        return Problem(name, "cannot be decoded", _reason(error))
+    if pixels.shape != expected.shape:
+        detail = f"TensorFlow reads {pixels.shape[:2]} pixels, Pillow {expected.shape[:2]}"
+        return Problem(name, "decoded differently", f"{detail}; save it anew, e.g. as PNG")
+    if mode.startswith("I"):  # Pillow cuts 16-bit values off at 255 when it converts them.
+        return None
+    step = [max(1, length // 64) for length in pixels.shape[:2]]
+    sample = (slice(None, None, step[0]), slice(None, None, step[1]))
+    difference = np.abs(pixels[sample].astype(np.int16) - expected[sample]).mean()
+    if difference > _LARGEST_MEAN_DIFFERENCE:
+        detail = f"TensorFlow and Pillow differ by {difference:.0f} of 255 on average"
+        return Problem(name, "decoded differently", f"{detail}; save it anew, e.g. as PNG")
+    return None
+
+
+def _extension_note(name: str, found: str) -> Problem | None:
+    extension = pathlib.PurePath(name).suffix.lower()
+    if extension in _EXTENSIONS[found]:
+        return None
+    named = f"named {extension}" if extension else "without an extension"
+    return Problem(name, "wrong extension", f"{named}, the content is {found}", usable=True)
+
+
+def _kind_of(error: Exception) -> str:
+    text = str(error).lower()
+    if isinstance(error, Image.DecompressionBombError):
+        return "too large"
+    if isinstance(error, EOFError) or "truncated" in text or "decoder object" in text:
+        return "truncated"
+    return "unreadable"
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Take the sentence out of a TensorFlow error that says what was wrong with the file."""
+    message = error.message or ""
+    if "Summarized data: b'" in message:
+        return message.split("Summarized data: b'", 1)[1].split("'", 1)[0]
+    lines = [line for line in message.splitlines() if line and not line.startswith(" ")]
+    cause = next((line for line in lines if not line.startswith(("Graph exec", "Detected"))), "")
+    return cause.split("}} ")[-1].split(" [[")[0] or type(error).__name__

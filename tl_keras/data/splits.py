@@ -1,0 +1,74 @@
+"""Stratified splits that depend on nothing but names, labels and a seed."""
+
+import hashlib
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tl_keras.errors import InputError
+
+
+def check_split(split: Any) -> tuple[float, ...]:
+    """Return the fractions of a split as floats.
+
+    Args:
+        split: Fractions, each above 0, that sum to at most 1.
+
+    Raises:
+        InputError: If they are not.
+    """
+    expected = "split: expected fractions above 0 that sum to at most 1, such as (0.7, 0.15, 0.15)"
+    if isinstance(split, (str, bytes)) or not isinstance(split, Sequence) or not split:
+        raise InputError(f"{expected}, got {split!r}. For one part use split=None.")
+    if not all(isinstance(part, numbers.Real) and 0 < part <= 1 for part in split):
+        raise InputError(f"{expected}, got {tuple(split)}. Divide counts by their sum.")
+    total = math.fsum(split)
+    if total > 1 + 1e-6:
+        raise InputError(f"{expected}, got {tuple(split)}, which sum to {total:g}.")
+    return tuple(float(part) for part in split)
+
+
+def stratified_split(
+    names: Sequence[str], labels: np.ndarray, fractions: Sequence[float], seed: int
+) -> list[np.ndarray]:
+    """Split examples so that each part has every class in its proportion.
+
+    Within a class, examples are ordered by a hash of seed and name: the same names and seed give
+    the same split on every machine, and a file more or less moves few of the others.
+
+    Args:
+        names: A distinct name for each example.
+        labels: Class numbers, `(n,)`.
+        fractions: Size of each part as `check_split` returns it.
+        seed: Another seed gives another split.
+
+    Returns:
+        Sorted row numbers of each part; no row is in two. A class with at least as many examples
+        as there are parts is in every part.
+    """
+    parts: list[list[int]] = [[] for _ in fractions]
+    for label in np.unique(labels):
+        rows = [int(row) for row in np.flatnonzero(labels == label)]
+        rows.sort(key=lambda row: hashlib.sha256(f"{seed}:{names[row]}".encode()).digest())
+        start = 0
+        for part, count in zip(parts, _counts(len(rows), fractions), strict=True):
+            part.extend(rows[start : start + count])
+            start += count
+    return [np.array(sorted(part), np.int64) for part in parts]
+
+
+def _counts(n: int, fractions: Sequence[float]) -> list[int]:
+    """Share out `n` examples by largest remainders, at least one each where `n` allows."""
+    total = min(n, max(round(n * math.fsum(fractions)), len(fractions)))
+    ideal = [n * fraction for fraction in fractions]
+    counts = [math.floor(share + 1e-9) for share in ideal]
+    by_remainder = sorted(range(len(ideal)), key=lambda i: (counts[i] - ideal[i], -ideal[i]))
+    for i in by_remainder[: max(0, total - sum(counts))]:
+        counts[i] += 1
+    while 0 in counts and max(counts) > 1:
+        counts[counts.index(max(counts))] -= 1
+        counts[counts.index(0)] += 1
+    return counts

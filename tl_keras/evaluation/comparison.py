@@ -1,0 +1,200 @@
+"""Several models on the same examples, side by side."""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from tl_keras.errors import InputError, did_you_mean
+from tl_keras.evaluation.metrics import LOWER_IS_BETTER
+from tl_keras.evaluation.report import Report
+from tl_keras.evaluation.tables import jsonable, markdown_table, number, text_table, write_json
+from tl_keras.evaluation.task_reports import TaskReports
+from tl_keras.plots import panels
+from tl_keras.plots.figure import Picture
+
+BEST = "★"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """Reports of several models on the same examples. Printing it shows them side by side.
+
+    Attributes:
+        reports: Name of the model → its report. The others are compared with the first.
+    """
+
+    reports: dict[str, Report | TaskReports]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the models."""
+        return tuple(self.reports)
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Metric → model → value."""
+        first = next(iter(self.reports.values())).metrics
+        return {
+            metric: {name: report.metrics[metric] for name, report in self.reports.items()}
+            for metric in first
+        }
+
+    @property
+    def differences(self) -> dict[str, dict[str, float]]:
+        """Metric → model → its value minus that of the first model."""
+        first = self.names[0]
+        return {
+            metric: {name: values[name] - values[first] for name in self.names[1:]}
+            for metric, values in self.metrics.items()
+        }
+
+    @property
+    def best(self) -> dict[str, tuple[str, ...]]:
+        """Metric → models with the best value; several if they tie, none if all are equal."""
+        return {metric: _best(metric, values) for metric, values in self.metrics.items()}
+
+    @property
+    def p_values(self) -> dict[str, float]:
+        """Model → p-value of its difference in accuracy to the first model.
+
+        McNemar's exact test: of the examples that only one of two models has right, is the split
+        compatible with a fair coin? Two-sided, on the same examples, not corrected for
+        several models. For multi-label tasks an example is right if all its labels are. Keys are
+        `model` for one task and `task/model` for several; regression tasks have none.
+        """
+        result = {}
+        first, *others = self.reports.values()
+        for name, report in zip(self.names[1:], others, strict=True):
+            if isinstance(report, Report):
+                pairs = [(name, first, report)]
+            else:
+                pairs = [(f"{t}/{name}", first.tasks[t], report.tasks[t]) for t in report.tasks]
+            for key, before, after in pairs:
+                if before.kind != "regression":
+                    result[key] = mcnemar(_right(before), _right(after))
+        return result
+
+    def __getitem__(self, name: str) -> Report | TaskReports:
+        """Return the report of a model by name."""
+        if name not in self.reports:
+            raise InputError(
+                f"comparison[{name!r}]: there is no such model."
+                f"{did_you_mean(name, self.names)} There are {list(self.names)}."
+            )
+        return self.reports[name]
+
+    def __str__(self) -> str:
+        """Return the table of metrics as plain text."""
+        examples = len(self.reports[self.names[0]])
+        title = f"{examples:,} examples, {BEST} best, in brackets the difference to {self.names[0]}"
+        table = text_table(title, ("metric", *self.names), self._cells())
+        return "\n".join([table, "", *self._p_lines()]).rstrip() + "\n"
+
+    __repr__ = __str__
+
+    def _cells(self) -> list[list[str]]:
+        best, differences, rows = self.best, self.differences, []
+        for metric, values in self.metrics.items():
+            cells = [metric.replace("_", " ")]
+            for name, value in values.items():
+                mark = f"{BEST} " if name in best[metric] else ""
+                change = differences[metric].get(name, np.nan)
+                bracket = "" if np.isnan(change) else f" ({number(change, True)})"
+                cells.append(mark + number(value) + bracket)
+            rows.append(cells)
+        return rows
+
+    def _p_lines(self) -> list[str]:
+        return [
+            f"{name} against {self.names[0]}: p = {p:.2g} (McNemar's exact test of accuracy)"
+            for name, p in self.p_values.items()
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what strict JSON can hold: metrics, best models, differences and p-values."""
+        return jsonable(
+            {
+                "models": self.names,
+                "examples": len(self.reports[self.names[0]]),
+                "metrics": self.metrics,
+                "best": self.best,
+                "difference_to_first": self.differences,
+                "p_values": self.p_values,
+                "reports": {name: report.to_dict() for name, report in self.reports.items()},
+            }
+        )
+
+    def to_json(self, path: str | os.PathLike | None = None) -> str:
+        """Return `to_dict()` as JSON, and save it if there is a path."""
+        return write_json(self.to_dict(), path)
+
+    def to_markdown(self) -> str:
+        """Return the table of metrics in Markdown, with the p-values below."""
+        lines = [f"- {line}\n" for line in self._p_lines()]
+        table = markdown_table(("metric", *self.names), self._cells())
+        return table + ("\n" + "".join(lines) if lines else "")
+
+    def plot(self, path: str | os.PathLike | None = None) -> Picture:
+        """Draw one group of bars for each metric, scores and errors in separate panels.
+
+        Args:
+            path: Where to save the figure, or None.
+
+        Returns:
+            The figure; notebooks show it.
+        """
+        table = self.metrics
+        scores = [metric for metric in table if not _lower_is_better(metric)]
+        groups = {
+            "Scores (higher is better)": scores,
+            "Errors (lower is better)": [metric for metric in table if metric not in scores],
+        }
+        groups = {title: members for title, members in groups.items() if members}
+        ratios = [len(members) + 1 for members in groups.values()]
+        figure = Picture(max(6.4, (0.35 + 0.22 * len(self.names)) * sum(ratios)), 4.8)
+        grid = figure.subplots(1, len(groups), squeeze=False, width_ratios=ratios)[0]
+        for axes, (title, members) in zip(grid, groups.items(), strict=True):
+            series = {n: np.array([table[m][n] for m in members]) for n in self.names}
+            panels.draw_grouped_bars(axes, members, series, title)
+        handles, names = grid[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(names)))
+        return figure.write(path)
+
+
+def mcnemar(right_before: np.ndarray, right_after: np.ndarray) -> float:
+    """Two-sided p-value of McNemar's exact test.
+
+    McNemar, "Note on the sampling error of the difference between correlated proportions",
+    Psychometrika 1947, with the binomial distribution instead of its normal approximation.
+
+    Args:
+        right_before: Whether the first model is right, `(n,)` booleans.
+        right_after: Whether the second model is right on the same examples.
+
+    Returns:
+        The p-value, 1 if the models never differ.
+    """
+    gained = int((~right_before & right_after).sum())
+    lost = int((right_before & ~right_after).sum())
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+
+
+def _right(report: Report) -> np.ndarray:
+    if report.kind == "classification":
+        return report.targets.argmax(axis=1) == report.probabilities.argmax(axis=1)
+    return ((report.targets > 0.5) == (report.probabilities >= 0.5)).all(axis=1)
+
+
+def _lower_is_better(metric: str) -> bool:
+    return metric.rpartition("/")[2] in LOWER_IS_BETTER
+
+
+def _best(metric: str, values: dict[str, float]) -> tuple[str, ...]:
+    defined = {name: value for name, value in values.items() if not np.isnan(value)}
+    if len(set(defined.values())) < 2:
+        return ()
+    best = (min if _lower_is_better(metric) else max)(defined.values())
+    return tuple(name for name, value in defined.items() if value == best)

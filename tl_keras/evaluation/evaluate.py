@@ -1,0 +1,91 @@
+"""Evaluate a model on labelled examples."""
+
+from typing import Any
+
+import numpy as np
+
+from tl_keras.data.examples import as_examples
+from tl_keras.errors import InputError
+from tl_keras.evaluation.predict import predict
+from tl_keras.evaluation.report import Report
+from tl_keras.evaluation.task_reports import TaskReports
+from tl_keras.targets import TargetSpec
+from tl_keras.transfer_model import TransferModel
+
+
+def evaluate(
+    model: TransferModel, data: Any, *, batch_size: int = 32, verbose: bool = True
+) -> Report | TaskReports:
+    """Measure a model on test examples and print what came out.
+
+    Args:
+        model: A model from `build_transfer_model`, with a head.
+        data: Labelled examples: `(x, y)` arrays, a `tf.data.Dataset` of such pairs, or an image
+            folder.
+        batch_size: Examples in a batch; changes speed and memory, not the result.
+        verbose: Print the tables, and a progress bar if it takes long.
+
+    Returns:
+        The report; for a model with several named tasks one report for each.
+
+    Raises:
+        InputError: If the model has no head or does not come from `build_transfer_model`, or the
+            data have no labels, no examples, or labels that the model does not know.
+
+    Example:
+        >>> report = tl.evaluate(model, (x_test, y_test))  # doctest: +SKIP
+        >>> report["accuracy"], report["f1_macro"]  # doctest: +SKIP
+        (0.9375, 0.9291)
+        >>> report.plot("report.png")  # doctest: +SKIP
+    """
+    spec = targets_of(model)
+    check_batch_size(batch_size)
+    targets, (outputs,) = predict([model], as_examples(data), spec, batch_size, progress=verbose)
+    report = report_of(spec, targets, outputs)
+    if verbose:
+        print(report)
+    return report
+
+
+def targets_of(model: Any, argument: str = "model") -> TargetSpec | dict[str, TargetSpec]:
+    """Return what a model predicts.
+
+    Args:
+        model: What the user gave as a model.
+        argument: What errors call it.
+
+    Raises:
+        InputError: If it is no transfer model, or one without a head.
+    """
+    if not isinstance(model, TransferModel):
+        raise InputError(
+            f"{argument}: expected a model from build_transfer_model, got "
+            f"{type(model).__name__}. A plain Keras model does not say what its outputs mean: wrap "
+            "it with tl_keras.build_transfer_model(model, num_classes=…)."
+        )
+    if model.targets is None:
+        raise InputError(
+            f"{argument}: expected a model with a head, got one that gives features only. Pass "
+            "num_classes to build_transfer_model and train the head first."
+        )
+    return model.targets
+
+
+def report_of(
+    spec: TargetSpec | dict[str, TargetSpec],
+    targets: np.ndarray | dict[str, np.ndarray],
+    outputs: np.ndarray | dict[str, np.ndarray],
+) -> Report | TaskReports:
+    """Return the report of targets and outputs, for one task or for several."""
+    if isinstance(spec, TargetSpec):
+        return Report.of(spec, targets, outputs)
+    return TaskReports(
+        {task: Report.of(part, targets[task], outputs[task]) for task, part in spec.items()}
+    )
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuse a batch size that is not a whole number from 1 on."""
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if not whole or batch_size < 1:
+        raise InputError(f"batch_size: expected a whole number ≥ 1, got {batch_size!r}.")

@@ -1,0 +1,249 @@
+"""What an evaluation found: numbers, a table, JSON and a figure."""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+from sklearn import metrics as sklearn_metrics
+
+from tl_keras.errors import InputError, did_you_mean
+from tl_keras.evaluation import metrics
+from tl_keras.evaluation.tables import jsonable, number, text_table, write_json
+from tl_keras.plots import panels
+from tl_keras.plots.figure import Picture
+from tl_keras.targets import Kind, TargetSpec
+
+ROWS_SHOWN = 30
+NOUNS = {"classification": "class", "multi_label": "label", "regression": "value"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Report:
+    """The evaluation of one output of a model. Printing it shows its tables.
+
+    Attributes:
+        kind: `"classification"`, `"multi_label"` or `"regression"`.
+        metrics: Name → value; NaN where the data leave a metric undefined.
+        per_class: One dict for each class, label or regressed value, in the order of `labels`.
+            Classes have `precision`, `recall`, `f1`, `auc` and `support`, the number of examples.
+        confusion: Counts. Classification: `(classes, classes)`, rows true, columns predicted.
+            Multi-label: `(labels, 2, 2)`. Regression: None.
+        labels: Names of the classes, labels or values.
+        targets: What is true, `(n, size)`, as `TargetSpec.encode` gives it.
+        probabilities: What the model gave, `(n, size)`; for regression its predictions.
+    """
+
+    kind: Kind
+    metrics: dict[str, float]
+    per_class: list[dict[str, Any]]
+    confusion: np.ndarray | None
+    labels: tuple[str, ...]
+    targets: np.ndarray
+    probabilities: np.ndarray
+
+    @classmethod
+    def of(cls, spec: TargetSpec, targets: np.ndarray, probabilities: np.ndarray) -> "Report":
+        """Evaluate arrays.
+
+        Args:
+            spec: What is predicted.
+            targets: Encoded targets `(n, size)`.
+            probabilities: Outputs of the model `(n, size)`.
+
+        Returns:
+            The report.
+
+        Raises:
+            InputError: If the outputs have another shape, are not finite or are no probabilities.
+        """
+        _check_outputs(spec, targets, probabilities)
+        if spec.kind == "classification":
+            whole, rows = metrics.classification_metrics, metrics.classification_rows
+            confusion = sklearn_metrics.confusion_matrix(
+                targets.argmax(axis=1), probabilities.argmax(axis=1), labels=np.arange(spec.size)
+            )
+        elif spec.kind == "multi_label":
+            whole, rows = metrics.multi_label_metrics, metrics.multi_label_rows
+            pairs = zip(targets.T > 0.5, probabilities.T >= 0.5, strict=True)
+            confusion = np.stack(
+                [sklearn_metrics.confusion_matrix(*pair, labels=[False, True]) for pair in pairs]
+            )
+        else:
+            whole, rows, confusion = metrics.regression_metrics, metrics.regression_rows, None
+        names = spec.class_names
+        per_class = [
+            {NOUNS[spec.kind]: name, **row}
+            for name, row in zip(names, rows(targets, probabilities), strict=True)
+        ]
+        values = whole(targets, probabilities)
+        return cls(spec.kind, values, per_class, confusion, names, targets, probabilities)
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.targets)
+
+    def __getitem__(self, name: str) -> float:
+        """Return a metric by name."""
+        if name not in self.metrics:
+            raise InputError(
+                f"report[{name!r}]: there is no such metric.{did_you_mean(name, self.metrics)} "
+                f"There are {list(self.metrics)}."
+            )
+        return self.metrics[name]
+
+    def __str__(self) -> str:
+        """Return the metrics and the rows by class as plain text."""
+        cells = [(name.replace("_", " "), number(value)) for name, value in self.metrics.items()]
+        parts = [text_table(f"{len(self):,} examples", ("metric", "value"), cells)]
+        if len(self.per_class) > 1:
+            parts.append(self._rows_table())
+        return "\n\n".join(parts) + "\n"
+
+    __repr__ = __str__
+
+    def _rows_table(self) -> str:
+        rows, title = self.per_class, f"by {NOUNS[self.kind]}"
+        if len(rows) > ROWS_SHOWN:
+            key, sign = ("mean_absolute_error", -1) if self.kind == "regression" else ("f1", 1)
+            rows = sorted(rows, key=lambda row: np.nan_to_num(sign * row[key], nan=np.inf))
+            rows = rows[:ROWS_SHOWN]
+            title += f", the {ROWS_SHOWN} worst of {len(self.per_class)} by {key.replace('_', ' ')}"
+        columns = [name.replace("_", " ") for name in rows[0]]
+        cells = [
+            [value if isinstance(value, str) else number(value) for value in row.values()]
+            for row in rows
+        ]
+        return text_table(title, columns, cells)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what strict JSON can hold: None for NaN, lists for arrays.
+
+        The arrays of single examples, `targets` and `probabilities`, are left out.
+        """
+        return jsonable(
+            {
+                "kind": self.kind,
+                "examples": len(self),
+                "labels": self.labels,
+                "metrics": self.metrics,
+                "per_class": self.per_class,
+                "confusion": self.confusion,
+            }
+        )
+
+    def to_json(self, path: str | os.PathLike | None = None) -> str:
+        """Return `to_dict()` as JSON, and save it if there is a path."""
+        return write_json(self.to_dict(), path)
+
+    def most_confident_errors(self, count: int = 10) -> np.ndarray:
+        """Find the examples that the model was most wrong about, the worst first.
+
+        Useful for looking at them: many are mislabelled.
+
+        Args:
+            count: How many at the most.
+
+        Returns:
+            Positions of examples in the data, `(≤ count,)`. Classification: wrong class, by
+            confidence. Multi-label: any wrong label, by the largest gap to the truth.
+            Regression: by absolute error.
+        """
+        if self.kind == "classification":
+            wrong = self.targets.argmax(axis=1) != self.probabilities.argmax(axis=1)
+            badness = self.probabilities.max(axis=1)
+        else:
+            gap = np.abs(self.targets - self.probabilities)
+            badness = gap.max(axis=1)
+            wrong = badness > 0
+            if self.kind == "multi_label":
+                wrong = ((self.targets > 0.5) != (self.probabilities >= 0.5)).any(axis=1)
+        candidates = np.flatnonzero(wrong)
+        return candidates[np.argsort(-badness[candidates], kind="stable")][:count]
+
+    def plot(self, path: str | os.PathLike | None = None) -> Picture:
+        """Draw the report as one figure.
+
+        Classification: confusion matrix, reliability diagram, and for two classes the ROC.
+        Multi-label: F1 and average precision by label. Regression: predicted against true.
+
+        Args:
+            path: Where to save the figure, or None.
+
+        Returns:
+            The figure; notebooks show it.
+        """
+        figure = Picture(5.2 * self.panel_count, 4.6)
+        self.draw(figure)
+        return figure.write(path)
+
+    @property
+    def panel_count(self) -> int:
+        """Number of panels side by side in the figure."""
+        if self.kind == "regression":
+            return min(len(self.labels), 3)
+        return 3 if self._has_roc else 2
+
+    @property
+    def _has_roc(self) -> bool:
+        return (
+            self.kind == "classification"
+            and len(self.labels) == 2
+            and not np.isnan(self.metrics["auc"])
+        )
+
+    def draw(self, figure: Any) -> None:
+        """Draw the panels into a matplotlib figure or subfigure."""
+        grid = figure.subplots(1, self.panel_count, squeeze=False)[0]
+        if self.kind == "classification":
+            panels.draw_confusion(grid[0], self.confusion, self.labels)
+            panels.draw_reliability(
+                grid[1],
+                *metrics.calibration_bins(self.targets, self.probabilities),
+                self.metrics["expected_calibration_error"],
+            )
+            if self._has_roc:
+                rates = sklearn_metrics.roc_curve(
+                    self.targets.argmax(axis=1), self.probabilities[:, 1]
+                )[:2]
+                panels.draw_roc(grid[2], *rates, self.metrics["auc"], self.labels[1])
+        elif self.kind == "multi_label":
+            for axes, key, name in zip(
+                grid, ("f1", "average_precision"), ("F1", "average precision"), strict=True
+            ):
+                scores = np.array([row[key] for row in self.per_class])
+                panels.draw_scores(axes, self.labels, scores, name)
+        else:
+            for axes, name, true, predicted in zip(
+                grid, self.labels, self.targets.T, self.probabilities.T, strict=False
+            ):
+                panels.draw_predicted_against_true(axes, true, predicted, name)
+
+
+def _check_outputs(spec: TargetSpec, targets: np.ndarray, outputs: np.ndarray) -> None:
+    if outputs.shape != targets.shape:
+        raise InputError(
+            f"model: expected outputs of shape {targets.shape}, got {outputs.shape}. The head must "
+            f"give one value for each of the {spec.size} {spec.kind} outputs."
+        )
+    bad = ~np.isfinite(outputs).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"model: outputs of {int(bad.sum())} of {len(outputs)} examples are NaN or infinite, "
+            f"the first for example {int(bad.argmax())}. The model has diverged: train it again "
+            "with a smaller learning rate."
+        )
+    if spec.kind == "regression":
+        return
+    remedy = "Build the model with the default classifier_activation."
+    if outputs.min() < -1e-6 or outputs.max() > 1 + 1e-3:
+        raise InputError(
+            "model: expected probabilities from 0 to 1, got outputs from "
+            f"{outputs.min():.3g} to {outputs.max():.3g}. {remedy}"
+        )
+    sums = outputs.sum(axis=1)
+    if spec.kind == "classification" and np.abs(sums - 1).max() > 1e-2:
+        raise InputError(
+            "model: expected rows of probabilities that sum to 1, got a row that sums to "
+            f"{sums[np.abs(sums - 1).argmax()]:.3f}. {remedy}"
+        )
