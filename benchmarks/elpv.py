@@ -61,7 +61,9 @@ def measure(x, y, seed: int, epochs: int, verbose: bool) -> tuple[list[float], l
         seed=seed,
         verbose=verbose,
     )
-    tuned = scores(y[test], tl.evaluate(model, (x[test], y[test]), verbose=False).probabilities[:, 1])
+    tuned = scores(
+        y[test], tl.evaluate(model, (x[test], y[test]), verbose=False).probabilities[:, 1]
+    )
     tuned.append((time.perf_counter() - started) / 60)
     return frozen, tuned
 
@@ -90,7 +92,9 @@ def main() -> None:
 def print_row(split: str, way: str, values) -> None:
     """Print one line of the table."""
     accuracy, f1, auc, minutes = values
-    print(f"| {split} | {way} | {accuracy:.3f} | {f1:.3f} | {auc:.3f} | {minutes:.1f} |", flush=True)
+    print(
+        f"| {split} | {way} | {accuracy:.3f} | {f1:.3f} | {auc:.3f} | {minutes:.1f} |", flush=True
+    )
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import keras
-import numpy as np
 
-from tl_keras.backbones.torch_state import read_state_dict
+from tl_keras.backbones.efficientnet_lite_weights import load_keras_file, load_torch_file
 from tl_keras.errors import InputError, did_you_mean
 
 __all__ = ["EFFICIENTNET_LITE", "LiteVariant", "efficientnet_lite", "find_packaged_weights"]
@@ -115,9 +114,9 @@ def efficientnet_lite(
         return model
     path = find_packaged_weights(variant) if weights == "imagenet" else os.fspath(weights)
     if path.endswith(".pth"):
-        _load_state(model, read_state_dict(path), blocks, path)
+        load_torch_file(model, path, blocks)
     elif path.endswith(".weights.h5"):
-        _load_keras(model, path)
+        load_keras_file(model, path)
     else:
         raise InputError(
             'weights: expected "imagenet", None, or the path of a .pth or .weights.h5 file, '
@@ -258,77 +257,3 @@ def _round_channels(channels: float) -> int:
     """Round to a multiple of eight that isn't more than a tenth below."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
-
-
-def _load_state(
-    model: keras.Model, state: dict[str, np.ndarray], blocks: list[str], path: str
-) -> None:
-    """Set every weight of the model from a state dict and use up every tensor of it."""
-    names = _tensor_names(blocks)
-    left = {name for name in state if not name.endswith(".num_batches_tracked")}
-    if not any(layer.name == "predictions" for layer in model.layers):
-        left -= {"_fc.weight", "_fc.bias"}
-    values, missing = [], []
-    for layer in (layer for layer in model.layers if layer.weights):
-        for weight in layer.weights:
-            name = f"{names[layer.name]}.{_PARAMETERS.get(weight.name, 'weight')}"
-            left.discard(name)
-            if name not in state:
-                missing.append(name)
-                continue
-            value = state[name].transpose(_transposition(layer, state[name].ndim))
-            if value.shape != tuple(weight.shape):
-                raise InputError(
-                    f"weights: {path!r} doesn't fit {model.name}: {name} has the shape "
-                    f"{value.shape}, but {weight.path} expects {tuple(weight.shape)}. Give the "
-                    "weights of this variant, and an input_shape with as many channels."
-                )
-            values.append((weight, value))
-    if missing or left:
-        raise InputError(
-            f"weights: {path!r} doesn't fit {model.name}: {len(missing)} tensors are missing "
-            f"({', '.join(missing[:3])}) and {len(left)} have no place in it "
-            f"({', '.join(sorted(left)[:3])}). Give the weights of this variant."
-        )
-    for weight, value in values:
-        weight.assign(value)
-
-
-_PARAMETERS = {
-    "gamma": "weight",
-    "beta": "bias",
-    "bias": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-
-
-def _tensor_names(blocks: list[str]) -> dict[str, str]:
-    """Map the name of each layer with weights to the prefix of its tensors."""
-    names = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head"}
-    names |= {"top_bn": "_bn1", "predictions": "_fc"}
-    parts = {"expand_conv": "_expand_conv", "expand_bn": "_bn0", "dwconv": "_depthwise_conv"}
-    parts |= {"bn": "_bn1", "project_conv": "_project_conv", "project_bn": "_bn2"}
-    for index, block in enumerate(blocks):
-        names |= {block + ours: f"_blocks.{index}.{theirs}" for ours, theirs in parts.items()}
-    return names
-
-
-def _transposition(layer: keras.layers.Layer, rank: int) -> tuple[int, ...]:
-    """Return the order of a tensor's axes in Keras: channels stand last."""
-    if rank == 4:
-        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-        return (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
-    return tuple(reversed(range(rank)))
-
-
-def _load_keras(model: keras.Model, path: str) -> None:
-    if not os.path.isfile(path):
-        raise InputError(f"weights: expected a .weights.h5 file, but there is no file {path!r}.")
-    try:
-        model.load_weights(path)
-    except Exception as error:
-        raise InputError(
-            f"weights: {path!r} doesn't fit {model.name}: {error} Give a file from `save_weights` "
-            "of this variant, built with the same include_top."
-        ) from error

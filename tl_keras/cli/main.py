@@ -12,6 +12,7 @@ from tl_keras.cli.backbones import backbones
 from tl_keras.cli.doctor import doctor
 from tl_keras.cli.evaluate import evaluate
 from tl_keras.cli.export import export
+from tl_keras.cli.loading import start_tensorflow
 from tl_keras.cli.output import examples, one_line, print_error, readable_warnings
 from tl_keras.cli.predict import predict
 from tl_keras.cli.train import train
@@ -50,7 +51,9 @@ def root(
     ] = False,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Transfer learning on images: train, evaluate, predict and export classifiers.
@@ -72,11 +75,10 @@ def demo(
     ] = False,
 ) -> None:
     """Train, evaluate and export a classifier of pictures that come with the library."""
-    from tl_keras.cli.demo import demo as run_demo
-    from tl_keras.cli.loading import start_tensorflow
-
     start_tensorflow()
-    run_demo(output, quick)
+    from tl_keras.cli.demo import demo as run_demo
+
+    run_demo(str(output), quick)
 
 
 _EXAMPLES = {

@@ -1,5 +1,7 @@
 """What the commands print: tables, one-line errors and warnings, examples in the help."""
 
+import contextlib
+import io
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -35,9 +37,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: 
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDEST)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    text = io.StringIO()
+    Console(file=text, width=WIDEST, color_system=None).print(table)
+    typer.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
 def one_line(message: object) -> str:
@@ -66,17 +71,12 @@ def print_warning(message, category, filename, lineno, file=None, line=None) -> 
         typer.echo(f"warning: {message}", err=True)
 
 
-def readable_warnings() -> warnings.catch_warnings:
-    """Return a context in which warnings are printed for readers instead of programmers."""
-    context = warnings.catch_warnings()
-    enter = context.__enter__
-
-    def enter_and_replace():
-        enter()
+@contextlib.contextmanager
+def readable_warnings():
+    """Print warnings for readers instead of programmers within the context."""
+    with warnings.catch_warnings():
         warnings.showwarning = print_warning
-
-    context.__enter__ = enter_and_replace
-    return context
+        yield
 
 
 def check_accuracy(reached: float, wanted: float | None, data: str) -> None:

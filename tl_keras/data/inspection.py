@@ -22,6 +22,7 @@ _EXTENSIONS = {
     "WEBP": {".webp"},
 }
 _FORMATS = ", ".join(_EXTENSIONS)
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")
 _SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
 _LARGEST_MEAN_DIFFERENCE = 8.0
 _SECONDS_BEFORE_PROGRESS = 2.0
@@ -66,6 +67,8 @@ def inspect_image(path: str | os.PathLike, name: str) -> Problem | None:
     try:
         image = Image.open(io.BytesIO(content))
     except Image.UnidentifiedImageError:
+        if content.startswith(_SIGNATURES):
+            return Problem(name, "truncated", "begins as an image, but its header is incomplete")
         return Problem(name, "not an image", f"begins with {content[:12]!r}")
     except Exception as error:
         return Problem(name, _kind_of(error), str(error))

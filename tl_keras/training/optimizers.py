@@ -65,10 +65,10 @@ def carry_slots(old: keras.optimizers.Optimizer | None, new: keras.optimizers.Op
     """
     if old is None or type(old) is not type(new):
         return 0
-    slots = {variable.path: variable for variable in _slots(old)}
+    slots = {variable.name: variable for variable in _slots(old)}
     carried = 0
     for variable in _slots(new):
-        earlier = slots.get(variable.path)
+        earlier = slots.get(variable.name)
         if earlier is not None and earlier.shape == variable.shape:
             variable.assign(earlier.value)
             carried += 1

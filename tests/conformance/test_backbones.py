@@ -1,0 +1,165 @@
+"""Every Keras Applications backbone goes through one list of checks."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tl_keras as tl
+from tl_keras.backbones.applications import APPLICATIONS
+
+FAMILIES = (
+    "ConvNeXtTiny",
+    "DenseNet121",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+    "NASNetMobile",
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "Xception",
+)
+
+
+def side_of(name: str) -> int:
+    """Return the smallest image side that leaves every backbone a feature map."""
+    return max(32, APPLICATIONS[name].smallest)
+
+
+def build(name: str, head: str = "linear") -> tl.TransferModel:
+    keras.utils.set_random_seed(0)
+    side = side_of(name)
+    return tl.build_transfer_model(name, 3, head=head, weights=None, input_shape=(side, side, 3))
+
+
+def leaves(layers):
+    for layer in layers:
+        yield from leaves(layer.layers) if isinstance(layer, keras.Model) else (layer,)
+
+
+def make_alive(model: tl.TransferModel) -> None:
+    """Give BatchNorm layers statistics that let an untrained network's signal through."""
+    random = np.random.default_rng(0)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.moving_mean.shape
+            layer.moving_mean.assign(random.normal(0, 0.01, shape))
+            layer.moving_variance.assign(random.uniform(0.01, 0.05, shape))
+
+
+def test_every_application_that_keras_exports_is_in_the_table():
+    exported = {
+        name
+        for name in dir(keras.applications)
+        if name[0].isupper() and callable(getattr(keras.applications, name))
+    }
+    assert set(APPLICATIONS) == exported
+
+
+@pytest.mark.parametrize("name", sorted(APPLICATIONS))
+def test_preprocessing_is_the_applications_own(name):
+    row = APPLICATIONS[name]
+    module = getattr(keras.applications, row.module)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), dtype=np.uint8)
+    expected = module.preprocess_input(pixels.astype("float32"))
+    layer = row.preprocessing()
+    np.testing.assert_allclose(layer(pixels), expected, atol=2e-5)
+    np.testing.assert_allclose(layer(pixels.astype("float32")), expected, atol=2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(APPLICATIONS))
+def test_blocks_cover_all_layers_exactly_once(name):
+    keras.backend.clear_session()
+    model = build(name)
+    inside = [id(layer) for block in model.blocks for layer in leaves(block.layers)]
+    assert len(inside) == len(set(inside))
+    missing = {
+        layer.name: layer.count_params()
+        for layer in leaves(model.backbone.layers)
+        if id(layer) not in set(inside) and layer.weights
+    }
+    assert not missing
+    assert sum(block.count_params() for block in model.blocks) == model.backbone.count_params()
+    assert len(model.blocks) >= 5
+    assert all(block.weights for block in model.blocks)
+    assert len({block.name for block in model.blocks}) == len(model.blocks)
+    assert len(str(model.blocks).splitlines()) == len(model.blocks) + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_trains_keeps_batch_norm_saves_and_exports(name, tmp_path):
+    keras.backend.clear_session()
+    model = build(name)
+    make_alive(model)
+    side = side_of(name)
+    x = np.random.default_rng(1).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
+    y = np.array([0, 1, 2, 0, 1, 2])
+    before = {w.path: w.numpy() for w in model.weights}
+    statistics = [path for path in before if "moving_" in path]
+    top = model.blocks[-1]
+
+    tl.fine_tune(model, (x, y), schedule=tl.Stage(1), batch_size=6, verbose=False)
+    assert changed(model.backbone, before) == set()
+    assert changed(model.head, before)
+
+    stages = (tl.Stage(1, unfreeze=1), tl.Stage(1, unfreeze="all"))
+    tl.fine_tune(model, (x, y), schedule=stages[0], batch_size=6, verbose=False)
+    in_top = {w.path for w in top.weights}
+    assert changed(model.backbone, before) and changed(model.backbone, before) <= in_top
+    tl.fine_tune(model, (x, y), schedule=stages[1], batch_size=6, verbose=False)
+    assert not changed(model.backbone, before) <= in_top
+    after = {w.path: w.numpy() for w in model.weights}
+    assert all(np.array_equal(before[path], after[path]) for path in statistics)
+
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    assert np.array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+
+    tl.export.saved_model(model, tmp_path / "export")
+    served = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
+    scores = served(images=tf.constant(x, tf.float32))["scores"]
+    np.testing.assert_allclose(scores, model.predict(x, verbose=0), atol=1e-5)
+
+
+def changed(layer, before) -> set[str]:
+    return {w.path for w in layer.weights if not np.array_equal(w.numpy(), before[w.path])}
+
+
+@pytest.mark.slow
+def test_updated_batch_norm_moves_its_statistics():
+    model = build("MobileNetV2")
+    x = np.random.default_rng(1).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    before = {w.path: w.numpy() for w in model.weights if "moving_" in w.path}
+    stage = tl.Stage(1, unfreeze=2, batch_norm="update")
+    tl.fine_tune(model, (x, [0, 1, 2] * 2), schedule=stage, batch_size=6, verbose=False)
+    moved = {w.path for w in model.weights if "moving_" in w.path} & changed(
+        model, {**{w.path: w.numpy() for w in model.weights}, **before}
+    )
+    inside = {w.path for block in model.blocks[-2:] for w in block.weights if "moving_" in w.path}
+    assert moved == inside
+
+
+def test_efficientnet_constants_survive_copying():
+    model = build("EfficientNetB0")
+    normalization = next(
+        layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Normalization)
+    )
+    weights = model.get_weights()
+    position = [w.path for w in model.weights].index(normalization.variables[0].path)
+    weights[position] = np.array([0.485, 0.456, 0.406], "float32")
+    model.set_weights(weights)
+    x = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    make_alive(model)
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    np.testing.assert_array_equal(copy.features(x), model.features(x))
+    np.testing.assert_allclose(np.ravel(normalization.mean), [0.485, 0.456, 0.406], rtol=1e-6)

@@ -1,0 +1,118 @@
+import keras
+import numpy as np
+import pytest
+
+import tl_keras as tl
+from tests.conftest import tiny_network
+from tl_keras.errors import InputError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+
+
+def refused(text, *arguments, **keywords):
+    with pytest.raises(InputError, match=text):
+        tl.build_transfer_model(*arguments, **keywords)
+
+
+def test_unknown_backbones_offer_the_nearest_names():
+    refused("unknown name 'ResNet5'. Did you mean 'ResNet50'", "ResNet5", 2)
+    refused("Did you mean .*'EfficientNetLite0'", "efficientnetlite", 2)
+    refused("The path does not exist", "models/nothing", 2)
+    refused("expected a name, a path, a URL", 5, 2)
+
+
+def test_shapes_that_cannot_be():
+    small = {"weights": None, "input_shape": (16, 16, 3)}
+    refused("needs images of at least 32×32 pixels, got 16×16", "ResNet50", 2, **small)
+    refused(
+        "needs images of at least 75×75", "InceptionV3", 2, weights=None, input_shape=(32, 32, 3)
+    )
+    refused("take 3 channels, got 1", "ResNet50", 2, input_shape=(64, 64, 1))
+    refused(r"expected \(height, width, channels\)", "ResNet50", 2, input_shape=(64, 64))
+    refused("Leave input_shape out", tiny_network(), 2, input_shape=(32, 32, 3))
+
+
+def test_class_counts_and_labels():
+    network = tiny_network()
+    refused("expected a whole number ≥ 1, got 0", network, 0)
+    refused("expected a whole number ≥ 1, got 2.5", network, 2.5)
+    refused("one class leaves nothing to tell apart", network, 1)
+    refused("expected 2 names, one per class, got 3", network, 2, labels=["a", "b", "c"])
+    refused("names must be distinct", network, labels=["a", "a"])
+    refused("Did you mean 'linear'", network, 2, head="liner")
+    refused("expected the name of a Keras activation", network, 2, classifier_activation="softmux")
+    refused(r"are no tasks of num_classes", network, {"a": 2}, head={"b": "linear"})
+    assert tl.build_transfer_model(network, np.int64(3)).targets.size == 3
+    assert tl.build_transfer_model(tiny_network(), labels=["a", "b"]).targets.size == 2
+
+
+def test_weights_files(tmp_path):
+    refused("which is no file", "MobileNetV2", 2, weights=tmp_path / "none.h5")
+    (tmp_path / "bad.weights.h5").write_text("not a file of weights")
+    arguments = {"weights": tmp_path / "bad.weights.h5", "input_shape": (32, 32, 3)}
+    refused("does not fit", "MobileNetV2", 2, **arguments)
+    keras.utils.set_random_seed(1)
+    model = tl.build_transfer_model("MobileNetV2", 2, weights=None, input_shape=(32, 32, 3))
+    path = tmp_path / "backbone.weights.h5"
+    model.backbone.save_weights(path)
+    again = tl.build_transfer_model("MobileNetV2", 2, weights=path, input_shape=(32, 32, 3))
+    for a, b in zip(model.backbone.weights, again.backbone.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_keras_file_is_a_backbone_and_a_lambda_is_refused(tmp_path):
+    network = tiny_network()
+    network.save(tmp_path / "network.keras")
+    model = tl.build_transfer_model(tmp_path / "network.keras", 2)
+    expected = network.predict(IMAGES, verbose=0).mean(axis=(1, 2))
+    np.testing.assert_allclose(model.features(IMAGES), expected, rtol=1e-5)
+    inputs = keras.Input((4,))
+    doubled = keras.layers.Lambda(lambda x: 2 * x)(inputs)
+    keras.Model(inputs, doubled).save(tmp_path / "lambda.keras")
+    refused("holds a Lambda layer, which is Python code", tmp_path / "lambda.keras", 2)
+    (tmp_path / "empty.keras").write_text("")
+    refused("is no Keras archive", tmp_path / "empty.keras", 2)
+
+
+def test_a_transfer_model_lends_its_backbone_and_preprocessing():
+    first = tl.build_transfer_model(
+        tiny_network(), 3, preprocessing=tl.preprocessing.to_minus_one_one()
+    )
+    second = tl.build_transfer_model(first, 5)
+    assert second.backbone is first.backbone
+    np.testing.assert_array_equal(second.features(IMAGES), first.features(IMAGES))
+    assert second(IMAGES).shape == (3, 5)
+
+
+def test_logits_features_and_activation_agree():
+    model = tl.build_transfer_model(tiny_network(), 3)
+    logits = model.logits(IMAGES)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict(IMAGES, verbose=0), expected, rtol=1e-5)
+    kernel, bias = (w.numpy() for w in model.head.weights)
+    np.testing.assert_allclose(model.features(IMAGES) @ kernel + bias, logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        model.features(IMAGES, batch_size=2), model.features(IMAGES), rtol=1e-5
+    )
+    raw = tl.build_transfer_model(tiny_network(), 3, classifier_activation=None)
+    np.testing.assert_allclose(raw.predict(IMAGES, verbose=0), raw.logits(IMAGES), rtol=1e-5)
+    features = tl.build_transfer_model(tiny_network())
+    assert features.predict(IMAGES, verbose=0).shape == (3, 8)
+    with pytest.raises(InputError, match="has no logits"):
+        features.logits(IMAGES)
+
+
+def test_uint8_and_float_images_give_the_same():
+    model = tl.build_transfer_model("MobileNetV2", 3, weights=None, input_shape=(32, 32, 3))
+    x = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(model(x), model(x.astype("float32")))
+
+
+def test_it_is_an_ordinary_keras_model(blobs):
+    x, y = blobs
+    model = tl.build_transfer_model(tiny_network(), 3)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(x, y, epochs=2, verbose=0).history
+    assert set(history) == {"loss", "accuracy"}
+    assert model.count_params() == sum(int(np.prod(w.shape)) for w in model.weights)

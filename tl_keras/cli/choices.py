@@ -1,0 +1,43 @@
+"""Values that options choose from."""
+
+import enum
+
+
+class Schedule(str, enum.Enum):
+    """Names of schedules."""
+
+    auto = "auto"
+    feature_extraction = "feature_extraction"
+    two_stage = "two_stage"
+    gradual_unfreezing = "gradual_unfreezing"
+    full_fine_tuning = "full_fine_tuning"
+
+
+class Strategy(str, enum.Enum):
+    """Names of distribution strategies."""
+
+    auto = "auto"
+    one_device = "one_device"
+    mirrored = "mirrored"
+
+
+class ClassWeight(str, enum.Enum):
+    """How much classes count."""
+
+    none = "none"
+    balanced = "balanced"
+
+
+class Augmentation(str, enum.Enum):
+    """Random changes to training images."""
+
+    none = "none"
+    horizontal_flip = "horizontal_flip"
+    flips = "flips"
+
+
+class OnProblem(str, enum.Enum):
+    """What happens with broken files."""
+
+    skip = "skip"
+    refuse = "refuse"

@@ -1,0 +1,79 @@
+"""`tl-keras evaluate`: measure a trained model on labelled images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tl_keras.cli.choices import OnProblem
+from tl_keras.cli.loading import image_size_of, load_model
+from tl_keras.cli.output import check_accuracy
+from tl_keras.errors import InputError
+
+
+def evaluate(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Directory of a run, or a .keras file.")
+    ],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder with a subfolder per class, or a CSV file: path,label. Classes are "
+            "matched by name and may be some of the model's.",
+        ),
+    ],
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the report (.png, .pdf, .svg).")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    on_problem: Annotated[
+        OnProblem, typer.Option(help="What to do with broken files.")
+    ] = OnProblem.skip,
+    assert_accuracy_at_least: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, metavar="X", help="Exit with code 1 if it is below X."),
+    ] = None,
+) -> None:
+    """Measure a trained model on a folder of labelled images: accuracy, recall, calibration."""
+    if not data.exists():
+        raise InputError(f"DIR: expected a folder or a CSV file, {str(data)!r} does not exist.")
+    model = load_model(run)
+    from tl_keras.data import image_folder
+    from tl_keras.evaluation import evaluate as measure
+
+    if isinstance(model.targets, dict) or model.targets.kind == "regression":
+        raise InputError(
+            "RUN: expected a model of classes, got one of several tasks or of real values. "
+            "Evaluate it from Python with tl_keras.evaluate."
+        )
+    examples = image_folder(data, image_size=image_size_of(model), on_problem=on_problem.value)
+    check_classes(examples.class_names, model.targets)
+    report = measure(model, examples, batch_size=batch_size)
+    for path, write in ((json, report.to_json), (plot, report.plot)):
+        if path is not None:
+            write(path)
+            typer.echo(f"written: {path}")
+    if assert_accuracy_at_least is not None:
+        check_accuracy(report["accuracy"], assert_accuracy_at_least, str(data))
+
+
+def check_classes(names: tuple[str, ...], targets) -> None:
+    """Raise `InputError` if classes of the data are none of the model's."""
+    if targets.labels is None:
+        return
+    strangers = [name for name in names if name not in targets.labels]
+    if strangers:
+        raise InputError(
+            f"DIR: the classes {_some(strangers)} are unknown to the model, whose classes are "
+            f"{_some(targets.labels)}. Rename or remove these folders."
+        )
+
+
+def _some(names, most: int = 10) -> str:
+    """Return names in quotes, the first few if there are many."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
