@@ -41,9 +41,8 @@ def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
         ) from error
     finalize_normalization(network)
     kernels = [index for index, value in enumerate(before) if value.ndim > 1]
-    loaded = [
-        index for index in kernels if not np.array_equal(before[index], network.weights[index].numpy())
-    ]
+    after = [variable.numpy() for variable in network.weights]
+    loaded = [index for index in kernels if not np.array_equal(before[index], after[index])]
     if kernels and len(loaded) < 0.9 * len(kernels):
         raise InputError(
             f"weights: {path!r} set only {len(loaded)} of the {len(kernels)} kernels of "

@@ -98,7 +98,7 @@ def _serve(saved_model: pathlib.Path, files: list, test) -> None:
     serve = tf.saved_model.load(str(saved_model)).signatures["serve_bytes"]
     encoded = tf.constant([pathlib.Path(file).read_bytes() for file in files])
     answer = serve(image_bytes=encoded)
-    truth = {str(path): test.class_names[label] for path, label in zip(test.paths, test.labels)}
+    truth = {str(path): test.class_names[label] for path, label in zip(test.paths, test.labels, strict=True)}
     for file, label, score in zip(
         files, answer["label"].numpy(), answer["score"].numpy(), strict=True
     ):

@@ -7,7 +7,7 @@ import typer
 
 from tl_keras.cli.choices import OnProblem
 from tl_keras.cli.loading import image_size_of, load_model
-from tl_keras.cli.output import check_accuracy
+from tl_keras.cli.output import check_accuracy, share_or_none
 from tl_keras.errors import InputError
 
 
@@ -29,13 +29,17 @@ def evaluate(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the report (.png, .pdf, .svg).")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 32,
     on_problem: Annotated[
         OnProblem, typer.Option(help="What to do with broken files.")
     ] = OnProblem.skip,
     assert_accuracy_at_least: Annotated[
         float | None,
-        typer.Option(min=0, max=1, metavar="X", help="Exit with code 1 if it is below X."),
+        typer.Option(
+            metavar="X",
+            callback=share_or_none,
+            help="Exit with code 1 if the accuracy (0 to 1) is below X.",
+        ),
     ] = None,
 ) -> None:
     """Measure a trained model on a folder of labelled images: accuracy, recall, calibration."""

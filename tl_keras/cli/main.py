@@ -127,7 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     click_exception = usage_error.__bases__[0]
     try:
         with readable_warnings():
-            return app(words, prog_name="tl-keras", standalone_mode=False) or 0
+            code = app(words, prog_name="tl-keras", standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            print_error("interrupted")
+        return code
     except click_exception as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "tl-keras"

@@ -79,6 +79,13 @@ def readable_warnings():
         yield
 
 
+def share_or_none(value: float | None) -> float | None:
+    """Return the value of an option that is a share from 0 to 1; a callback of typer."""
+    if value is not None and not 0 <= value <= 1:
+        raise typer.BadParameter(f"expected a share from 0 to 1, such as 0.9, got {value:g}")
+    return value
+
+
 def check_accuracy(reached: float, wanted: float | None, data: str) -> None:
     """End the command with exit code 1 if an accuracy was wanted and is not reached.
 

@@ -43,7 +43,7 @@ def predict(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write json or csv there.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 32,
 ) -> None:
     """Predict the labels of images. Files that cannot be read are reported, the others predicted.
 

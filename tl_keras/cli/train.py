@@ -7,7 +7,7 @@ import typer
 
 from tl_keras.cli.choices import Augmentation, ClassWeight, OnProblem, Schedule, Strategy
 from tl_keras.cli.loading import start_tensorflow
-from tl_keras.cli.output import check_accuracy, print_table
+from tl_keras.cli.output import check_accuracy, print_table, share_or_none
 from tl_keras.cli.train_plan import (
     augmentation_layer,
     backbone_and_size,
@@ -110,7 +110,9 @@ def train(
     assert_accuracy_at_least: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, metavar="X", help="Exit with code 1 if the test accuracy is below X."
+            metavar="X",
+            callback=share_or_none,
+            help="Exit with code 1 if the test accuracy (0 to 1) is below X.",
         ),
     ] = None,
     export_saved_model: Annotated[

@@ -1,0 +1,174 @@
+import json
+
+import numpy as np
+import pytest
+
+from tl_keras.cli.train_plan import split_shares, stages_of
+from tl_keras.errors import InputError
+from tl_keras.training import load_run_model
+
+from .conftest import write_pictures
+
+
+def test_training_writes_model_report_and_pictures(trained):
+    run, code = trained
+    assert code == 0
+    for name in ("model.keras", "report.json", "report.png", "curves.png", "config.json"):
+        assert (run / name).stat().st_size > 100
+    assert (run / "saved_model" / "saved_model.pb").is_file()
+    config = json.loads((run / "config.json").read_text())
+    assert config["labels"] == ["blue", "green", "red"]
+    assert config["image_shape"] == [32, 32, 3]
+    assert [stage["epochs"] for stage in config["stages"]] == [2]
+    assert "horizontal" in json.dumps(config["augmentation"])
+    assert load_run_model(run).labels == ("blue", "green", "red")
+
+
+def test_the_report_is_of_the_test_split(trained, pictures):
+    from tl_keras.data import image_folder
+
+    run, _ = trained
+    test = image_folder(pictures, image_size=32, split=(0.5, 0.2, 0.3), seed=0)[2]
+    report = json.loads((run / "report.json").read_text())
+    assert report["examples"] == len(test)
+    images = np.concatenate([x for x, _ in test.batches(load_run_model(run).targets, 8)])
+    right = load_run_model(run)(images).numpy().argmax(axis=1) == test.labels
+    assert report["metrics"]["accuracy"] == pytest.approx(right.mean())
+
+
+def train(run_cli, data, output, *options):
+    return run_cli(
+        *("train", data, "--output", output, "--backbone", "MobileNetV2", "--weights", "none"),
+        *("--image-size", 32, "--schedule", "feature_extraction", "--epochs", 1, *options),
+    )
+
+
+@pytest.mark.parametrize(("reached", "wanted", "expected"), [(0.5, 0.75, 1), (0.75, 0.75, 0)])
+def test_the_accuracy_gate_decides_the_exit_code(
+    tl_keras_cli, monkeypatch, pictures, tmp_path, reached, wanted, expected
+):
+    """With a measured accuracy that the test chooses."""
+
+    class Report:
+        def __getitem__(self, name):
+            return {"accuracy": reached}[name]
+
+        def to_json(self, path):
+            path.write_text("{}")
+
+        plot = to_json
+
+    monkeypatch.setattr("tl_keras.evaluation.evaluate", lambda *_, **__: Report())
+    run = tmp_path / "run"
+    code, out, err = train(
+        tl_keras_cli, pictures, run, "--assert-accuracy-at-least", wanted, "--test-split", 0.3
+    )
+    assert code == expected
+    line = f"accuracy on the test split: wanted at least {wanted:g}, reached {reached:.4f}\n"
+    assert (f"error: {line}" in err) is bool(expected)
+    assert (line in out) is not bool(expected)
+    assert str(run / "model.keras") in out
+
+
+def test_without_a_test_split_there_is_no_report(tl_keras_cli, tmp_path, pictures):
+    run = tmp_path / "run"
+    options = ("--test-split", 0, "--validation-split", 0, "--class-weight", "balanced")
+    code, out, err = train(tl_keras_cli, pictures, run, *options)
+    assert (code, "error" in err) == (0, False)
+    assert (run / "model.keras").is_file()
+    assert not (run / "report.json").exists()
+    assert out.splitlines()[0].split() == ["class", "training"]
+    code, _, err = train(tl_keras_cli, pictures, run)
+    assert code == 2
+    assert "already holds a run" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--head", "regression"), "--head: images in class folders need a classification head"),
+        (("--head", "liner"), "Did you mean 'linear'"),
+        (("--backbone", "MobilNetV2"), "Did you mean 'MobileNetV2'"),
+        (("--schedule", "auto"), "the schedule auto chooses the epochs itself"),
+        (("--head-epochs", 3), "feature_extraction has no stage for the head alone"),
+        (("--test-split", 0.5, "--validation-split", 0.5), "leaves nothing to train on"),
+        (("--test-split", 0, "--assert-accuracy-at-least", 0.5), "--test-split is 0"),
+        (("--validation-split", 0, "--early-stopping", 2), "--validation-split is 0"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_write_nothing(
+    tl_keras_cli, tmp_path, pictures, options, text
+):
+    run = tmp_path / "run"
+    code, _, err = train(tl_keras_cli, pictures, run, *options)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert text in err
+    assert err.count("\n") == 1
+    assert not run.exists()
+
+
+def test_missing_data_and_output_that_is_a_file(tl_keras_cli, tmp_path, pictures):
+    code, _, err = train(tl_keras_cli, tmp_path / "absent", tmp_path / "run")
+    assert code == 2
+    assert "does not exist" in err
+    (tmp_path / "file").write_text("")
+    code, _, err = train(tl_keras_cli, pictures, tmp_path / "file")
+    assert code == 2
+    assert "--output: expected a directory" in err
+
+
+def test_broken_files_are_refused_on_request(tl_keras_cli, tmp_path):
+    data = write_pictures(tmp_path / "data", count=2)
+    (data / "red" / "broken.png").write_bytes(b"no picture")
+    code, _, err = train(tl_keras_cli, data, tmp_path / "run", "--on-problem", "refuse")
+    assert code == 2
+    lines = err.splitlines()
+    assert "red/broken.png" in err
+    assert lines[-1].startswith("error: path: 1 problems in")
+    assert sum(line.startswith("error: ") for line in lines) == 1
+
+
+def test_split_shares_leave_out_empty_parts():
+    assert split_shares(0.15, 0.15, None, None) == pytest.approx((0.7, 0.15, 0.15))
+    assert split_shares(0, 0.25, 0.9, None) == (0.75, 0.25)
+    assert split_shares(0, 0, None, None) == (1,)
+
+
+def test_epochs_go_to_the_named_schedule():
+    def epochs(*arguments):
+        return [stage.epochs for stage in stages_of(*arguments)]
+
+    assert stages_of("auto", None, None) == "auto"
+    assert epochs("full_fine_tuning", 4, None) == [4]
+    assert epochs("feature_extraction", 4, None) == [4]
+    assert epochs("two_stage", 4, 2) == [2, 4]
+    assert epochs("gradual_unfreezing", 2, 7) == [7, 2, 2, 2]
+    with pytest.raises(InputError, match="auto chooses"):
+        stages_of("auto", None, 3)
+
+
+def test_the_image_size_is_the_backbones_own():
+    from tl_keras.cli.train_plan import backbone_and_size
+
+    assert backbone_and_size("EfficientNetB3", None, None) == ("EfficientNetB3", (300, 300))
+    assert backbone_and_size("EfficientNetLite1", None, None)[1] == (240, 240)
+    assert backbone_and_size("EfficientNetB3", None, 64)[1] == (64, 64)
+
+
+def test_the_image_size_of_a_model_file(tmp_path):
+    import keras
+
+    from tl_keras.cli.train_plan import backbone_and_size
+
+    def save(*shape):
+        inputs = keras.Input(shape)
+        path = tmp_path / "own.keras"
+        keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs)).save(path)
+        return str(path)
+
+    backbone, size = backbone_and_size(save(48, 40, 3), "imagenet", None)
+    assert size == (48, 40)
+    assert backbone.input_shape == (48, 40, 3)
+    with pytest.raises(InputError, match="--image-size 224"):
+        backbone_and_size(save(None, None, 3), "imagenet", None)

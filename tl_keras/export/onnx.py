@@ -1,0 +1,63 @@
+"""Export to ONNX."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import keras
+
+from tl_keras.errors import InputError
+from tl_keras.export.destination import resolved_file, staged
+from tl_keras.export.serving import IMAGES, check_model, float32_network
+from tl_keras.transfer_model import TransferModel
+
+
+def onnx(
+    model: TransferModel,
+    path: str | os.PathLike,
+    *,
+    opset: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write an ONNX file, for ONNX Runtime and what else reads ONNX.
+
+    It takes `images` float32 `(n, h, w, c)`, 0–255, and gives `scores` (`values` for regression,
+    `features` without a head, `{task}_scores` … for several tasks). Preprocessing is inside.
+    Needs `pip install "tl_keras[onnx]"`.
+
+    Args:
+        model: A model from `build_transfer_model`. One in mixed precision is exported in float32.
+        path: File to write, ending in `.onnx`.
+        opset: Version of the ONNX operators; None for the converter's default.
+        overwrite: Whether an earlier file at `path` may be replaced.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If an argument cannot be used, a package is missing, or `path` is taken or
+            cannot be written.
+
+    Example:
+        >>> onnx(model, "cells.onnx")  # doctest: +SKIP
+        >>> session = onnxruntime.InferenceSession("cells.onnx")  # doctest: +SKIP
+        >>> (scores,) = session.run(["scores"], {"images": pixels})  # doctest: +SKIP
+    """
+    check_model(model)
+    target = resolved_file(path, ".onnx")
+    missing = [name for name in ("tf2onnx", "onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"onnx: the package {' and '.join(missing)} is not installed. Run "
+            '`pip install "tl_keras[onnx]"`.'
+        )
+    images = keras.InputSpec(dtype="float32", shape=(None, *model.image_shape), name=IMAGES)
+    with staged(target, overwrite=overwrite, is_export=Path.is_file) as new:
+        float32_network(model).export(
+            str(new),
+            format="onnx",
+            verbose=False,
+            input_signature=[images],
+            opset_version=opset,
+        )
+    return Path(path)

@@ -1,0 +1,77 @@
+"""Export to a TensorFlow SavedModel: image bytes in, labels and scores out."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tl_keras.export.destination import staged
+from tl_keras.export.serving import check_model, label_files, signatures
+from tl_keras.transfer_model import TransferModel
+
+
+def saved_model(
+    model: TransferModel, path: str | os.PathLike, *, overwrite: bool = False
+) -> Path:
+    """Write a SavedModel that TensorFlow Serving, or `tf.saved_model.load` alone, can run.
+
+    It needs neither this package nor Keras where it is used. Preprocessing is inside, and images
+    are decoded and resized by the same graph as in training. Signatures:
+
+    | signature | takes | gives |
+    |---|---|---|
+    | `serving_default` | `images` float32 `(n, h, w, c)`, 0–255 | the answer |
+    | `serve_bytes` | `image_bytes` string `(n,)`: JPEG, PNG, BMP, GIF or WebP of any size | the same |
+    | `features` | `images` as above | `features` float32 `(n, channels)` |
+
+    The answer depends on the head:
+
+    * classification: `scores` `(n, size)`, and for the highest of them `score` `(n,)` and `label`
+      string `(n,)`; without labels the classes are called `"0"`, `"1"`, …;
+    * multi-label: `scores`, and `labels_present` bool `(n, size)` for probabilities from 0.5 on;
+    * regression: `values` `(n, size)`;
+    * several tasks: the same for each, as `{task}_scores`, `{task}_label`, …;
+    * no head: `features`.
+
+    `scores` are what `model.predict` gives. The names of the outputs are also in
+    `assets/labels.txt`, one a line (`assets/labels_{task}.txt` for several tasks). uint8 pixels
+    have to be cast to float32 before `serving_default`. A model of gray images converts what
+    `serve_bytes` decodes to gray; a model whose input is no gray or RGB image of fixed size has no
+    `serve_bytes`. One file that is no image fails the whole batch, with
+    `tf.errors.InvalidArgumentError`.
+
+    Args:
+        model: A model from `build_transfer_model`.
+        path: Directory to write; it appears when it is complete.
+        overwrite: Whether an earlier SavedModel at `path` may be replaced.
+
+    Returns:
+        The directory.
+
+    Raises:
+        InputError: If the model cannot be exported, or `path` is taken or cannot be written.
+
+    Example:
+        >>> saved_model(model, "cells_model")  # doctest: +SKIP
+        >>> served = tf.saved_model.load("cells_model")  # doctest: +SKIP
+        >>> content = tf.io.read_file("cell.jpg")  # doctest: +SKIP
+        >>> served.signatures["serve_bytes"](image_bytes=content[None])["label"]  # doctest: +SKIP
+        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'defective'], dtype=object)>
+    """
+    check_model(model)
+    with (
+        staged(path, overwrite=overwrite, is_export=tf.saved_model.contains_saved_model) as new,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        for name, (function, takes) in signatures(model).items():
+            archive.add_endpoint(name, function, [takes])
+        for name, text in label_files(model).items():
+            file = Path(folder, name)
+            file.write_text(text, encoding="utf-8")
+            archive.track(tf.saved_model.Asset(str(file)))
+        archive.write_out(str(new), verbose=False)
+    return Path(path)

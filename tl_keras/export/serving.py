@@ -1,0 +1,172 @@
+"""What an exported model answers: the names of inputs and outputs, which never change."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tl_keras.data.decoding import decode_batch
+from tl_keras.errors import InputError
+from tl_keras.targets import TargetSpec
+from tl_keras.transfer_model import TransferModel
+
+IMAGES = "images"
+IMAGE_BYTES = "image_bytes"
+FEATURES = "features"
+
+Answer = dict[str, tf.Tensor]
+Signature = tuple[Callable[[tf.Tensor], Answer], tf.TensorSpec]
+
+
+def check_model(model: Any) -> TransferModel:
+    """Return the model if it can be exported.
+
+    Raises:
+        InputError: If it does not come from `build_transfer_model`.
+    """
+    if not isinstance(model, TransferModel):
+        raise InputError(
+            f"model: expected a model from build_transfer_model, got {type(model).__name__}. A "
+            "plain Keras model has its own model.export; to add preprocessing and labels, wrap it "
+            "with tl_keras.build_transfer_model(model, num_classes=…)."
+        )
+    return model
+
+
+def signatures(model: TransferModel) -> dict[str, Signature]:
+    """Return signature name → (function, what it takes) for a SavedModel.
+
+    Args:
+        model: The model to serve.
+
+    Returns:
+        `serving_default` and `features`, and `serve_bytes` if the input is images of a fixed size.
+    """
+
+    def serving_default(images):
+        return answer(model, model(images, training=False))
+
+    def features(images):
+        return {FEATURES: model.features(images)}
+
+    images = tf.TensorSpec([None, *model.image_shape], tf.float32, name=IMAGES)
+    found = {"serving_default": (serving_default, images), "features": (features, images)}
+    if takes_photographs(model):
+
+        def serve_bytes(image_bytes):
+            return serving_default(pixels(image_bytes, model.image_shape))
+
+        found["serve_bytes"] = (serve_bytes, tf.TensorSpec([None], tf.string, name=IMAGE_BYTES))
+    return found
+
+
+def takes_photographs(model: TransferModel) -> bool:
+    """Return whether the model's input is gray or RGB images of a fixed size."""
+    shape = model.image_shape
+    return len(shape) == 3 and None not in shape and shape[-1] in (1, 3)
+
+
+def pixels(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
+    """Decode encoded images as in training, to float32 `(n, *image_shape)`, 0–255."""
+    height, width, channels = image_shape
+    images = decode_batch(image_bytes, (height, width))
+    if channels == 1:
+        images = tf.image.rgb_to_grayscale(images)
+    return tf.cast(images, tf.float32)
+
+
+def answer(model: TransferModel, predictions: Any) -> Answer:
+    """Name the parts of a model's predictions.
+
+    Args:
+        model: The model.
+        predictions: What it predicts, `(n, size)` or task name → that.
+
+    Returns:
+        One task: see `_answer_of_task`. Several: the same, each name after `{task}_`. No head:
+        `features`.
+    """
+    if model.targets is None:
+        return {FEATURES: predictions}
+    if isinstance(model.targets, TargetSpec):
+        return _answer_of_task(model.targets, model.activation, predictions)
+    return {
+        f"{task}_{name}": value
+        for task, spec in model.targets.items()
+        for name, value in _answer_of_task(
+            spec, model.activation[task], predictions[task]
+        ).items()
+    }
+
+
+def _answer_of_task(spec: TargetSpec, activation: str | None, predictions: tf.Tensor) -> Answer:
+    """Return `scores`, `score`, `label` of classes; `scores`, `labels_present`; or `values`."""
+    name = main_output(spec)
+    if spec.kind == "regression":
+        return {name: predictions}
+    if spec.kind == "multi_label":
+        threshold = 0.0 if activation in (None, "linear") else 0.5
+        return {name: predictions, "labels_present": predictions >= threshold}
+    names = tf.constant(spec.class_names)
+    return {
+        name: predictions,
+        "score": tf.reduce_max(predictions, axis=-1),
+        "label": tf.gather(names, tf.argmax(predictions, axis=-1)),
+    }
+
+
+def main_output(spec: TargetSpec | None) -> str:
+    """Return the name of the output that holds the predictions themselves."""
+    if spec is None:
+        return FEATURES
+    return "values" if spec.kind == "regression" else "scores"
+
+
+def label_files(model: TransferModel) -> dict[str, str]:
+    """Return file name → text of the files that list the names of the outputs, one a line."""
+    if model.targets is None:
+        return {}
+    if isinstance(model.targets, TargetSpec):
+        return {"labels.txt": _lines(model.targets)}
+    names = {task: re.sub(r"[^\w.-]", "_", task) for task in model.targets}
+    return {f"labels_{names[task]}.txt": _lines(spec) for task, spec in model.targets.items()}
+
+
+def _lines(spec: TargetSpec) -> str:
+    return "".join(" ".join(name.splitlines()) + "\n" for name in spec.class_names)
+
+
+def float32_network(model: TransferModel) -> keras.Model:
+    """Return the model for runtimes that know arrays only: float32, no labels, named outputs.
+
+    Args:
+        model: The model to export. One in mixed precision is rebuilt in float32 first, with the
+            same weights.
+
+    Returns:
+        A model from `images` to `scores`, `values` or `features`, or `{task}_scores` ….
+    """
+    if any(layer.compute_dtype != "float32" for layer in model._flatten_layers()):
+        copy = type(model).from_config(_in_float32(model.get_config()))
+        copy.set_weights(model.get_weights())
+        model = copy
+    images, predictions = model.inputs[0], model.output
+    if isinstance(model.targets, dict):
+        outputs = {
+            f"{task}_{main_output(spec)}": predictions[task]
+            for task, spec in model.targets.items()
+        }
+    else:
+        outputs = {main_output(model.targets): predictions}
+    return keras.Model(images, outputs, name=model.name)
+
+
+def _in_float32(config: Any) -> Any:
+    """Replace the mixed-precision policies in a layer's config by float32."""
+    if isinstance(config, dict):
+        return {key: _in_float32(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_in_float32(value) for value in config)
+    return "float32" if config in ("mixed_float16", "mixed_bfloat16") else config
