@@ -50,6 +50,8 @@ def guide(model: tl.TransferModel, x, y) -> float:
     base, head = model.backbone, model.head
     inputs = keras.Input(model.image_shape)
     recipe = keras.Model(inputs, head(base(model.preprocessing(inputs), training=False)))
+    # Keras ignores a flag that a model has already, and with it what its layers have.
+    base.trainable = False
     base.trainable = True
     recipe.compile(
         keras.optimizers.Adam(LEARNING_RATE),

@@ -21,6 +21,12 @@ def write_pictures(folder, classes=tuple(COLOURS), count=8, size=40, seed=0):
     return folder
 
 
+@pytest.fixture(name="write_pictures")
+def write_pictures_fixture():
+    """The function `write_pictures`."""
+    return write_pictures
+
+
 @pytest.fixture
 def tl_keras_cli(capsys):
     """Run `tl-keras` in this process; gives (exit code, standard output, standard error)."""
@@ -41,13 +47,26 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, pictures):
+def tiny_backbone(tmp_path_factory):
+    """A `.keras` file with a backbone that is quick to build and to train."""
+    import keras
+
+    images = keras.Input((32, 32, 3))
+    convolved = keras.layers.Conv2D(8, 5, strides=4, activation="relu", name="one")(images)
+    convolved = keras.layers.Conv2D(8, 3, activation="relu", name="two")(convolved)
+    path = tmp_path_factory.mktemp("backbones") / "tiny.keras"
+    keras.Model(images, convolved, name="tiny").save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, pictures, tiny_backbone):
     """A run directory that `tl-keras train` wrote, with its exit code."""
     run = tmp_path_factory.mktemp("runs") / "colours"
     code = main(
         [
-            *("train", str(pictures), "--output", str(run), "--backbone", "MobileNetV2"),
-            *("--weights", "none", "--image-size", "32", "--schedule", "feature_extraction"),
+            *("train", str(pictures), "--output", str(run), "--backbone", str(tiny_backbone)),
+            *("--schedule", "feature_extraction"),
             *("--epochs", "2", "--batch-size", "8", "--validation-split", "0.2"),
             *("--test-split", "0.3", "--augment", "horizontal_flip", "--export-saved-model"),
         ]

@@ -59,6 +59,13 @@ def test_refreezing_undoes_unfreezing(model):
     assert len(model.trainable_variables) == 2
 
 
+def test_a_backbone_that_came_frozen_is_unfrozen(network):
+    network.trainable = False
+    model = tl.build_transfer_model(network, 3)
+    apply_freezing(model, tl.Stage(1, unfreeze="all"))
+    assert len(model.backbone.trainable_variables) == 6
+
+
 def test_frozen_statistics_hold_even_in_training_mode(model):
     apply_freezing(model, tl.Stage(1, unfreeze="all"))
     x = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3))

@@ -41,6 +41,9 @@ def export(
             help="Class folders or CSV file with images like those in use, for tflite-int8.",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export.")
+    ] = False,
 ) -> None:
     """Export a trained model as a SavedModel, for TensorFlow Lite, or for ONNX."""
     if format is Format.tflite_int8 and representative is None:
@@ -54,16 +57,16 @@ def export(
     from tl_keras import export as exporting
 
     if format is Format.saved_model:
-        exporting.saved_model(model, output)
+        exporting.saved_model(model, output, overwrite=overwrite)
     elif format is Format.onnx:
-        exporting.onnx(model, output)
+        exporting.onnx(model, output, overwrite=overwrite)
     elif format is Format.tflite:
-        exporting.tflite(model, output)
+        exporting.tflite(model, output, overwrite=overwrite)
     else:
         from tl_keras.data import image_folder
 
         images = image_folder(representative, image_size=image_size_of(model))
-        exporting.tflite(model, output, quantize="int8", representative=images)
+        exporting.tflite(model, output, quantize="int8", representative=images, overwrite=overwrite)
     typer.echo(f"written: {output} ({size_of(output) / 1e6:.1f} MB)")
 
 

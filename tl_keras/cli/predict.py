@@ -108,7 +108,8 @@ def _result(file: str, scores, error: str, predictor, top: int) -> dict[str, Any
         return {"file": file, "error": error}
     tasks = {}
     for task, values in scores.items():
-        order = (-values).argsort(kind="stable")[:top]
+        best_first = (-values).argsort(kind="stable")[:top]
+        order = range(len(values)) if task in predictor.regression else best_first
         names = predictor.labels[task]
         tasks[task] = [{"label": names[i], "score": float(values[i])} for i in order]
     if set(tasks) == {""}:

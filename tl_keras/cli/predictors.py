@@ -1,12 +1,13 @@
 """Models as functions from the contents of image files to scores by label."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tl_keras.cli.loading import image_size_of, is_saved_model, load_model, start_tensorflow
+from tl_keras.cli.loading import is_saved_model, load_model, start_tensorflow
 from tl_keras.errors import InputError
 
 Scores = dict[str, np.ndarray]
@@ -19,10 +20,12 @@ class Predictor:
 
     Attributes:
         labels: Task → names of its outputs.
+        regression: Tasks whose outputs are values instead of scores.
         run: Scores for the contents of files.
     """
 
     labels: dict[str, tuple[str, ...]]
+    regression: frozenset[str]
     run: Callable[[list[bytes]], Scores]
 
     def each(
@@ -82,23 +85,31 @@ def load_predictor(path: Path) -> Predictor:
 
 def _transfer_model(path: Path) -> Predictor:
     model = load_model(path, "RUN_OR_SAVEDMODEL")
-    size = image_size_of(model, "RUN_OR_SAVEDMODEL")
     import tensorflow as tf
 
-    from tl_keras.data import decode_batch
+    from tl_keras.export.serving import pixels, takes_photographs
 
+    if not takes_photographs(model):
+        raise InputError(
+            "RUN_OR_SAVEDMODEL: expected a model of images of one size, got one with the input "
+            f"shape {model.image_shape}. Use it from Python."
+        )
     several = isinstance(model.targets, dict)
     targets = model.targets if several else {"": model.targets}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def outputs(contents):
-        return model(decode_batch(contents, size), training=False)
+        return model(pixels(contents, model.image_shape), training=False)
 
     def run(contents: list[bytes]) -> Scores:
         found = outputs(tf.constant(contents, tf.string))
         return {task: np.asarray(found[task] if several else found) for task in targets}
 
-    return Predictor({task: spec.class_names for task, spec in targets.items()}, run)
+    return Predictor(
+        {task: spec.class_names for task, spec in targets.items()},
+        frozenset(task for task, spec in targets.items() if spec.kind == "regression"),
+        run,
+    )
 
 
 def _exported(path: Path) -> Predictor:
@@ -107,12 +118,39 @@ def _exported(path: Path) -> Predictor:
 
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures.get("serve_bytes")
-    if serve is None:
+    keys = {} if serve is None else _outputs_by_task(serve.structured_outputs)
+    if not keys:
         raise InputError(
-            f"RUN_OR_SAVEDMODEL: expected a SavedModel with the signature 'serve_bytes', "
-            f"{str(path)!r} has {sorted(loaded.signatures)}. `tl-keras export` writes one that has."
+            "RUN_OR_SAVEDMODEL: expected a SavedModel with the signature 'serve_bytes' that gives "
+            f"scores, {str(path)!r} has {sorted(loaded.signatures)}. `tl-keras export` writes one."
         )
-    raise NotImplementedError
+    labels = {task: _read_labels(path, task) for task in keys}
+
+    def run(contents: list[bytes]) -> Scores:
+        found = serve(image_bytes=tf.constant(contents, tf.string))
+        return {task: found[key].numpy() for task, key in keys.items()}
+
+    run.loaded = loaded  # A signature does not keep the variables of its model alive.
+    regression = frozenset(task for task, key in keys.items() if key.endswith("values"))
+    return Predictor(labels, regression, run)
+
+
+def _outputs_by_task(outputs: Iterable[str]) -> dict[str, str]:
+    """Return task → name of the output that holds its scores or values."""
+    keys = {}
+    for key in outputs:
+        task, _, kind = key.rpartition("_")
+        if kind in ("scores", "values"):
+            keys[task] = key
+    return keys
+
+
+def _read_labels(path: Path, task: str) -> tuple[str, ...]:
+    suffix = "_" + re.sub(r"[^\w.-]", "_", task) if task else ""
+    file = path / "assets" / f"labels{suffix}.txt"
+    if not file.is_file():
+        raise InputError(f"RUN_OR_SAVEDMODEL: {str(file)!r} is missing. Export the run again.")
+    return tuple(file.read_text(encoding="utf-8").split("\n")[:-1])
 
 
 def reason(error: Exception) -> str:

@@ -69,8 +69,8 @@ def backbone_and_size(name: str, weights: str | None, image_size: int | None):
     shape = resolved.input_shape
     if len(shape) != 3 or None in shape or shape[2] != 3:
         raise InputError(
-            f"--image-size: the backbone {name!r} takes inputs of the shape {tuple(shape)}. Say "
-            "how large the images shall be, such as --image-size 224."
+            f"--backbone: image folders give RGB images of one size, {name!r} takes inputs of the "
+            f"shape {tuple(shape)}. If any size will do, name one, such as --image-size 224."
         )
     return resolved, shape[:2]
 

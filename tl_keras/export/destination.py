@@ -30,7 +30,7 @@ def staged(
     Raises:
         InputError: If `path` is taken, or its directory cannot be written.
     """
-    target = resolved_path(path)
+    target = _resolve(path)
     _check_free(target, path, overwrite, is_export)
     with _neighbour(target, path) as workplace:
         new, old = workplace / "new" / target.name, workplace / "old"
@@ -48,30 +48,25 @@ def staged(
             raise
 
 
-def resolved_path(path: str | os.PathLike) -> Path:
-    """Return `path` as an absolute path without links.
-
-    Raises:
-        InputError: If it is no path.
-    """
-    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise InputError(f"path: expected the path to write to, got {path!r}.")
-    return Path(path).expanduser().resolve()
-
-
-def resolved_file(path: str | os.PathLike, suffix: str) -> Path:
-    """Return the path of a file to write, whose name must end in `suffix`.
+def check_suffix(path: str | os.PathLike, suffix: str) -> None:
+    """Refuse a path whose name does not end in `suffix`.
 
     Raises:
         InputError: If it is no path, or has another ending.
     """
-    target = resolved_path(path)
+    target = _resolve(path)
     if target.suffix != suffix:
         raise InputError(
             f"path: expected a file name that ends in {suffix}, got {os.fspath(path)!r}. "
             f"Use {target.stem + suffix!r}."
         )
-    return target
+
+
+def _resolve(path: str | os.PathLike) -> Path:
+    """Return `path` as an absolute path without links, so that a link to an export stays one."""
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise InputError(f"path: expected the path to write to, got {path!r}.")
+    return Path(path).expanduser().resolve()
 
 
 def _check_free(target: Path, path, overwrite: bool, is_export: Callable[[Path], bool]) -> None:

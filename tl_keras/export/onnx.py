@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 
 from tl_keras.errors import InputError
-from tl_keras.export.destination import resolved_file, staged
-from tl_keras.export.serving import IMAGES, check_model, float32_network
+from tl_keras.export.destination import check_suffix, staged
+from tl_keras.export.serving import IMAGES, check_model, export_network
 from tl_keras.transfer_model import TransferModel
 
 
@@ -44,7 +44,7 @@ def onnx(
         >>> (scores,) = session.run(["scores"], {"images": pixels})  # doctest: +SKIP
     """
     check_model(model)
-    target = resolved_file(path, ".onnx")
+    check_suffix(path, ".onnx")
     missing = [name for name in ("tf2onnx", "onnx") if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
@@ -52,12 +52,6 @@ def onnx(
             '`pip install "tl_keras[onnx]"`.'
         )
     images = keras.InputSpec(dtype="float32", shape=(None, *model.image_shape), name=IMAGES)
-    with staged(target, overwrite=overwrite, is_export=Path.is_file) as new:
-        float32_network(model).export(
-            str(new),
-            format="onnx",
-            verbose=False,
-            input_signature=[images],
-            opset_version=opset,
-        )
+    with staged(path, overwrite=overwrite, is_export=Path.is_file) as new:
+        export_network(model, new, "onnx", input_signature=[images], opset_version=opset)
     return Path(path)

@@ -1,7 +1,6 @@
 """Export to a TensorFlow SavedModel: image bytes in, labels and scores out."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import keras
@@ -12,18 +11,17 @@ from tl_keras.export.serving import check_model, label_files, signatures
 from tl_keras.transfer_model import TransferModel
 
 
-def saved_model(
-    model: TransferModel, path: str | os.PathLike, *, overwrite: bool = False
-) -> Path:
+def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
     """Write a SavedModel that TensorFlow Serving, or `tf.saved_model.load` alone, can run.
 
-    It needs neither this package nor Keras where it is used. Preprocessing is inside, and images
-    are decoded and resized by the same graph as in training. Signatures:
+    It needs neither this package nor Keras where it is used. Preprocessing is inside, and JPEG,
+    PNG, BMP, GIF and WebP files are decoded and resized by the same graph as in training.
+    Signatures:
 
     | signature | takes | gives |
     |---|---|---|
     | `serving_default` | `images` float32 `(n, h, w, c)`, 0–255 | the answer |
-    | `serve_bytes` | `image_bytes` string `(n,)`: JPEG, PNG, BMP, GIF or WebP of any size | the same |
+    | `serve_bytes` | `image_bytes` string `(n,)`: encoded images of any size | the same |
     | `features` | `images` as above | `features` float32 `(n, channels)` |
 
     The answer depends on the head:
@@ -61,17 +59,13 @@ def saved_model(
         <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'defective'], dtype=object)>
     """
     check_model(model)
-    with (
-        staged(path, overwrite=overwrite, is_export=tf.saved_model.contains_saved_model) as new,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with staged(path, overwrite=overwrite, is_export=tf.saved_model.contains_saved_model) as new:
         archive = keras.export.ExportArchive()
         archive.track(model)
         for name, (function, takes) in signatures(model).items():
             archive.add_endpoint(name, function, [takes])
-        for name, text in label_files(model).items():
-            file = Path(folder, name)
-            file.write_text(text, encoding="utf-8")
-            archive.track(tf.saved_model.Asset(str(file)))
         archive.write_out(str(new), verbose=False)
+        (new / "assets").mkdir(exist_ok=True)
+        for name, text in label_files(model).items():
+            (new / "assets" / name).write_text(text, encoding="utf-8")
     return Path(path)

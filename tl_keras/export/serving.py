@@ -1,5 +1,6 @@
 """What an exported model answers: the names of inputs and outputs, which never change."""
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -95,9 +96,7 @@ def answer(model: TransferModel, predictions: Any) -> Answer:
     return {
         f"{task}_{name}": value
         for task, spec in model.targets.items()
-        for name, value in _answer_of_task(
-            spec, model.activation[task], predictions[task]
-        ).items()
+        for name, value in _answer_of_task(spec, model.activation[task], predictions[task]).items()
     }
 
 
@@ -138,6 +137,31 @@ def _lines(spec: TargetSpec) -> str:
     return "".join(" ".join(name.splitlines()) + "\n" for name in spec.class_names)
 
 
+def export_network(
+    model: TransferModel, path: str | os.PathLike, file_format: str, **options: Any
+) -> None:
+    """Write a file by Keras' own exporter for the format.
+
+    Args:
+        model: The model to export. One in mixed precision is exported in float32.
+        path: File to write.
+        file_format: What Keras calls the format.
+        **options: Arguments of that exporter.
+
+    Raises:
+        InputError: If the installed Keras does not know the format.
+    """
+    try:
+        float32_network(model).export(os.fspath(path), format=file_format, verbose=False, **options)
+    except ValueError as error:
+        if "Unrecognized format" not in str(error):
+            raise
+        raise InputError(
+            f"{file_format}: Keras {keras.__version__} cannot write this format. Run "
+            "`pip install --upgrade keras`."
+        ) from error
+
+
 def float32_network(model: TransferModel) -> keras.Model:
     """Return the model for runtimes that know arrays only: float32, no labels, named outputs.
 
@@ -155,8 +179,7 @@ def float32_network(model: TransferModel) -> keras.Model:
     images, predictions = model.inputs[0], model.output
     if isinstance(model.targets, dict):
         outputs = {
-            f"{task}_{main_output(spec)}": predictions[task]
-            for task, spec in model.targets.items()
+            f"{task}_{main_output(spec)}": predictions[task] for task, spec in model.targets.items()
         }
     else:
         outputs = {main_output(model.targets): predictions}

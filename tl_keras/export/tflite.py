@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
-from tl_keras.export.destination import resolved_file, staged
-from tl_keras.export.serving import IMAGES, check_model, float32_network
+from tl_keras.export.destination import check_suffix, staged
+from tl_keras.export.serving import IMAGES, check_model, export_network
 from tl_keras.transfer_model import TransferModel
 
 REPRESENTATIVE_EXAMPLES = 100
@@ -59,10 +59,10 @@ def tflite(
         (1, 2)
     """
     check_model(model)
-    target = resolved_file(path, ".tflite")
+    check_suffix(path, ".tflite")
     options = _converter_options(model, quantize, representative)
-    with staged(target, overwrite=overwrite, is_export=Path.is_file) as new:
-        float32_network(model).export(str(new), format="litert", verbose=False, **options)
+    with staged(path, overwrite=overwrite, is_export=Path.is_file) as new:
+        export_network(model, new, "litert", **options)
     return Path(path)
 
 

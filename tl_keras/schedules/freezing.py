@@ -88,8 +88,10 @@ def apply_freezing(model: TransferModel, stage: Stage) -> Audit:
     """
     chosen = unfrozen_blocks(model.blocks, stage.unfreeze)
     open_layers = {id(layer) for block in chosen for layer in block.layers}
-    model.trainable = True
-    model.head.trainable = True
+    # Keras does not pass a flag on to the layers of a model that has this flag already.
+    for flag in (False, True):
+        for layer in model._flatten_layers():
+            layer.trainable = flag
     for block in model.blocks:
         for layer in block.layers:
             layer.trainable = id(layer) in open_layers

@@ -7,8 +7,6 @@ from tl_keras.cli.train_plan import split_shares, stages_of
 from tl_keras.errors import InputError
 from tl_keras.training import load_run_model
 
-from .conftest import write_pictures
-
 
 def test_training_writes_model_report_and_pictures(trained):
     run, code = trained
@@ -24,6 +22,31 @@ def test_training_writes_model_report_and_pictures(trained):
     assert load_run_model(run).labels == ("blue", "green", "red")
 
 
+@pytest.mark.slow
+def test_from_images_to_predictions_with_an_application(tl_keras_cli, pictures, tmp_path):
+    """All commands one after the other, on a backbone of Keras Applications without weights."""
+    run, served = tmp_path / "run", tmp_path / "served"
+    code, out, err = tl_keras_cli(
+        *("train", pictures, "--output", run, "--backbone", "MobileNetV2", "--weights", "none"),
+        *("--image-size", 64, "--schedule", "two_stage", "--epochs", 1, "--head-epochs", 1),
+        *("--label-smoothing", 0.1, "--early-stopping", 3, "--strategy", "one_device"),
+    )
+    assert code == 0, err
+    assert str(run / "report.json") in out
+    assert tl_keras_cli("evaluate", run, pictures, "--assert-accuracy-at-least", 0)[0] == 0
+    assert tl_keras_cli("export", run, "--format", "saved_model", "--output", served)[0] == 0
+    code, by_run, _ = tl_keras_cli("predict", run, pictures, "--format", "json")
+    assert code == 0
+    code, by_export, _ = tl_keras_cli("predict", served, pictures, "--format", "json")
+    assert code == 0
+    scores = [
+        [result["predictions"][0]["score"] for result in json.loads(text)]
+        for text in (by_run, by_export)
+    ]
+    assert len(scores[0]) == 24
+    np.testing.assert_allclose(*scores, atol=1e-5)
+
+
 def test_the_report_is_of_the_test_split(trained, pictures):
     from tl_keras.data import image_folder
 
@@ -36,16 +59,22 @@ def test_the_report_is_of_the_test_split(trained, pictures):
     assert report["metrics"]["accuracy"] == pytest.approx(right.mean())
 
 
-def train(run_cli, data, output, *options):
-    return run_cli(
-        *("train", data, "--output", output, "--backbone", "MobileNetV2", "--weights", "none"),
-        *("--image-size", 32, "--schedule", "feature_extraction", "--epochs", 1, *options),
-    )
+@pytest.fixture
+def train(tiny_backbone):
+    """Run `tl-keras train` for one epoch."""
+
+    def run(data, output, *options):
+        return tl_keras_cli(
+            *("train", data, "--output", output, "--backbone", tiny_backbone),
+            *("--schedule", "feature_extraction", "--epochs", 1, *options),
+        )
+
+    return run
 
 
 @pytest.mark.parametrize(("reached", "wanted", "expected"), [(0.5, 0.75, 1), (0.75, 0.75, 0)])
 def test_the_accuracy_gate_decides_the_exit_code(
-    tl_keras_cli, monkeypatch, pictures, tmp_path, reached, wanted, expected
+    train, monkeypatch, pictures, tmp_path, reached, wanted, expected
 ):
     """With a measured accuracy that the test chooses."""
 
@@ -60,9 +89,7 @@ def test_the_accuracy_gate_decides_the_exit_code(
 
     monkeypatch.setattr("tl_keras.evaluation.evaluate", lambda *_, **__: Report())
     run = tmp_path / "run"
-    code, out, err = train(
-        tl_keras_cli, pictures, run, "--assert-accuracy-at-least", wanted, "--test-split", 0.3
-    )
+    code, out, err = train(pictures, run, "--assert-accuracy-at-least", wanted, "--test-split", 0.3)
     assert code == expected
     line = f"accuracy on the test split: wanted at least {wanted:g}, reached {reached:.4f}\n"
     assert (f"error: {line}" in err) is bool(expected)
@@ -70,15 +97,15 @@ def test_the_accuracy_gate_decides_the_exit_code(
     assert str(run / "model.keras") in out
 
 
-def test_without_a_test_split_there_is_no_report(tl_keras_cli, tmp_path, pictures):
+def test_without_a_test_split_there_is_no_report(train, tmp_path, pictures):
     run = tmp_path / "run"
     options = ("--test-split", 0, "--validation-split", 0, "--class-weight", "balanced")
-    code, out, err = train(tl_keras_cli, pictures, run, *options)
+    code, out, err = train(pictures, run, *options)
     assert (code, "error" in err) == (0, False)
     assert (run / "model.keras").is_file()
     assert not (run / "report.json").exists()
     assert out.splitlines()[0].split() == ["class", "training"]
-    code, _, err = train(tl_keras_cli, pictures, run)
+    code, _, err = train(pictures, run)
     assert code == 2
     assert "already holds a run" in err
 
@@ -96,11 +123,9 @@ def test_without_a_test_split_there_is_no_report(tl_keras_cli, tmp_path, picture
         (("--validation-split", 0, "--early-stopping", 2), "--validation-split is 0"),
     ],
 )
-def test_mistakes_end_in_one_line_and_write_nothing(
-    tl_keras_cli, tmp_path, pictures, options, text
-):
+def test_mistakes_end_in_one_line_and_write_nothing(train, tmp_path, pictures, options, text):
     run = tmp_path / "run"
-    code, _, err = train(tl_keras_cli, pictures, run, *options)
+    code, _, err = train(pictures, run, *options)
     assert code == 2
     assert err.startswith("error: ")
     assert text in err
@@ -108,20 +133,20 @@ def test_mistakes_end_in_one_line_and_write_nothing(
     assert not run.exists()
 
 
-def test_missing_data_and_output_that_is_a_file(tl_keras_cli, tmp_path, pictures):
-    code, _, err = train(tl_keras_cli, tmp_path / "absent", tmp_path / "run")
+def test_missing_data_and_output_that_is_a_file(train, tmp_path, pictures):
+    code, _, err = train(tmp_path / "absent", tmp_path / "run")
     assert code == 2
     assert "does not exist" in err
     (tmp_path / "file").write_text("")
-    code, _, err = train(tl_keras_cli, pictures, tmp_path / "file")
+    code, _, err = train(pictures, tmp_path / "file")
     assert code == 2
     assert "--output: expected a directory" in err
 
 
-def test_broken_files_are_refused_on_request(tl_keras_cli, tmp_path):
+def test_broken_files_are_refused_on_request(train, tmp_path, write_pictures):
     data = write_pictures(tmp_path / "data", count=2)
     (data / "red" / "broken.png").write_bytes(b"no picture")
-    code, _, err = train(tl_keras_cli, data, tmp_path / "run", "--on-problem", "refuse")
+    code, _, err = train(data, tmp_path / "run", "--on-problem", "refuse")
     assert code == 2
     lines = err.splitlines()
     assert "red/broken.png" in err
@@ -170,5 +195,5 @@ def test_the_image_size_of_a_model_file(tmp_path):
     backbone, size = backbone_and_size(save(48, 40, 3), "imagenet", None)
     assert size == (48, 40)
     assert backbone.input_shape == (48, 40, 3)
-    with pytest.raises(InputError, match="--image-size 224"):
-        backbone_and_size(save(None, None, 3), "imagenet", None)
+    with pytest.raises(InputError, match=r"RGB images of one size, .* the shape \(48, 40, 1\)"):
+        backbone_and_size(save(48, 40, 1), "imagenet", None)

@@ -6,10 +6,10 @@ from PIL import Image
 
 from tl_keras.training import load_run_model
 
-from .conftest import write_pictures
 
-
-def test_a_folder_with_some_of_the_classes_is_matched_by_name(tl_keras_cli, trained, tmp_path):
+def test_a_folder_with_some_of_the_classes_is_matched_by_name(
+    tl_keras_cli, trained, tmp_path, write_pictures
+):
     run, _ = trained
     data = write_pictures(tmp_path / "data", classes=("blue", "red"), count=3, size=32, seed=1)
     target, figure = tmp_path / "report.json", tmp_path / "report.png"
@@ -26,7 +26,7 @@ def test_a_folder_with_some_of_the_classes_is_matched_by_name(tl_keras_cli, trai
     assert f"{accuracy:.4f}" in out
 
 
-def test_unknown_classes_are_an_error(tl_keras_cli, trained, tmp_path):
+def test_unknown_classes_are_an_error(tl_keras_cli, trained, tmp_path, write_pictures):
     run, _ = trained
     data = write_pictures(tmp_path / "data", count=1)
     (data / "green").rename(data / "grün")

@@ -32,7 +32,7 @@ def test_each_format_calls_its_exporter(
     assert model.labels == ("blue", "green", "red")
     assert path == target
     representative = keywords.pop("representative", None)
-    assert keywords == options
+    assert keywords == {"overwrite": False, **options}
     assert (representative is not None) == bool(options)
     if options:
         assert representative.image_size == (32, 32)
