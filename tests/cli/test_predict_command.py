@@ -77,7 +77,8 @@ def test_broken_files_are_reported_and_the_others_predicted(
     assert ["error" in result for result in results] == [True, True, *[False] * 4, True]
     lines = err.splitlines()
     assert len(lines) == 4
-    assert lines[0].startswith(f"error: {small_pictures / 'a.png'}: ")
+    assert lines[0] == f"error: {small_pictures / 'a.png'}: not an image, begins with b'no picture'"
+    assert lines[1] == f"error: {small_pictures / 'b.png'}: empty, the file has 0 bytes"
     assert "absent.png: No such file or directory" in lines[2]
     assert lines[3] == "error: 3 of 7 files could not be read"
 
@@ -139,15 +140,13 @@ def test_names_folders_and_patterns_give_files_once(tmp_path):
         names("*.gif")
 
 
-def test_several_tasks_are_listed_by_task(tl_keras_cli, tmp_path, small_pictures):
+def test_several_tasks_are_listed_by_task(tl_keras_cli, tmp_path, small_pictures, tiny_backbone):
     from tl_keras.builder import build_transfer_model
 
     model = build_transfer_model(
-        "MobileNetV2",
+        tiny_backbone,
         {"colour": 2, "size": 3},
         labels={"colour": ["red", "blue"], "size": ["s", "m", "l"]},
-        weights=None,
-        input_shape=(32, 32, 3),
     )
     model.save(tmp_path / "tasks.keras")
     file = small_pictures / "p0.png"

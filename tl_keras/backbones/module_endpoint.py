@@ -196,7 +196,13 @@ def _variables_of(module: Any, functions: list[Any]) -> list[tuple[tf.Variable, 
     """Return the variables that the functions read, in the order of the saved object graph."""
     held = [v for v in tf.train.TrackableView(module).descendants() if isinstance(v, tf.Variable)]
     captured = {id(tensor) for function in functions for tensor in function.captured_inputs}
-    read = [v for v in held if id(v.handle) in captured] or held
+    read = [v for v in held if captured & _identities(v)] or held
     meant = getattr(module, "trainable_variables", None)
     trained = {id(v) for v in (held if meant is None else meant)}
     return [(v, bool(v.trainable) and id(v) in trained) for v in read]
+
+
+def _identities(variable: tf.Variable) -> set[int]:
+    """Return what functions may capture of a variable; a mirrored one has a handle per device."""
+    parts = getattr(variable, "values", None) or (variable,)
+    return {id(variable), *(id(part.handle) for part in parts)}

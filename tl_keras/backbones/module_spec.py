@@ -107,13 +107,13 @@ class ModuleSpec:
 
     def check_same(self, other: "ModuleSpec", source: str) -> None:
         """Raise `InputError` if another module comes in place of the one described."""
-        shapes = [
+        ours, theirs = (
             [(v.shape, v.dtype, v.trainable) for v in spec.variables] for spec in (self, other)
-        ]
-        if shapes[0] != shapes[1]:
+        )
+        if ours != theirs:
             raise InputError(
-                f"source: the SavedModel {source!r} has other variables ({len(shapes[1])}) than "
-                f"when the layer was configured ({len(shapes[0])}). Use the module it was saved with."
+                f"source: the SavedModel {source!r} has other variables ({len(theirs)}) than when "
+                f"the layer was configured ({len(ours)}). Use the module it was saved with."
             )
 
     def placeholders(self) -> list[tf.Variable]:

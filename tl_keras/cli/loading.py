@@ -7,6 +7,10 @@ from pathlib import Path
 
 from tl_keras.errors import InputError
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+QUIET = "3"
+"""Fatal messages only: what else goes wrong is also raised, and printed as the one line of error."""
+
 SAVED_MODEL_FILE = "saved_model.pb"
 
 
@@ -16,7 +20,7 @@ def start_tensorflow() -> None:
     Commands call this before they import the parts of the library that need it, so that help
     and mistakes in the options are answered at once. TF_CPP_MIN_LOG_LEVEL=0 shows the lines.
     """
-    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    level = os.environ.setdefault(LOG_LEVEL, QUIET)
     with silent_native_errors() if level != "0" else contextlib.nullcontext():
         import tensorflow as tf
 

@@ -12,7 +12,7 @@ from tl_keras.cli.backbones import backbones
 from tl_keras.cli.doctor import doctor
 from tl_keras.cli.evaluate import evaluate
 from tl_keras.cli.export import export
-from tl_keras.cli.loading import start_tensorflow
+from tl_keras.cli.loading import LOG_LEVEL, QUIET, start_tensorflow
 from tl_keras.cli.output import examples, one_line, print_error, readable_warnings
 from tl_keras.cli.predict import predict
 from tl_keras.cli.train import train
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130 if interrupted.
     """
     words, debug = _without_debug(sys.argv[1:] if arguments is None else list(arguments))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault(LOG_LEVEL, QUIET)
     # The same classes whether typer uses click or carries it inside.
     usage_error = typer.BadParameter.__bases__[0]
     click_exception = usage_error.__bases__[0]

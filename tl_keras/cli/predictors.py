@@ -56,13 +56,19 @@ class Predictor:
         """Run a batch, or its files one by one if one of them spoils it."""
         import tensorflow as tf
 
+        from tl_keras.data.inspection import inspect_image
+
         if not contents:
             return {}
         try:
             scores = self.run(list(contents.values()))
-        except tf.errors.InvalidArgumentError as error:
+        except tf.errors.InvalidArgumentError:
             if len(contents) == 1:
-                errors[next(iter(contents))] = reason(error)
+                (file,) = contents
+                problem = inspect_image(file, str(file))
+                if problem is None:
+                    raise
+                errors[file] = f"{problem.kind}, {problem.detail}"
                 return {}
             rows = {}
             for file, content in contents.items():
@@ -151,9 +157,3 @@ def _read_labels(path: Path, task: str) -> tuple[str, ...]:
     if not file.is_file():
         raise InputError(f"RUN_OR_SAVEDMODEL: {str(file)!r} is missing. Export the run again.")
     return tuple(file.read_text(encoding="utf-8").split("\n")[:-1])
-
-
-def reason(error: Exception) -> str:
-    """Return the one sentence of an error of TensorFlow that says what is wrong with a file."""
-    lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

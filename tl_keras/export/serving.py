@@ -1,7 +1,6 @@
 """What an exported model answers: the names of inputs and outputs, which never change."""
 
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -129,8 +128,7 @@ def label_files(model: TransferModel) -> dict[str, str]:
         return {}
     if isinstance(model.targets, TargetSpec):
         return {"labels.txt": _lines(model.targets)}
-    names = {task: re.sub(r"[^\w.-]", "_", task) for task in model.targets}
-    return {f"labels_{names[task]}.txt": _lines(spec) for task, spec in model.targets.items()}
+    return {f"labels_{task}.txt": _lines(spec) for task, spec in model.targets.items()}
 
 
 def _lines(spec: TargetSpec) -> str:
