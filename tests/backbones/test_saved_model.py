@@ -267,6 +267,44 @@ def test_plain_saved_model_save_and_checkpoint(module, tmp_path):
     np.testing.assert_allclose(loaded.serve(batch()), expected(batch()), atol=1e-6)
 
 
+def distributed_step(strategy, model):
+    @tf.function
+    def step(images):
+        def replica(part):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(model(part, training=False)[:, 0] ** 2)
+            variables = model.trainable_variables
+            gradients = tape.gradient(loss, [v.value for v in variables])
+            model.optimizer.apply(gradients, variables)
+
+        strategy.run(replica, args=(images,))
+
+    return step
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_two_devices_train_as_one(module, tmp_path, reloaded):
+    def build():
+        model = keras.Sequential([keras.Input((4, 4, 3)), SavedModelBackbone(module)])
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    single = build()
+    distributed_step(tf.distribute.get_strategy(), single)(tf.constant(batch(1, 8)))
+    single.save(tmp_path / "model.keras")
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        mirrored = keras.models.load_model(tmp_path / "model.keras") if reloaded else build()
+    single = single if reloaded else build()
+    data = tf.data.Dataset.from_tensor_slices(batch(2, 8)).batch(8)
+    for images in strategy.experimental_distribute_dataset(data):
+        distributed_step(strategy, mirrored)(images)
+    distributed_step(tf.distribute.get_strategy(), single)(tf.constant(batch(2, 8)))
+    assert not np.allclose(single.get_weights()[0], KERNEL)
+    np.testing.assert_allclose(mirrored.get_weights()[0], single.get_weights()[0], atol=1e-6)
+
+
 def test_several_outputs(module):
     with pytest.raises(InputError, match=r"output_key= one of: 'high' \(None, 2\), 'low'"):
         SavedModelBackbone(module, signature="serving_default")
@@ -410,7 +448,6 @@ def test_safe_mode_refuses_file_operations(tmp_path, monkeypatch):
 @contextlib.contextmanager
 def serving(folder):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    handler.log_message = None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

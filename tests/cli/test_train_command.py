@@ -28,7 +28,7 @@ def test_from_images_to_predictions_with_an_application(tl_keras_cli, pictures, 
     run, served = tmp_path / "run", tmp_path / "served"
     code, out, err = tl_keras_cli(
         *("train", pictures, "--output", run, "--backbone", "MobileNetV2", "--weights", "none"),
-        *("--image-size", 64, "--schedule", "two_stage", "--epochs", 1, "--head-epochs", 1),
+        *("--image-size", 32, "--schedule", "feature_extraction", "--epochs", 2),
         *("--label-smoothing", 0.1, "--early-stopping", 3, "--strategy", "one_device"),
     )
     assert code == 0, err

@@ -72,3 +72,11 @@ def test_frozen_statistics_hold_even_in_training_mode(model):
     before = [w.numpy() for w in model.weights]
     model(x, training=True)
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, model.weights, strict=True))
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "update"])
+def test_statistics_inside_a_saved_model_follow_the_policy(network, tmp_path, batch_norm):
+    network.export(tmp_path / "module", verbose=False)
+    model = tl.build_transfer_model(str(tmp_path / "module"), 3, input_shape=(16, 16, 3))
+    apply_freezing(model, tl.Stage(1, unfreeze="all", batch_norm=batch_norm))
+    assert model.backbone.inference_only == (batch_norm == "frozen")

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.backbones.module_endpoint import Endpoint, load_module
+from tl_keras.backbones.module_endpoint import Endpoint, load_module, put_in_place
 from tl_keras.backbones.module_source import (
     ModuleFiles,
     find_live_files,
@@ -203,7 +203,7 @@ class SavedModelBackbone(keras.layers.Layer):
                     value = weight.numpy()
                     if not np.array_equal(value, ModuleSpec.unset(value), equal_nan=True):
                         variable.assign(value)
-                    _put_in_place(weight, variable)
+                    put_in_place(weight, variable)
         self._module, self._endpoint, self._files = module, endpoint, files
 
     def _track(self, variables: Sequence[tf.Variable]) -> None:
@@ -230,20 +230,6 @@ class SavedModelBackbone(keras.layers.Layer):
         """Return the weights in the order of the module's variables."""
         trainable, fixed = iter(self._trainable_variables), iter(self._non_trainable_variables)
         return [next(trainable if spec.trainable else fixed) for spec in self._spec.variables]
-
-
-def _put_in_place(weight: keras.Variable, variable: tf.Variable) -> None:
-    """Make a weight stand for another variable of TensorFlow, also to the optimizer.
-
-    A compiled model's optimizer is built before the assets are read, and Keras' optimizers find
-    the slots of a variable by TensorFlow's identifier of it. A mirrored variable has one for each
-    device.
-    """
-    old = getattr(weight.value, "values", None) or (weight.value,)
-    new = getattr(variable, "values", None) or (variable,)
-    for before, after in zip(old, new, strict=False):
-        after._unique_id = before._unique_id
-    weight._value = variable
 
 
 def _in_safe_mode() -> bool:

@@ -51,7 +51,7 @@ def demo(output: str, quick: bool = False) -> None:
         BACKBONE, head="linear", labels=train.class_names, input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3)
     )
     _step(f"1. The head alone, on frozen ImageNet features of {BACKBONE}")
-    head_epochs, epochs = (1, 1) if quick else (15, 4)
+    head_epochs, epochs = (1, 1) if quick else (15, 3)
     fine_tune(model, train, validation, schedule=Stage(head_epochs), output=path / "head")
     pretrained = _copy(model)
     _step("2. The upper third of the blocks, BatchNorm statistics frozen")
@@ -66,7 +66,7 @@ def demo(output: str, quick: bool = False) -> None:
     run.plot(path / "curves.png")
     _step("3. Before and after, on test images that neither has seen")
     comparison = evaluation.compare(
-        {"pretrained features + head": pretrained, "fine-tuned": model}, test
+        {"pretrained features + head": pretrained, "fine-tuned": model}, test, verbose=False
     )
     print(comparison)
     report = evaluation.evaluate(model, test, verbose=False)
@@ -98,7 +98,10 @@ def _serve(saved_model: pathlib.Path, files: list, test) -> None:
     serve = tf.saved_model.load(str(saved_model)).signatures["serve_bytes"]
     encoded = tf.constant([pathlib.Path(file).read_bytes() for file in files])
     answer = serve(image_bytes=encoded)
-    truth = {str(path): test.class_names[label] for path, label in zip(test.paths, test.labels, strict=True)}
+    truth = {
+        str(path): test.class_names[label]
+        for path, label in zip(test.paths, test.labels, strict=True)
+    }
     for file, label, score in zip(
         files, answer["label"].numpy(), answer["score"].numpy(), strict=True
     ):

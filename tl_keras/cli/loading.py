@@ -9,7 +9,7 @@ from tl_keras.errors import InputError
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 QUIET = "3"
-"""Fatal messages only: what else goes wrong is also raised, and printed as the one line of error."""
+"""Fatal messages only: what else goes wrong is raised too, and printed as one line of error."""
 
 SAVED_MODEL_FILE = "saved_model.pb"
 

@@ -42,7 +42,8 @@ def tflite(
         quantize: None for float32, or `"int8"`.
         representative: Needed for int8: images as the model will see them, from which the ranges
             of the activations are measured: an array `(n, h, w, c)`, a `tf.data.Dataset` or an
-            image folder. 100 of them, drawn with a fixed seed, are used.
+            image folder. Up to 100 of them, drawn with a fixed seed, are used; give that many, as
+            a quarter of it can cost much accuracy.
         overwrite: Whether an earlier file at `path` may be replaced.
 
     Returns:

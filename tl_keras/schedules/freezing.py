@@ -7,6 +7,7 @@ import math
 import keras
 
 from tl_keras.backbones.cuts import Block
+from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.errors import InputError
 from tl_keras.schedules.stage import Stage
 from tl_keras.transfer_model import TransferModel
@@ -78,7 +79,8 @@ def apply_freezing(model: TransferModel, stage: Stage) -> Audit:
 
     A BatchNormalization layer with frozen statistics is itself set untrainable: passing
     `training=False` to the backbone once, when the model is built, does not hold, because
-    `fit` and every training step pass `training=True` again.
+    `fit` and every training step pass `training=True` again. Inside a SavedModel there are no such
+    layers to set; it runs in inference mode as a whole instead, and its weights still train.
 
     Returns:
         The audit of all blocks and the head.
@@ -98,6 +100,8 @@ def apply_freezing(model: TransferModel, stage: Stage) -> Audit:
             for inner in layer._flatten_layers():
                 if stage.batch_norm == "frozen" and is_batch_norm(inner):
                     inner.trainable = False
+                if isinstance(inner, SavedModelBackbone):
+                    inner.inference_only = stage.batch_norm == "frozen"
     return audit(model, stage)
 
 
