@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo test test-fast conformance lint bench clean
 
 demo: .venv/user
 	$(BIN)/tl-keras demo --output demo_run
@@ -13,6 +13,9 @@ test: .venv/developer
 
 test-fast: .venv/developer
 	$(BIN)/python -m pytest -q -m "not slow"
+
+conformance: .venv/developer
+	TL_KERAS_CONFORMANCE=all $(BIN)/python -m pytest -q tests/conformance
 
 lint: .venv/developer
 	$(BIN)/ruff format --check .

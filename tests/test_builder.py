@@ -42,6 +42,7 @@ def test_class_counts_and_labels():
     refused("Did you mean 'linear'", network, 2, head="liner")
     refused("expected the name of a Keras activation", network, 2, classifier_activation="softmux")
     refused(r"are no tasks of num_classes", network, {"a": 2}, head={"b": "linear"})
+    refused("task names become names of outputs", network, {"a/b": 2})
     assert tl.build_transfer_model(network, np.int64(3)).targets.size == 3
     assert tl.build_transfer_model(tiny_network(), labels=["a", "b"]).targets.size == 2
 

@@ -1,6 +1,7 @@
 """`build_transfer_model`: from a name to a model that is right by construction."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -94,6 +95,12 @@ def _read_tasks(num_classes, head, labels):
     if isinstance(num_classes, Mapping):
         if not num_classes:
             raise InputError("num_classes: expected at least one task, got an empty dict.")
+        for task in num_classes:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", str(task)):
+                raise InputError(
+                    f"num_classes: task names become names of outputs and may hold letters, "
+                    f"digits, '_', '.' and '-', got {task!r}."
+                )
         heads = head if isinstance(head, Mapping) else dict.fromkeys(num_classes, head)
         names = labels or {}
         if not isinstance(names, Mapping):

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import time
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,10 +10,10 @@ import tensorflow as tf
 
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.data import Examples
-from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.training.frozen_features import MEMORY_LIMIT, bytes_needed, compute_features
+from tl_keras.training.means import Means, check_finite
 from tl_keras.training.optimizers import build_optimizer, carry_slots
 from tl_keras.training.run import RunDirectory
 from tl_keras.training.train_step import make_train_step, make_validation_step
@@ -181,18 +180,18 @@ class Trainer:
             )
 
     def _train_epoch(self, step, dataset, steps, callbacks) -> dict[str, float]:
-        means, read_at, logs = _Means(), 0.0, {}
+        means, read_at, logs = Means(), 0.0, {}
         for index, (x, y) in enumerate(dataset):
             callbacks.on_train_batch_begin(index)
             means.add(*step(x, y))
             if time.perf_counter() - read_at > SECONDS_BETWEEN_READINGS or index == steps - 1:
                 logs, read_at = means.read(), time.perf_counter()
-                _check_finite(logs, index)
+                check_finite(logs, index)
             callbacks.on_train_batch_end(index, logs)
         return means.read()
 
     def _validate(self, step, dataset, callbacks) -> dict[str, float]:
-        means = _Means()
+        means = Means()
         callbacks.on_test_begin()
         for x, y in dataset:
             means.add(*step(x, y))
@@ -229,28 +228,3 @@ class Trainer:
     def _say(self, line: str) -> None:
         if self.settings.verbose:
             print(line, flush=True)
-
-
-class _Means:
-    """Means over an epoch, weighted by the examples of each batch; read when somebody looks."""
-
-    def __init__(self):
-        self._sums: dict[str, Any] = {}
-        self._count: Any = 0.0
-
-    def add(self, means: dict[str, tf.Tensor], count: tf.Tensor) -> None:
-        for name, value in means.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * count
-        self._count = self._count + count
-
-    def read(self) -> dict[str, float]:
-        return {name: float(value / self._count) for name, value in self._sums.items()}
-
-
-def _check_finite(logs: dict[str, float], step: int) -> None:
-    if not math.isfinite(logs["loss"]):
-        raise InputError(
-            f"training: the loss became {logs['loss']} at or before step {step + 1} of the epoch. "
-            "Lower the stage's learning_rate, look for extreme values in the data, or train in "
-            "float32. The best weights so far are kept."
-        )
