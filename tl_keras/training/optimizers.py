@@ -26,6 +26,16 @@ def learning_rate_of(
     return stage.learning_rate
 
 
+def last_learning_rate(
+    optimizer: keras.optimizers.Optimizer, stage: Stage, total_steps: int
+) -> float:
+    """Return the learning rate of the last update; a constant one may be changed by callbacks."""
+    rate = learning_rate_of(stage, total_steps)
+    if isinstance(rate, float):
+        return float(optimizer.learning_rate)
+    return float(rate(optimizer.iterations.value - 1))
+
+
 def build_optimizer(
     stage: Stage, variables: list[keras.Variable], total_steps: int, *, scale_loss: bool
 ) -> keras.optimizers.Optimizer:

@@ -51,8 +51,9 @@ class Run:
         Returns:
             The `matplotlib.figure.Figure`.
         """
+        shown = {name: values for name, values in self.history.items() if name != "seconds"}
         return plot_curves(
-            self.history,
+            shown,
             list(self.stage_starts),
             [stage.name for stage in self.stages],
             path=path,

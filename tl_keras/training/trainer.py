@@ -14,7 +14,7 @@ from tl_keras.objectives import Objective
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.training.frozen_features import MEMORY_LIMIT, bytes_needed, compute_features
 from tl_keras.training.means import Means, check_finite
-from tl_keras.training.optimizers import build_optimizer, carry_slots
+from tl_keras.training.optimizers import build_optimizer, carry_slots, last_learning_rate
 from tl_keras.training.run import RunDirectory
 from tl_keras.training.train_step import make_train_step, make_validation_step
 from tl_keras.transfer_model import TransferModel
@@ -115,8 +115,7 @@ class Trainer:
             logs = self._train_epoch(train_step, datasets[0], steps, callbacks)
             if validation_step is not None:
                 logs |= self._validate(validation_step, datasets[1], callbacks)
-            rate = optimizer.learning_rate
-            logs["learning_rate"] = float(rate)
+            logs["learning_rate"] = last_learning_rate(optimizer, stage, steps * stage.epochs)
             callbacks.on_epoch_end(epoch, logs)
             self._record({**logs, "seconds": time.perf_counter() - started}, epoch)
             if self._should_stop(epoch, start):
