@@ -6,6 +6,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: demo test test-fast conformance lint bench clean
 
 demo: .venv/user
+	rm -rf demo_run
 	$(BIN)/tl-keras demo --output demo_run
 
 test: .venv/developer
