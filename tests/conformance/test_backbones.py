@@ -10,21 +10,14 @@ import tensorflow as tf
 import tl_keras as tl
 from tl_keras.backbones.applications import APPLICATIONS
 
-# One of each architecture; TL_KERAS_CONFORMANCE=all trains and exports every one of the table.
+# Different enough to find what breaks; TL_KERAS_CONFORMANCE=all takes every row of the table.
 FAMILIES = (
     "ConvNeXtTiny",
-    "DenseNet121",
     "EfficientNetB0",
-    "EfficientNetV2B0",
-    "InceptionResNetV2",
-    "InceptionV3",
-    "MobileNet",
     "MobileNetV2",
-    "MobileNetV3Large",
     "MobileNetV3Small",
     "NASNetMobile",
     "ResNet50",
-    "ResNet50V2",
     "VGG16",
     "Xception",
 )
@@ -47,14 +40,19 @@ def leaves(layers):
         yield from leaves(layer.layers) if isinstance(layer, keras.Model) else (layer,)
 
 
-def make_alive(model: tl.TransferModel) -> None:
-    """Give BatchNorm layers statistics that let an untrained network's signal through."""
-    random = np.random.default_rng(0)
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            shape = layer.moving_mean.shape
-            layer.moving_mean.assign(random.normal(0, 0.01, shape))
-            layer.moving_variance.assign(random.uniform(0.01, 0.05, shape))
+def make_alive(model: tl.TransferModel, x: np.ndarray) -> None:
+    """Give BatchNorm layers the statistics of images, as training would have."""
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    model.backbone(model.preprocessing(x), training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 def test_every_application_that_keras_exports_is_in_the_table():
@@ -102,9 +100,9 @@ def test_blocks_cover_all_layers_exactly_once(name):
 def test_trains_keeps_batch_norm_saves_and_exports(name, tmp_path):
     keras.backend.clear_session()
     model = build(name)
-    make_alive(model)
     side = side_of(name)
     x = np.random.default_rng(1).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
+    make_alive(model, x)
     y = np.array([0, 1, 2, 0, 1, 2])
     before = {w.path: w.numpy() for w in model.weights}
     statistics = [path for path in before if "moving_" in path]
@@ -162,7 +160,7 @@ def test_efficientnet_constants_survive_copying():
     weights[position] = np.array([0.485, 0.456, 0.406], "float32")
     model.set_weights(weights)
     x = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    make_alive(model)
+    make_alive(model, x)
     copy = type(model).from_config(model.get_config())
     copy.set_weights(model.get_weights())
     np.testing.assert_array_equal(copy.features(x), model.features(x))

@@ -96,6 +96,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best(blobs, tmp_p
     assert (tmp_path / "run" / "history.json").exists()
 
 
+def test_a_backbone_that_gives_no_numbers(blobs):
+    network = tiny_network()
+    network.get_layer("stem").kernel.assign(np.full((3, 3, 3, 8), np.nan, "float32"))
+    model = tl.build_transfer_model(network, 3)
+    refused("gives NaN or infinity for 45 of 45 images", model, blobs, schedule=tl.Stage(1))
+
+
 def test_an_endless_dataset(model, blobs):
     data = tf.data.Dataset.from_tensor_slices(blobs).repeat()
     refused("take", model, data)

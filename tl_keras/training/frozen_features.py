@@ -7,6 +7,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tl_keras.data.arrays import ArrayExamples
+from tl_keras.errors import InputError
 from tl_keras.heads import Head
 from tl_keras.pooling import GlobalPooling
 from tl_keras.transfer_model import TransferModel
@@ -59,7 +60,15 @@ def compute_features(
             features.append(run(images).numpy())
             y.append(tf.nest.map_structure(lambda tensor: tensor.numpy(), targets))
             bar.update(len(features[-1]))
+    features = np.concatenate(features)
+    broken = ~np.isfinite(features.reshape(len(features), -1)).all(axis=1)
+    if broken.any():
+        raise InputError(
+            f"model: the backbone {model.backbone.name!r} gives NaN or infinity for "
+            f"{int(broken.sum())} of {len(features)} images. Its weights may be broken, or its "
+            "preprocessing not the one that it was trained with."
+        )
     return ArrayExamples(
-        np.concatenate(features),
+        features,
         tf.nest.map_structure(lambda *parts: np.concatenate(parts), *y),
     )
