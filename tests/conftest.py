@@ -32,6 +32,16 @@ def tiny_network(seed: int = 0) -> keras.Model:
     return keras.Model(images, x, name=f"tiny_{seed}")
 
 
+@pytest.fixture(scope="session")
+def two_devices() -> tf.distribute.MirroredStrategy:
+    """The one strategy over both CPU devices.
+
+    TensorFlow numbers the collectives of each MirroredStrategy from the same start, so that a
+    second one in the same process trips over the first one's on CPU devices.
+    """
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.fixture
 def network() -> keras.Model:
     """A fresh tiny network."""

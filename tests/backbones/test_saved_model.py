@@ -283,7 +283,7 @@ def distributed_step(strategy, model):
 
 
 @pytest.mark.parametrize("reloaded", [False, True])
-def test_two_devices_train_as_one(module, tmp_path, reloaded):
+def test_two_devices_train_as_one(module, tmp_path, reloaded, two_devices):
     def build():
         model = keras.Sequential([keras.Input((4, 4, 3)), SavedModelBackbone(module)])
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
@@ -293,7 +293,7 @@ def test_two_devices_train_as_one(module, tmp_path, reloaded):
     single = build()
     distributed_step(tf.distribute.get_strategy(), single)(tf.constant(batch(1, 8)))
     single.save(tmp_path / "model.keras")
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_devices
     with strategy.scope():
         mirrored = keras.models.load_model(tmp_path / "model.keras") if reloaded else build()
     single = single if reloaded else build()

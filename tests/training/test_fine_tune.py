@@ -96,14 +96,14 @@ def test_one_step_of_sgd_is_the_gradient_of_the_mean_loss(blobs):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_two_devices_equal_one(blobs, optimizer):
+def test_two_devices_equal_one(blobs, optimizer, two_devices):
     schedule = (
         tl.Stage(2, learning_rate=1e-2, optimizer=optimizer),
         tl.Stage(2, unfreeze=2, learning_rate=1e-3, optimizer=optimizer),
         tl.Stage(2, unfreeze="all", learning_rate=1e-3, optimizer=optimizer),
     )
     models, histories = [], []
-    for strategy in ("one_device", tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    for strategy in ("one_device", two_devices):
         model = new_model()
         run = tl.fine_tune(
             model, blobs, schedule=schedule, strategy=strategy, batch_size=16, verbose=False
@@ -117,9 +117,8 @@ def test_two_devices_equal_one(blobs, optimizer):
         np.testing.assert_allclose(histories[0][name], histories[1][name], rtol=1e-5)
 
 
-def test_a_model_built_in_the_strategys_scope_is_trained_itself(blobs):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+def test_a_model_built_in_the_strategys_scope_is_trained_itself(blobs, two_devices):
+    with two_devices.scope():
         model = new_model()
         run = tl.fine_tune(model, blobs, schedule=tl.Stage(3), verbose=False)
     assert run.model is model and run.history["loss"][-1] < run.history["loss"][0]

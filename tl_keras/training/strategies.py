@@ -1,5 +1,6 @@
 """Devices: which `tf.distribute` strategy runs, and how a model gets under it."""
 
+import functools
 import os
 import tempfile
 
@@ -40,8 +41,18 @@ def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.St
         return current
     several = len(tf.config.list_logical_devices("GPU")) > 1
     if strategy == "mirrored" or (strategy == "auto" and several):
-        return tf.distribute.MirroredStrategy()
+        return _all_gpus()
     return tf.distribute.get_strategy()
+
+
+@functools.cache
+def _all_gpus() -> tf.distribute.MirroredStrategy:
+    """Return the one strategy over all GPUs.
+
+    TensorFlow numbers the collectives of every MirroredStrategy from the same start, so that
+    several of them in one process can mistake each other's for their own.
+    """
+    return tf.distribute.MirroredStrategy()
 
 
 def under_strategy(model: TransferModel, strategy: tf.distribute.Strategy) -> TransferModel:
