@@ -16,7 +16,6 @@ FAMILIES = (
     "EfficientNetB0",
     "MobileNetV2",
     "MobileNetV3Small",
-    "NASNetMobile",
     "ResNet50",
     "VGG16",
     "Xception",
