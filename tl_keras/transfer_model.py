@@ -118,7 +118,7 @@ class TransferModel(keras.Model):
 
     def activate(self, logits):
         """Return predictions from logits."""
-        return _map(_activation, self._activation, logits)
+        return _map(_activate, self._activation, logits)
 
     def call(self, inputs, training=None, mask=None):
         """Return predictions for a batch of images."""
@@ -215,6 +215,5 @@ def _named_activation(activation: str | None, logits, name: str):
     return keras.layers.Activation(activation, dtype="float32", name=name)(logits)
 
 
-def _activation(activation: str | None, logits, name: str):
-    del name
+def _activate(activation: str | None, logits, _: str):
     return keras.activations.get(activation)(keras.ops.cast(logits, "float32"))

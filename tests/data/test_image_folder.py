@@ -145,6 +145,18 @@ def test_split_is_stratified_disjoint_and_reproducible(tmp_path):
     assert names[0] == names[1]
 
 
+def test_the_split_does_not_depend_on_where_the_files_lie(tmp_path):
+    splits = []
+    for place in ("here", "far/away"):
+        root = write_folder(tmp_path / place / "pets", {"cats": 12, "dogs": 12})
+        table = tmp_path / f"{len(splits)}.csv"
+        rows = [f"{path},{path.parent.name}" for path in sorted(root.rglob("*.*"))]
+        table.write_text("\n".join(["path,label", *rows]))
+        parts = image_folder(table, image_size=8, split=(0.5, 0.5), progress=False)
+        splits.append([[path.split("pets")[-1] for path in part.paths] for part in parts])
+    assert splits[0] == splits[1]
+
+
 def test_shuffling_is_seeded_and_changes_every_epoch(folder):
     images = image_folder(folder, image_size=(10, 14))
 

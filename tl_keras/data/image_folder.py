@@ -176,7 +176,7 @@ def image_folder(
 
     if fractions is None:
         return part(np.arange(len(files)))
-    rows = stratified_split([file.name for file in files], labels, fractions, seed)
+    rows = stratified_split(_portable_names(files), labels, fractions, seed)
     if not all(map(len, rows)):
         raise InputError(
             f"split: {tuple(split)} of {len(files)} images leaves a part empty (parts of "
@@ -236,3 +236,10 @@ def _check_classes(
             "Add a subfolder (or label) with images for each class." + (table and "\n" + table)
         )
     return class_names
+
+
+def _portable_names(files: Sequence[LabelledFile]) -> list[str]:
+    """Return paths below the folder that holds all files: a split is the same on any machine."""
+    paths = [os.path.abspath(file.path) for file in files]
+    common = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, common).replace(os.sep, "/") for path in paths]

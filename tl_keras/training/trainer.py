@@ -216,7 +216,8 @@ class Trainer:
         if patience is None or epoch - max(self.best_epoch or 0, start) < patience:
             return False
         self._say(f"no better validation loss for {patience} epochs: the stage ends")
-        self._restore_best()
+        if self._best_weights is not None:
+            self._restore_best()
         return True
 
     def _restore_best(self) -> None:
