@@ -1,4 +1,4 @@
-"""The one exception that user input can end in, and help with spelling."""
+"""The exceptions that are written for users, and help with spelling."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,6 +9,14 @@ class InputError(ValueError):
 
     The message names the argument, what was expected, what came and what to do, in words that
     can be shown as they are: the command line prints it as its one line of error.
+    """
+
+
+class WorkerLost(RuntimeError):
+    """One of several workers is gone or never came, and the others cannot go on without it.
+
+    Nothing that the user wrote is wrong: the job can be started again as it is. The message says
+    which worker it was, if that is known.
     """
 
 

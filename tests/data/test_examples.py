@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_keras.data import Examples, as_examples
+from tl_keras.data import Epochs, Examples, Part, as_examples
 from tl_keras.errors import InputError
 from tl_keras.targets import TargetSpec
 
@@ -67,18 +67,35 @@ def test_shuffling_keeps_pairs_is_seeded_and_changes_every_epoch(form):
     y = np.arange(40) % 3
     examples = as_examples(FORMS[form](x, y))
 
-    def epochs(seed):
-        batches = examples.batches(SPEC, 16, shuffle=True, seed=seed)
-        return [collect(batches) for _ in range(2)]
-
-    first, again, other = epochs(5), epochs(5), epochs(6)
-    for pixels, targets in first:
+    def epochs(seed, **place):
+        pixels, targets = collect(examples.batches(SPEC, 16, epochs=Epochs(seed, **place)))
         order = pixels[:, 0, 0, 0].astype(int)
-        assert sorted(order) == list(range(40)) and list(order) != list(range(40))
         np.testing.assert_array_equal(targets, np.eye(3)[order % 3])
-    np.testing.assert_array_equal(first[0][0], again[0][0])
-    np.testing.assert_array_equal(first[1][0], again[1][0])
-    assert (first[0][0] != first[1][0]).any() and (first[0][0] != other[0][0]).any()
+        return order
+
+    both = epochs(5, count=2)
+    first, second = both[:40], both[40:]
+    assert sorted(first) == sorted(second) == list(range(40))
+    assert len({tuple(order) for order in (first, second, range(40), epochs(6))}) == 4
+    np.testing.assert_array_equal(first, epochs(5))
+    np.testing.assert_array_equal(second, epochs(5, first=1))
+    np.testing.assert_array_equal(both[32:], epochs(5, count=2, skip=2))
+
+
+@pytest.mark.parametrize("form", ["arrays", "unbatched", "batched"])
+def test_parts_make_up_every_batch_also_where_one_is_empty(form):
+    x = np.arange(37, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 2, 1), np.float32)
+    examples = as_examples(FORMS[form](x, np.arange(37) % 3))
+    epochs = Epochs(seed=1, count=2)
+    whole = [x[:, 0, 0, 0] for x, _ in examples.batches(SPEC, 12, epochs=epochs)]
+    parts = [
+        [x[:, 0, 0, 0] for x, _ in examples.batches(SPEC, 12, epochs=epochs, part=Part(i, 5))]
+        for i in range(5)
+    ]
+    assert [len(batch) for batch in whole] == [12, 12, 12, 1] * 2
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for share, expected in zip(shares, np.array_split(batch, 5), strict=True):
+            np.testing.assert_array_equal(share, expected)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.data.images import encode, noise, smooth, with_orientation, write_folder
-from tl_keras.data import ImageFolder, decode_and_resize, image_folder
+from tl_keras.data import Epochs, ImageFolder, Part, decode_and_resize, image_folder
+from tl_keras.data.rows import WHOLE
 from tl_keras.errors import InputError
 from tl_keras.targets import TargetSpec
 
@@ -160,14 +161,18 @@ def test_the_split_does_not_depend_on_where_the_files_lie(tmp_path):
 def test_shuffling_is_seeded_and_changes_every_epoch(folder):
     images = image_folder(folder, image_size=(10, 14))
 
-    def epochs(seed):
-        batches = images.batches(SPEC, 4, shuffle=True, seed=seed)
-        return [np.concatenate([x.numpy() for x, _ in batches]) for _ in range(2)]
+    def pixels(seed, epoch, part=WHOLE):
+        batches = images.batches(SPEC, 4, epochs=Epochs(seed, epoch), part=part)
+        return [x.numpy() for x, _ in batches]
 
-    first, again, other = epochs(1), epochs(1), epochs(2)
+    first, again = np.concatenate(pixels(1, 0)), np.concatenate(pixels(1, 0))
+    later, other = np.concatenate(pixels(1, 1)), np.concatenate(pixels(2, 0))
     np.testing.assert_array_equal(first, again)
-    assert (first[0] != first[1]).any() and (first[0] != other[0]).any()
-    np.testing.assert_array_equal(np.sort(first[0], axis=0), np.sort(first[1], axis=0))
+    assert (first != later).any() and (first != other).any()
+    np.testing.assert_array_equal(np.sort(first, axis=0), np.sort(later, axis=0))
+    halves = [pixels(1, 0, Part(index, 2)) for index in range(2)]
+    joined = [np.concatenate(pair) for pair in zip(*halves, strict=True)]
+    np.testing.assert_array_equal(np.concatenate(joined), first)
 
 
 def test_classes_are_matched_by_name(folder):

@@ -4,10 +4,13 @@ from tl_keras.data.decoding import decode_and_resize, decode_batch, decode_image
 from tl_keras.data.examples import Examples, as_examples
 from tl_keras.data.image_folder import ImageFolder, image_folder
 from tl_keras.data.inspection import Problem
+from tl_keras.data.rows import Epochs, Part
 
 __all__ = [
+    "Epochs",
     "Examples",
     "ImageFolder",
+    "Part",
     "Problem",
     "as_examples",
     "decode_and_resize",

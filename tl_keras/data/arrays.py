@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tl_keras.data.base import Examples, Specs, Targets, describe
 from tl_keras.data.labels import check_batch_size, count_not_finite, encode_labels
+from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.errors import InputError
 
 
@@ -58,7 +59,12 @@ class ArrayExamples(Examples):
         return encode_labels(self._y, spec, f"{self._argument}: y")
 
     def batches(
-        self, spec: Specs, batch_size: int, *, shuffle: bool = False, seed: int = 0
+        self,
+        spec: Specs,
+        batch_size: int,
+        *,
+        epochs: Epochs | None = None,
+        part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the examples in batches; see `Examples.batches`."""
         batch_size = check_batch_size(batch_size)
@@ -76,11 +82,8 @@ class ArrayExamples(Examples):
                 return tf.gather(x, rows)
             return tf.gather(x, rows), tf.nest.map_structure(lambda part: tf.gather(part, rows), y)
 
-        rows = tf.data.Dataset.range(len(self))
-        if shuffle:
-            rows = rows.shuffle(len(self), seed=seed, reshuffle_each_iteration=True)
-        batches = rows.batch(batch_size).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
-        return batches.prefetch(tf.data.AUTOTUNE)
+        rows = row_batches(len(self), batch_size, epochs, part)
+        return rows.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _as_numbers(x: Any, argument: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.data.rows import WHOLE, Epochs, Part
 from tl_keras.targets import TargetSpec
 
 Specs = TargetSpec | dict[str, TargetSpec] | None
@@ -42,15 +43,20 @@ class Examples(abc.ABC):
 
     @abc.abstractmethod
     def batches(
-        self, spec: Specs, batch_size: int, *, shuffle: bool = False, seed: int = 0
+        self,
+        spec: Specs,
+        batch_size: int,
+        *,
+        epochs: Epochs | None = None,
+        part: Part = WHOLE,
     ) -> tf.data.Dataset:
-        """Return the examples in batches, once through, the last batch as large as what is left.
+        """Return the examples in batches; the last one of an epoch is as large as what is left.
 
         Args:
             spec: What the model predicts; None leaves the targets out.
-            batch_size: Examples per batch, at least 1.
-            shuffle: Whether each iteration has a new order, the sequence of orders given by `seed`.
-            seed: Seed of the orders.
+            batch_size: Examples per batch over all parts, at least 1.
+            epochs: Shuffled epochs, one after the other; None for all examples once, in order.
+            part: The share of each batch that is wanted.
 
         Returns:
             Elements `(x, y)`, `x` uint8 or float32 `(b, …)` and `y` float32 `(b, size)` or a
@@ -59,6 +65,14 @@ class Examples(abc.ABC):
         Raises:
             InputError: If labels do not fit the spec, or the batch size is not positive.
         """
+
+    def row_names(self, rows: np.ndarray) -> list[str]:
+        """Name examples for a message; none where rows have no fixed place in the data.
+
+        Args:
+            rows: Row numbers `(b,)` as `row_batches` gives them.
+        """
+        return [f"row {row}" for row in rows]
 
     def __repr__(self) -> str:
         names = "" if self.class_names is None else f", {len(self.class_names)} classes"

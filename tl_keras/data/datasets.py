@@ -13,6 +13,7 @@ from tl_keras.data.labels import (
     encode_labels,
     encode_labels_in_graph,
 )
+from tl_keras.data.rows import WHOLE, Epochs, Part, share_of
 from tl_keras.errors import InputError
 
 _SHUFFLE_EXAMPLES = 10_000
@@ -60,6 +61,10 @@ class DatasetExamples(Examples):
         """Return the number of examples; the first call may go through the dataset."""
         return self._scan().count
 
+    def row_names(self, rows: np.ndarray) -> list[str]:
+        """Return nothing: the order of a shuffled dataset is not known by row."""
+        return []
+
     def __repr__(self) -> str:
         return f"DatasetExamples({self._dataset.element_spec})"
 
@@ -68,24 +73,43 @@ class DatasetExamples(Examples):
         return encode_labels(self._scan().labels, spec, f"{self._argument}: y")
 
     def batches(
-        self, spec: Specs, batch_size: int, *, shuffle: bool = False, seed: int = 0
+        self,
+        spec: Specs,
+        batch_size: int,
+        *,
+        epochs: Epochs | None = None,
+        part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the examples in batches; see `Examples.batches`."""
         batch_size = check_batch_size(batch_size)
         self.encoded_targets(spec)
         scan = self._scan()
-        dataset = self._dataset
-        if self._is_batched and (shuffle or scan.batch_size != batch_size):
-            dataset = dataset.unbatch()
-        if shuffle:
+        if epochs is None:
+            batches = self._rebatched(batch_size)
+        else:
+            examples = self._dataset.unbatch() if self._is_batched else self._dataset
             buffer = min(scan.count, _SHUFFLE_EXAMPLES, max(1, _SHUFFLE_BYTES // scan.bytes_each))
-            dataset = dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=True)
-        if not self._is_batched or dataset is not self._dataset:
-            dataset = dataset.batch(batch_size)
-        dataset = dataset.map(
-            lambda *element: self._encode(element, spec, scan), num_parallel_calls=tf.data.AUTOTUNE
-        )
-        return dataset.prefetch(tf.data.AUTOTUNE)
+
+            def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+                seed = 1_000_003 * epochs.seed + epoch
+                order = examples.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
+                skip = tf.where(epoch == epochs.first, tf.cast(epochs.skip, tf.int64), 0)
+                return order.batch(batch_size).skip(skip)
+
+            numbers = tf.data.Dataset.range(epochs.first, epochs.first + epochs.count)
+            batches = numbers.flat_map(one_epoch)
+
+        def encode(*element: Any) -> Any:
+            return self._encode(share_of(element, part), spec, scan)
+
+        return batches.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def _rebatched(self, batch_size: int) -> tf.data.Dataset:
+        if not self._is_batched:
+            return self._dataset.batch(batch_size)
+        if self._scan().batch_size == batch_size:
+            return self._dataset
+        return self._dataset.unbatch().batch(batch_size)
 
     def _encode(self, element: tuple[Any, ...], spec: Specs, scan: "_Scan") -> Any:
         x = element[0] if element[0].dtype == tf.uint8 else tf.cast(element[0], tf.float32)

@@ -15,6 +15,7 @@ from tl_keras.data.decoding import decode_and_resize
 from tl_keras.data.inspection import Problem, inspect_images, problem_table
 from tl_keras.data.labels import check_batch_size
 from tl_keras.data.listing import LabelledFile, list_images
+from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.data.splits import check_split, stratified_split
 from tl_keras.errors import InputError, did_you_mean
 
@@ -52,6 +53,10 @@ class ImageFolder(Examples):
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.paths)
+
+    def row_names(self, rows: np.ndarray) -> list[str]:
+        """Return the paths of images."""
+        return [self.paths[row] for row in rows]
 
     def __repr__(self) -> str:
         height, width = self.image_size
@@ -97,7 +102,12 @@ class ImageFolder(Examples):
         return spec.encode(self.labels, "data: classes")
 
     def batches(
-        self, spec: Specs, batch_size: int, *, shuffle: bool = False, seed: int = 0
+        self,
+        spec: Specs,
+        batch_size: int,
+        *,
+        epochs: Epochs | None = None,
+        part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the images in batches, uint8 `(b, h, w, 3)`; see `Examples.batches`."""
         batch_size = check_batch_size(batch_size)
@@ -106,15 +116,16 @@ class ImageFolder(Examples):
             paths = tf.constant(self.paths, tf.string)
             y = None if targets is None else tf.convert_to_tensor(targets)
 
-        def load(row: tf.Tensor) -> Any:
-            image = decode_and_resize(tf.io.read_file(tf.gather(paths, row)), self.image_size)
-            return image if y is None else (image, tf.gather(y, row))
+        def load(rows: tf.Tensor) -> Any:
+            images = tf.map_fn(
+                lambda path: decode_and_resize(tf.io.read_file(path), self.image_size),
+                tf.gather(paths, rows),
+                fn_output_signature=tf.TensorSpec((*self.image_size, 3), tf.uint8),
+            )
+            return images if y is None else (images, tf.gather(y, rows))
 
-        rows = tf.data.Dataset.range(len(self))
-        if shuffle:
-            rows = rows.shuffle(len(self), seed=seed, reshuffle_each_iteration=True)
-        images = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+        rows = row_batches(len(self), batch_size, epochs, part)
+        return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def image_folder(

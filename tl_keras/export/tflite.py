@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.examples import as_examples
+from tl_keras.data.rows import Epochs
 from tl_keras.errors import InputError
 from tl_keras.export.destination import check_suffix, staged
 from tl_keras.export.serving import IMAGES, check_model, export_network
@@ -95,7 +96,7 @@ def _converter_options(model: TransferModel, quantize, representative) -> dict[s
 def _representative(model: TransferModel, data: Any) -> Callable[[], Iterator[dict]]:
     """Return a function that gives the examples one by one, as the converter asks for them."""
     examples = as_examples(data, "representative")
-    batches = examples.batches(None, 1, shuffle=True, seed=0).take(REPRESENTATIVE_EXAMPLES)
+    batches = examples.batches(None, 1, epochs=Epochs(seed=0)).take(REPRESENTATIVE_EXAMPLES)
     images = [np.asarray(batch, np.float32) for batch in batches]
     if not images:
         raise InputError("representative: expected at least one image, got none.")

@@ -9,6 +9,7 @@ import keras
 from tl_keras.backbones.cuts import Block
 from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.errors import InputError
+from tl_keras.schedules.layer_factors import block_factors
 from tl_keras.schedules.stage import Stage
 from tl_keras.transfer_model import TransferModel
 
@@ -22,7 +23,7 @@ class AuditRow:
         trainable: Number of weights that train.
         weights: Number of all weights.
         batch_norm: `"frozen"`, `"update"`, `"mixed"`, or `"–"` without BatchNorm layers.
-        learning_rate: Peak learning rate, 0 for a frozen block.
+        learning_rate: Peak learning rate of its weights, 0 for a frozen block.
     """
 
     block: str
@@ -86,7 +87,7 @@ def apply_freezing(model: TransferModel, stage: Stage) -> Audit:
         The audit of all blocks and the head.
 
     Raises:
-        InputError: If the stage names blocks that do not exist.
+        InputError: If the stage names blocks that do not exist, to train or in `learning_rates`.
     """
     chosen = unfrozen_blocks(model.blocks, stage.unfreeze)
     open_layers = {id(layer) for block in chosen for layer in block.layers}
@@ -107,8 +108,11 @@ def apply_freezing(model: TransferModel, stage: Stage) -> Audit:
 
 def audit(model: TransferModel, stage: Stage) -> Audit:
     """Return what each block and the head do under the model's present flags."""
-    rows = [_audit_row(block.name, block.layers, stage.learning_rate) for block in model.blocks]
-    return Audit([*rows, _audit_row("head", (model.head,), stage.learning_rate)])
+    parts = [*((block.name, block.layers) for block in model.blocks), ("head", (model.head,))]
+    return Audit(
+        _audit_row(name, layers, stage.learning_rate * factor)
+        for (name, layers), factor in zip(parts, block_factors(model, stage), strict=True)
+    )
 
 
 def is_batch_norm(layer: keras.layers.Layer) -> bool:

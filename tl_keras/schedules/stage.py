@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from tl_keras.errors import InputError, did_you_mean
 
@@ -25,6 +26,16 @@ class Stage:
         weight_decay: Decoupled weight decay; left out for biases, normalisation and scales.
         warmup: Share of the stage's steps in which the learning rate rises from 0, 0 … 1.
         decay: `"cosine"` (to 0 at the end of the stage) or `"constant"` after the warm-up.
+        layer_decay: What the learning rate is multiplied by from block to block, counted from the
+            top over all blocks: the head has the factor 1, the topmost block `layer_decay`, the
+            next one its square, … From above 0 to 1.
+        learning_rates: Block name, pattern for block names, or `"head"` → peak learning rate > 0,
+            instead of what `layer_decay` gives. The first one that fits a block counts.
+        clip_norm: Longest gradient over all weights together, > 0; longer ones are scaled down.
+        accumulation: Slices, ≥ 1, that a batch is cut into, to save memory; their gradients are
+            summed before the update.
+        ema: Share m, between 0 and 1, of the old value in the moving average of the weights,
+            m · average + (1 − m) · weight, which is what is measured and kept.
         name: What logs call the stage; by default it says what trains.
     """
 
@@ -36,21 +47,24 @@ class Stage:
     weight_decay: float = dataclasses.field(default=1e-4, kw_only=True)
     warmup: float = dataclasses.field(default=0.0, kw_only=True)
     decay: Literal["cosine", "constant"] = dataclasses.field(default="cosine", kw_only=True)
+    layer_decay: float = dataclasses.field(default=1.0, kw_only=True)
+    learning_rates: Mapping[str, float] | None = dataclasses.field(
+        default=None, kw_only=True, hash=False
+    )
+    clip_norm: float | None = dataclasses.field(default=None, kw_only=True)
+    accumulation: int = dataclasses.field(default=1, kw_only=True)
+    ema: float | None = dataclasses.field(default=None, kw_only=True)
     name: str = dataclasses.field(default="", kw_only=True)
 
     def __post_init__(self):
         """Check the values and name the stage."""
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
-            raise InputError(f"epochs: expected a whole number ≥ 1, got {self.epochs!r}.")
-        self._check_unfreeze()
-        for field, low, high in (
-            ("learning_rate", 0.0, math.inf),
-            ("weight_decay", -1e-12, math.inf),
-            ("warmup", -1e-12, 1.0),
-        ):
+        for field in ("epochs", "accumulation"):
             value = getattr(self, field)
-            if not isinstance(value, (int, float)) or not low < value < high:
-                raise InputError(f"{field}: expected a number > {low:g}, got {value!r}.")
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{field}: expected a whole number ≥ 1, got {value!r}.")
+        self._check_unfreeze()
+        self._check_numbers()
+        self._check_learning_rates()
         for field, known in (
             ("batch_norm", ("frozen", "update")),
             ("optimizer", OPTIMIZERS),
@@ -65,9 +79,42 @@ class Stage:
         if not self.name:
             object.__setattr__(self, "name", self._describe())
 
+    def _check_numbers(self):
+        for field, expected, fits in (
+            ("learning_rate", "a number > 0", lambda value: 0 < value < math.inf),
+            ("weight_decay", "a number ≥ 0", lambda value: 0 <= value < math.inf),
+            ("warmup", "a share from 0 to below 1", lambda value: 0 <= value < 1),
+            ("layer_decay", "a factor above 0 and up to 1", lambda value: 0 < value <= 1),
+            ("clip_norm", "a number > 0 or None", lambda value: 0 < value < math.inf),
+            ("ema", "a number between 0 and 1 or None", lambda value: 0 < value < 1),
+        ):
+            value = getattr(self, field)
+            if value is None and expected.endswith("None"):
+                continue
+            if not _is_number(value) or not fits(value):
+                raise InputError(f"{field}: expected {expected}, got {value!r}.")
+
+    def _check_learning_rates(self):
+        rates = self.learning_rates
+        if rates is None:
+            return
+        if not isinstance(rates, Mapping):
+            raise InputError(
+                "learning_rates: expected block name, pattern or 'head' → learning rate, got "
+                f"{rates!r}."
+            )
+        for pattern, rate in rates.items():
+            if not isinstance(pattern, str) or not _is_number(rate) or not 0 < rate < math.inf:
+                raise InputError(
+                    "learning_rates: expected block name, pattern or 'head' → number > 0, got "
+                    f"{pattern!r}: {rate!r}. Blocks that must not train are left out of unfreeze."
+                )
+        own = {pattern: float(rate) for pattern, rate in rates.items()}
+        object.__setattr__(self, "learning_rates", own)
+
     def _check_unfreeze(self):
         value = self.unfreeze
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = _is_number(value)
         whole = number and (value >= 0) and value == int(value)
         if not (whole or (number and 0 < value < 1) or (isinstance(value, str) and value)):
             raise InputError(
@@ -85,3 +132,7 @@ class Stage:
         if self.unfreeze < 1:
             return f"upper {self.unfreeze:.0%} of the blocks"
         return f"upper {int(self.unfreeze)} blocks"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -6,21 +6,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-import tl_keras
-from tl_keras.data import Examples, as_examples
+from tl_keras.cluster import join_cluster
+from tl_keras.data import as_examples
+from tl_keras.data.augmentation import resolve_augmentation
+from tl_keras.data.augmentation_checks import check_augmentation
+from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
-from tl_keras.objectives import Objective, Supervised
+from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, resolve_schedule
 from tl_keras.schedules.freezing import unfrozen_blocks
-from tl_keras.targets import TargetSpec
+from tl_keras.training.checkpoints import Checkpoints
+from tl_keras.training.checks import (
+    check_combination,
+    check_model,
+    checked_targets,
+    resolve_objectives,
+    whole,
+)
 from tl_keras.training.class_weights import resolve_class_weight
-from tl_keras.training.run import CONFIG_FILE, CURVES_FILE, HISTORY_FILE, Run, RunDirectory
-from tl_keras.training.strategies import give_back, resolve_strategy, under_strategy
-from tl_keras.training.trainer import Settings, Trainer
+from tl_keras.training.identity import check_same_run, run_config
+from tl_keras.training.run import Run, finished_run, write_finished_run
+from tl_keras.training.run_directory import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, RunDirectory
+from tl_keras.training.settings import Settings
+from tl_keras.training.strategies import (
+    give_back,
+    is_chief,
+    readable_worker_errors,
+    resolve_strategy,
+    under_strategy,
+)
+from tl_keras.training.trainer import Trainer
 from tl_keras.transfer_model import TransferModel
+
+EVERY_FIVE_MINUTES = Checkpoints()
+ON_DISK = FeatureCache()
 
 
 def fine_tune(
@@ -34,19 +55,22 @@ def fine_tune(
     batch_size: int = 32,
     class_weight: str | Mapping | None = None,
     label_smoothing: float = 0.0,
-    augmentation: keras.layers.Layer | None = None,
+    augmentation: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
     early_stopping: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     output: str | os.PathLike | None = None,
+    resume: bool = True,
+    checkpoints: Checkpoints = EVERY_FIVE_MINUTES,
+    cache: FeatureCache | None = ON_DISK,
+    deterministic: bool = False,
     seed: int = 0,
     verbose: bool = True,
 ) -> Run:
     """Train a transfer model on new data.
 
     The head trains first on a frozen backbone, then as many blocks as the schedule says, with
-    BatchNorm statistics frozen. Everything is checked before the first step. While the whole
-    backbone is frozen and nothing random stands before it, its features are computed once and
-    not in every epoch.
+    BatchNorm statistics frozen. Everything is checked before the first step. Frozen layers at the
+    bottom, with nothing random before them, run once per image and not once per epoch.
 
     Args:
         model: Made by `build_transfer_model`. It is trained in place.
@@ -57,16 +81,24 @@ def fine_tune(
         schedule: `"auto"` (by number of examples, see `tl.schedules.auto`), the name of a
             schedule, a `Stage`, or several.
         objectives: What is minimised; by default `Supervised`.
-        strategy: `"auto"`, `"one_device"`, `"mirrored"` or a `tf.distribute.Strategy`.
+        strategy: `"auto"`, `"one_device"`, `"mirrored"`, `"multi_worker"` (the workers that
+            `TF_CONFIG` names) or a `tf.distribute.Strategy`.
         batch_size: Examples per update, over all devices.
         class_weight: None, `"balanced"`, or a dict with a weight for every class.
         label_smoothing: Share of each label spread over all classes, 0 … 1.
-        augmentation: Keras layer applied to training images only, such as
-            `keras.layers.RandomFlip("horizontal")`.
+        augmentation: Keras layer or layers applied to training images only, in order, such as
+            `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`.
         early_stopping: Epochs without a better validation loss after which a stage ends.
         callbacks: Keras callbacks. `stop_training` ends the stage, not the run.
-        output: New directory for config, history, curves, best weights and the model.
-        seed: Seed of the order of examples.
+        output: Directory for config, history, curves, checkpoints, best weights and the model.
+        resume: Whether a run of the same settings that was stopped in `output` goes on where it
+            was; a finished one is then returned as it is. Changed settings or data are refused.
+        checkpoints: When the state is saved in `output`, besides at the ends of stages, at SIGTERM
+            and at Ctrl-C.
+        cache: Where outputs of frozen layers are kept; None computes them anew in every epoch.
+        deterministic: Make two runs on one device equal to the last bit, at some cost in speed.
+            It switches TensorFlow's operations for the rest of the process.
+        seed: Seed of the order of examples and of augmentation.
         verbose: Whether to show progress.
 
     Returns:
@@ -75,123 +107,83 @@ def fine_tune(
     Raises:
         InputError: If an argument cannot be used or the loss is not finite. Nothing is trained
             or written before all arguments have been checked.
+        WorkerLost: If one of several workers died.
     """
-    _check_model(model)
-    batch_size = _whole(batch_size, "batch_size")
-    if early_stopping is not None:
-        early_stopping = _whole(early_stopping, "early_stopping")
-        if validation is None:
-            raise InputError("early_stopping: it needs validation data. Pass validation=….")
+    check_model(model)
+    join_cluster()
+    if deterministic:
+        _make_deterministic(seed)
+    settings = Settings(
+        batch_size=whole(batch_size, "batch_size"),
+        early_stopping=None if early_stopping is None else whole(early_stopping, "early_stopping"),
+        augmentation=resolve_augmentation(augmentation),
+        callbacks=tuple(callbacks),
+        seed=seed,
+        checkpoints=checkpoints,
+        cache=cache,
+        verbose=verbose,
+    )
+    if settings.early_stopping is not None and validation is None:
+        raise InputError("early_stopping: it needs validation data. Pass validation=….")
     train = as_examples(data, "data")
     held_out = None if validation is None else as_examples(validation, "validation")
-    encoded = _checked_targets(model, train, "data")
+    encoded = checked_targets(model, train, "data")
     if held_out is not None:
-        _checked_targets(model, held_out, "validation")
-    stages = resolve_schedule(schedule, num_examples=len(train), batch_size=batch_size)
+        checked_targets(model, held_out, "validation")
+    stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
     for stage in stages:
         unfrozen_blocks(model.blocks, stage.unfreeze)
     weights = resolve_class_weight(class_weight, model.targets, encoded)
-    objectives = _objectives(objectives, label_smoothing, weights)
-    settings = Settings(batch_size, early_stopping, augmentation, tuple(callbacks), seed, verbose)
+    objectives = resolve_objectives(objectives, label_smoothing, weights)
     strategy = resolve_strategy(strategy)
-    directory = None if output is None else RunDirectory(output)
-    if directory is not None:
-        directory.write_json(
-            CONFIG_FILE, _config(model, stages, settings, train, held_out, weights, label_smoothing)
-        )
+    check_augmentation(settings.augmentation, model.image_shape, model.targets)
+    check_combination(model, stages, settings, strategy)
+    if not is_chief(strategy):
+        settings = dataclasses.replace(settings, verbose=False)
+    if output is None:
+        return _train(model, strategy, objectives, train, held_out, settings, stages, None)
+    directory = RunDirectory(output, resume=resume, writes=is_chief(strategy))
+    config = run_config(
+        model, stages, objectives, settings, train, held_out, strategy.num_replicas_in_sync
+    )
+    if directory.config is not None:
+        for line in check_same_run(directory.config, config):
+            settings.say(line)
+        if directory.is_finished:
+            settings.say(f"this run is finished: {directory.path / MODEL_FILE} is taken as it is")
+            return finished_run(directory, model, stages)
+    else:
+        directory.write_json(CONFIG_FILE, config)
+    return _train(model, strategy, objectives, train, held_out, settings, stages, directory)
+
+
+def _train(model, strategy, objectives, train, held_out, settings, stages, directory) -> Run:
     trained = under_strategy(model, strategy)
     trainer = Trainer(trained, strategy, objectives, train, held_out, settings, directory)
+    progress = None
     try:
-        trainer.run(stages)
+        with readable_worker_errors():
+            trainer.run(stages)
     finally:
+        progress = trainer.state.progress
         give_back(trained, model)
         if directory is not None:
-            directory.write_json(HISTORY_FILE, trainer.history)
+            directory.write_json(HISTORY_FILE, progress.history)
     run = Run(
         model=model,
-        history=trainer.history,
+        history=progress.history,
         stages=stages,
-        stage_starts=tuple(trainer.stage_starts),
+        stage_starts=tuple(progress.stage_starts),
         audits=tuple(trainer.audits),
-        best_epoch=trainer.best_epoch,
+        best_epoch=progress.best_epoch,
         path=None if directory is None else directory.path,
     )
     if directory is not None:
-        directory.write_model(model)
-        run.plot(directory.path / CURVES_FILE)
+        write_finished_run(directory, run)
     return run
 
 
-def _check_model(model: Any) -> None:
-    if not isinstance(model, TransferModel):
-        raise InputError(
-            f"model: expected one made by build_transfer_model, got {type(model).__name__}. Wrap a "
-            "model of your own: tl.build_transfer_model(your_features_model, num_classes=…)."
-        )
-    if model.targets is None:
-        raise InputError("model: it has no head to train. Build it with num_classes=… or labels=….")
-
-
-def _whole(value: Any, argument: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{argument}: expected a whole number ≥ 1, got {value!r}.")
-    return int(value)
-
-
-def _checked_targets(model: TransferModel, examples: Examples, argument: str):
-    """Return the encoded targets of all examples, having checked names and classes."""
-    targets = model.targets
-    names = examples.class_names
-    if isinstance(targets, TargetSpec) and names and targets.labels:
-        strangers = sorted(set(names) - set(targets.labels))
-        if strangers:
-            raise InputError(
-                f"{argument}: its classes {strangers} are not among the model's labels "
-                f"{list(targets.labels)[:20]}. Build the model with labels=data.class_names."
-            )
-    encoded = examples.encoded_targets(targets)
-    if encoded is None:
-        raise InputError(f"{argument}: expected examples with labels, got images only.")
-    if argument == "data" and isinstance(targets, TargetSpec) and targets.kind == "classification":
-        present = np.flatnonzero(encoded.sum(axis=0))
-        if len(present) < 2:
-            raise InputError(
-                f"{argument}: all examples are of one class, "
-                f"{targets.class_names[present[0]]!r}; training needs at least two."
-            )
-    return encoded
-
-
-def _objectives(objectives, label_smoothing: float, weights) -> tuple[Objective, ...]:
-    if objectives is None:
-        return (Supervised(label_smoothing, weights),)
-    objectives = tuple(objectives)
-    if not objectives or not all(isinstance(objective, Objective) for objective in objectives):
-        raise InputError("objectives: expected a list of tl.objectives, such as [Supervised()].")
-    if label_smoothing or weights is not None:
-        raise InputError(
-            "objectives: pass label_smoothing and class_weight to Supervised(…) in the list."
-        )
-    return objectives
-
-
-def _config(model, stages, settings, train, held_out, weights, label_smoothing) -> dict[str, Any]:
-    return {
-        "tl_keras": tl_keras.__version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "backbone": model.backbone.name,
-        "image_shape": model.image_shape,
-        "labels": model.labels,
-        "stages": [dataclasses.asdict(stage) for stage in stages],
-        "training_examples": len(train),
-        "validation_examples": None if held_out is None else len(held_out),
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "early_stopping": settings.early_stopping,
-        "label_smoothing": label_smoothing,
-        "class_weight": None if weights is None else weights.tolist(),
-        "augmentation": None
-        if settings.augmentation is None
-        else keras.saving.serialize_keras_object(settings.augmentation),
-    }
+def _make_deterministic(seed: int) -> None:
+    """Make TensorFlow's operations deterministic; this holds for the rest of the process."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()

@@ -1,74 +1,228 @@
-"""Frozen layers run once: the backbone's output for all examples, while nothing in it trains."""
+"""Frozen layers run once: their outputs for all examples, kept on disk from run to run."""
 
-import math
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from tl_keras.data.arrays import ArrayExamples
-from tl_keras.errors import InputError
-from tl_keras.heads import Head
-from tl_keras.pooling import GlobalPooling
-from tl_keras.transfer_model import TransferModel
+import tl_keras
+from tl_keras.data.augmentation import augment, batch_seed
+from tl_keras.data.base import Examples, Specs
+from tl_keras.data.datasets import DatasetExamples
+from tl_keras.data.feature_cache import FeatureCache, free_bytes, size_text
+from tl_keras.data.feature_layout import Column, Layout
+from tl_keras.data.feature_store import STORE_VERSION, FeatureStore
+from tl_keras.data.fingerprint import content_of, fingerprint
+from tl_keras.data.stored_examples import StoredExamples
+from tl_keras.training.feature_pass import DataChanges, FeaturePass, batch_size_of
+from tl_keras.training.folding import check_precision, fold
+from tl_keras.training.function_digest import function_digest, trace
+from tl_keras.training.prefix import Prefix
 
-MEMORY_LIMIT = 2 * 2**30
-
-
-def pools_without_weights(model: TransferModel) -> bool:
-    """Return whether the head sees only averages or maxima, the same for every task."""
-    heads = [model.head] if isinstance(model.head, Head) else list(model.head.heads.values())
-    modes = {
-        head.pooling.mode if isinstance(head.pooling, GlobalPooling) else None for head in heads
-    }
-    own = model.head.pooling
-    return modes == {own.mode} if isinstance(own, GlobalPooling) else False
+__all__ = ["FeatureCache", "stored_features"]
 
 
-def bytes_needed(model: TransferModel, count: int) -> int:
-    """Return the memory that the features of `count` examples take."""
-    shape = model.backbone.compute_output_shape((1, *model.image_shape))
-    values = shape[-1] if pools_without_weights(model) else math.prod(shape[1:])
-    return 4 * count * values
+def stored_features(
+    prefix: Prefix,
+    examples: Examples,
+    targets: Specs,
+    cache: FeatureCache,
+    *,
+    augmentation: Sequence[keras.layers.Layer] = (),
+    seed: int = 0,
+    verbose: bool = True,
+) -> Examples | None:
+    """Return examples whose `x` is what the prefix gives, computed once and read from disk.
 
-
-def compute_features(
-    model: TransferModel, batches: tf.data.Dataset, count: int, *, verbose: bool
-) -> ArrayExamples:
-    """Run the backbone once over `(images, y)` batches.
+    What was computed before, in this process or another, by a run that ended or was killed, is
+    not computed again. A store belongs to one computation (operations, constants and weights of
+    the frozen layers), one set of images and labels, and one version of everything; where any of
+    these differs, there is another store.
 
     Args:
-        model: Its backbone must be frozen, so that it is a fixed function.
-        batches: Unshuffled batches.
-        count: Number of examples, for the progress bar.
-        verbose: Whether to show the bar.
+        prefix: The frozen layers.
+        examples: Images, with or without labels.
+        targets: What the labels are encoded for, and the only spec that the result takes.
+        cache: Where, how and how much.
+        augmentation: Layers that change the images; `cache.views` views of each image are stored.
+        seed: Seed of the views.
+        verbose: Whether to print what happens and show a progress bar.
 
     Returns:
-        Features `(n, channels)` where the head only averages, else `(n, …, channels)`, with their
-        encoded targets.
+        The examples. None if there can be no store, after a line that says why: then the prefix
+        has to run in every epoch.
+
+    Raises:
+        InputError: If the frozen layers give NaN or infinity, or the precision is not to be had.
     """
-    pooled = pools_without_weights(model)
+    say = print if verbose else _say_nothing
+    check_precision(cache.precision)
+    job = _Job(prefix, examples, targets, cache, tuple(augmentation), seed, say)
+    try:
+        return job.run(verbose)
+    except _NoStore as error:
+        reason = str(error)
+    except DataChanges:
+        reason = "the data gives other images in each pass; it seems to augment them by itself"
+    except OSError as error:
+        reason = f"{str(cache.features_folder)!r} cannot be written ({error.strerror or error})"
+    say(f"frozen layers run in every epoch: {reason}")
+    return None
 
-    @tf.function(reduce_retracing=True)
-    def run(images):
-        features = model.feature_map(images)
-        return model.head.pool(features) if pooled else tf.cast(features, tf.float32)
 
-    features, y = [], []
-    with tqdm(total=count, desc="features", unit="img", disable=not verbose, leave=False) as bar:
-        for images, targets in batches:
-            features.append(run(images).numpy())
-            y.append(tf.nest.map_structure(lambda tensor: tensor.numpy(), targets))
-            bar.update(len(features[-1]))
-    features = np.concatenate(features)
-    broken = ~np.isfinite(features.reshape(len(features), -1)).all(axis=1)
-    if broken.any():
-        raise InputError(
-            f"model: the backbone {model.backbone.name!r} gives NaN or infinity for "
-            f"{int(broken.sum())} of {len(features)} images. Its weights may be broken, or its "
-            "preprocessing not the one that it was trained with."
+class _NoStore(Exception):
+    """There can be no store; the message says why."""
+
+
+class _Job:
+    """One call of `stored_features`."""
+
+    def __init__(self, prefix, examples, targets, cache, augmentation, seed, say):
+        self._prefix: Prefix = prefix
+        self._examples: Examples = examples
+        self._targets: Specs = targets
+        self._cache: FeatureCache = cache
+        self._augmentation: tuple[keras.layers.Layer, ...] = augmentation
+        self._seed: int = seed
+        self._say: Callable[[str], None] = say
+        spec = examples.batches(targets, 1).element_spec
+        x, self._y_spec = spec if isinstance(spec, tuple) else (spec, None)
+        self._images = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
+        self._input = tf.TensorSpec(
+            self._images.shape, tf.float32 if augmentation else self._images.dtype
         )
-    return ArrayExamples(
-        features,
-        tf.nest.map_structure(lambda *parts: np.concatenate(parts), *y),
-    )
+
+    def run(self, verbose: bool) -> StoredExamples:
+        """Compute what is missing and return the examples."""
+        self._check()
+        lower = trace(self._prefix.lower, self._input)
+        folder = self._cache.features_folder / self._key(lower)
+        store = FeatureStore.open(folder)
+        if store is None:
+            store = FeatureStore.create(folder, self._checked(self._layout(lower)), self._info())
+        elif store.bytes_there() < store.layout.bytes:
+            self._checked(store.layout, store.bytes_there())
+        store.use()
+        by_content = isinstance(self._examples, DatasetExamples)
+        try:
+            FeaturePass(
+                store,
+                self._examples.batches(self._targets, batch_size_of(store.layout)),
+                self._values,
+                content=content_of(self._examples) if by_content else None,
+                model_name=self._prefix.model.backbone.name,
+                say=self._say,
+                verbose=verbose,
+            ).fill()
+            return StoredExamples(store, self._targets, self._examples.class_names)
+        except BaseException:
+            store.leave()
+            raise
+
+    def _check(self) -> None:
+        if self._prefix.random_layer is not None:
+            raise _NoStore(f"the layer {self._prefix.random_layer!r} among them is random")
+        if self._augmentation and not self._cache.views:
+            raise _NoStore(
+                "augmentation changes the images before them. "
+                "cache=FeatureCache(views=4) keeps four augmented views of each image instead"
+            )
+
+    @property
+    def _views(self) -> int:
+        return self._cache.views if self._augmentation else 1
+
+    def _key(self, lower: Any) -> str:
+        """Return what tells this store from all others."""
+        computation = function_digest(lower)
+        if computation is None:
+            raise _NoStore("they hold a table, whose content cannot be compared")
+        parts = {
+            "versions": [STORE_VERSION, tl_keras.__version__, tf.__version__, keras.__version__],
+            "computation": computation,
+            "precision": self._cache.precision,
+            "data": fingerprint(self._examples),
+            "targets": repr(self._targets),
+            "views": self._views,
+        }
+        if self._augmentation:
+            seed = tf.TensorSpec([2], tf.int64)
+            augmented = trace(self._augment, self._images, self._y_spec, seed)
+            parts["augmentation"] = [function_digest(augmented), self._seed]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "model": str(self._prefix),
+            "precision": self._cache.precision,
+            "examples": type(self._examples).__name__,
+            "created": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+
+    def _layout(self, lower: Any) -> Layout:
+        outputs = list(lower.outputs)
+        if not all(tensor.shape[1:].is_fully_defined() for tensor in outputs):
+            x = next(iter(self._examples.batches(None, 1)))
+            outputs = tf.nest.flatten(lower(tf.cast(x, self._input.dtype)))
+        targets = tf.nest.flatten(self._y_spec) if self._y_spec is not None else []
+        x, y = (
+            tuple(
+                Column(f"{letter}{index}", tuple(tensor.shape[1:]), tensor.dtype.name)
+                for index, tensor in enumerate(tensors)
+            )
+            for letter, tensors in (("x", outputs), ("y", targets))
+        )
+        tasks = tuple(sorted(self._y_spec)) if isinstance(self._y_spec, dict) else None
+        return Layout(len(self._examples), self._views, x, y, tasks)
+
+    def _checked(self, layout: Layout, there: int = 0) -> Layout:
+        """Return the layout, or raise `_NoStore` where the store would be too large."""
+        allowed = self._cache.bytes_allowed(free_bytes(self._cache.features_folder) + there)
+        if layout.bytes > allowed:
+            raise _NoStore(
+                f"features of {layout.count:,} images would take {size_text(layout.bytes)}, and "
+                f"the cache may take {size_text(max(0, allowed))} here"
+            )
+        return layout
+
+    @functools.cached_property
+    def _folded(self) -> Callable[[Any], Any]:
+        return fold(
+            self._prefix.lower,
+            self._input,
+            precision=self._cache.precision,
+            layers=self._prefix.layers,
+            say=self._say,
+        )
+
+    @functools.cached_property
+    def _compiled_augment(self) -> Callable[..., Any]:
+        return tf.function(self._augment, autograph=False, reduce_retracing=True)
+
+    def _augment(self, x: Any, y: Any, seed: Any) -> tuple[Any, Any]:
+        return augment(self._augmentation, x, y, seed)
+
+    def _values(self, x: tf.Tensor, y: Any, number: int) -> list[np.ndarray]:
+        """Return one array per column for a batch, the views of an example after one another."""
+        views = []
+        for view in range(self._views):
+            seen, targets = x, y
+            if self._augmentation:
+                seen, targets = self._compiled_augment(x, y, batch_seed(self._seed, view, number))
+            columns = [*tf.nest.flatten(self._folded(seen))]
+            columns += [] if targets is None else tf.nest.flatten(targets)
+            views.append([column.numpy() for column in columns])
+        if len(views) == 1:
+            return views[0]
+        stacked = [np.stack(column, axis=1) for column in zip(*views, strict=True)]
+        return [column.reshape(-1, *column.shape[2:]) for column in stacked]
+
+
+def _say_nothing(line: str) -> None:
+    del line

@@ -1,36 +1,50 @@
-"""Running means of losses and metrics, and the check that they are numbers."""
+"""Running means of losses and metrics over an epoch, kept on the device until somebody looks."""
 
-import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from tl_keras.errors import InputError
 
+class Totals(NamedTuple):
+    """Sums over the steps so far.
 
-class Means:
-    """Means over an epoch, weighted by the examples of each batch; read when somebody looks."""
+    Attributes:
+        counts: float64 `(3,)`: steps, steps before the first loss that was not finite, examples.
+        sums: float64 `(k,)`: sum over the examples of each named value; a scalar 0 at the start.
+    """
 
-    def __init__(self):
-        self._sums: dict[str, Any] = {}
-        self._count: Any = 0.0
+    counts: tf.Tensor
+    sums: tf.Tensor
 
-    def add(self, means: dict[str, tf.Tensor], count: tf.Tensor) -> None:
-        """Add the means over a batch of `count` examples; nothing is waited for."""
-        for name, value in means.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * count
-        self._count = self._count + count
+    @classmethod
+    def zero(cls) -> "Totals":
+        """Return the totals of no steps."""
+        return cls(tf.zeros([3], tf.float64), tf.zeros([], tf.float64))
 
-    def read(self) -> dict[str, float]:
-        """Return the means over everything added so far."""
-        return {name: float(value / self._count) for name, value in self._sums.items()}
+    @classmethod
+    def spec(cls) -> "Totals":
+        """Return what a compiled step takes."""
+        return cls(tf.TensorSpec([3], tf.float64), tf.TensorSpec(None, tf.float64))
 
+    def add(self, means: Mapping[str, tf.Tensor], count: tf.Tensor) -> "Totals":
+        """Return the totals with one more batch of `count` examples that have these means."""
+        count = tf.cast(count, tf.float64)
+        steps, finite = self.counts[0], self.counts[1]
+        still = tf.cast((steps == finite) & tf.math.is_finite(means["loss"]), tf.float64)
+        values = tf.stack([tf.cast(value, tf.float64) for value in means.values()])
+        counts = tf.stack([steps + 1, finite + still, self.counts[2] + count])
+        return Totals(counts, self.sums + values * count)
 
-def check_finite(logs: dict[str, float], step: int) -> None:
-    """Raise `InputError` where the loss is NaN or infinite; `step` counts from 0."""
-    if not math.isfinite(logs["loss"]):
-        raise InputError(
-            f"training: the loss became {logs['loss']} at or before step {step + 1} of the epoch. "
-            "Lower the stage's learning_rate, look for extreme values in the data, or train in "
-            "float32. Given validation data, the model keeps its best weights so far."
-        )
+    def means(self, names: Sequence[str]) -> dict[str, float]:
+        """Return name → mean over all examples."""
+        sums, count = self.sums.numpy(), self.counts[2].numpy()
+        return {
+            name: float(np.float32(value / count)) for name, value in zip(names, sums, strict=True)
+        }
+
+    def first_bad_step(self) -> int | None:
+        """Return the step, from 0, whose loss was NaN or infinite; None if there was none."""
+        steps, finite, _ = self.counts.numpy()
+        return None if steps == finite else int(finite)

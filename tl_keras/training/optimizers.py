@@ -1,8 +1,26 @@
 """Keras optimizers for stages, and what one stage's optimizer hands on to the next."""
 
-import keras
+from collections.abc import Mapping
 
+import keras
+import tensorflow as tf
+
+from tl_keras.schedules.layerwise import LayerwiseLearningRate
 from tl_keras.schedules.stage import Stage
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class LossScale(keras.optimizers.LossScaleOptimizer):
+    """Dynamic loss scaling that skips a step when the gradients of any replica overflow.
+
+    Keras asks the first replica only, and an overflow on another one destroys the weights.
+    """
+
+    def check_finite(self, grads) -> tf.Tensor:
+        """Return whether the gradients of all replicas are finite, the same on every replica."""
+        overflows = 1.0 - tf.cast(super().check_finite(grads), tf.float32)
+        context = tf.distribute.get_replica_context()
+        return tf.equal(context.all_reduce(tf.distribute.ReduceOp.SUM, overflows), 0.0)
 
 
 def learning_rate_of(
@@ -23,7 +41,7 @@ def learning_rate_of(
             decay_steps=warmup_steps,
             end_learning_rate=stage.learning_rate,
         )
-    return stage.learning_rate
+    return float(stage.learning_rate)
 
 
 def last_learning_rate(
@@ -37,29 +55,46 @@ def last_learning_rate(
 
 
 def build_optimizer(
-    stage: Stage, variables: list[keras.Variable], total_steps: int, *, scale_loss: bool
+    stage: Stage,
+    variables: list[keras.Variable],
+    total_steps: int,
+    *,
+    scale_loss: bool,
+    factors: Mapping[str, float] | None = None,
 ) -> keras.optimizers.Optimizer:
     """Return the stage's optimizer, built for the variables.
 
     Args:
-        stage: Says which optimizer, learning rate and weight decay.
+        stage: Says which optimizer, learning rate, weight decay, clipping and moving average.
         variables: What it trains. Biases, normalisation and other vectors are not decayed.
         total_steps: Updates in the stage, for the learning rate's course.
         scale_loss: Whether to wrap it in dynamic loss scaling, for float16.
+        factors: `variable.path` → factor on the learning rate, as `factors_of` gives them.
     """
-    rate = learning_rate_of(stage, total_steps)
+    arguments = {
+        "learning_rate": learning_rate_of(stage, total_steps),
+        "global_clipnorm": stage.clip_norm,
+    }
+    if stage.ema is not None:
+        arguments |= {"use_ema": True, "ema_momentum": stage.ema}
     decay = stage.weight_decay or None
     if stage.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+        optimizer = keras.optimizers.SGD(
+            momentum=0.9, nesterov=True, weight_decay=decay, **arguments
+        )
     elif stage.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
+        optimizer = keras.optimizers.Adam(weight_decay=decay, **arguments)
     else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=stage.weight_decay)
+        optimizer = keras.optimizers.AdamW(weight_decay=stage.weight_decay, **arguments)
     if stage.weight_decay:
         vectors = [variable for variable in variables if len(variable.shape) < 2]
         optimizer.exclude_from_weight_decay(var_list=vectors)
+    scaled = any(factor != 1.0 for factor in (factors or {}).values())
+    # Keras clips each replica's gradients by themselves; the wrapper clips their sum.
+    if scaled or stage.clip_norm is not None:
+        optimizer = LayerwiseLearningRate(optimizer, factors or {})
     if scale_loss:
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = LossScale(optimizer)
     optimizer.build(variables)
     return optimizer
 
@@ -68,12 +103,13 @@ def carry_slots(old: keras.optimizers.Optimizer | None, new: keras.optimizers.Op
     """Copy momenta from the last stage's optimizer for every variable that both train.
 
     Slots are matched by name, which Keras derives from the variable's path. The step counter
-    starts again with the stage, because learning rate and bias correction count from it.
+    starts again with the stage, because learning rate and bias correction count from it; so does
+    the moving average of the weights, which Keras begins at the first step's.
 
     Returns:
         The number of slot variables carried over; 0 between different optimizers.
     """
-    if old is None or type(old) is not type(new):
+    if old is None or type(_innermost(old)) is not type(_innermost(new)):
         return 0
     slots = {variable.name: variable for variable in _slots(old)}
     carried = 0
@@ -86,5 +122,11 @@ def carry_slots(old: keras.optimizers.Optimizer | None, new: keras.optimizers.Op
 
 
 def _slots(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = _innermost(optimizer)
     return [v for v in inner.variables if v.name not in ("iteration", "learning_rate")]
+
+
+def _innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer

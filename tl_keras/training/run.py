@@ -1,22 +1,22 @@
 """A run: what `fine_tune` gives back, and what it leaves on disk."""
 
 import dataclasses
-import json
 import os
 import pathlib
-from typing import Any
 
 from tl_keras.backbones.keras_model import load_keras_file
+from tl_keras.backbones.weights import copy_weights
 from tl_keras.errors import InputError
 from tl_keras.plots import plot_curves
-from tl_keras.schedules import Audit, Stage
+from tl_keras.schedules import Audit, AuditRow, Stage
+from tl_keras.training.run_directory import (
+    CURVES_FILE,
+    HISTORY_FILE,
+    MODEL_FILE,
+    SUMMARY_FILE,
+    RunDirectory,
+)
 from tl_keras.transfer_model import TransferModel
-
-MODEL_FILE = "model.keras"
-CONFIG_FILE = "config.json"
-HISTORY_FILE = "history.json"
-BEST_WEIGHTS_FILE = "best.weights.h5"
-CURVES_FILE = "curves.png"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,51 +60,34 @@ class Run:
         )
 
 
-class RunDirectory:
-    """The files of a run. Everything is written to a neighbour first and then renamed.
+def write_finished_run(directory: RunDirectory, run: Run) -> None:
+    """Write what a run leaves behind; the model comes last, and says that the run is finished."""
+    directory.write_json(
+        SUMMARY_FILE,
+        {
+            "stage_starts": run.stage_starts,
+            "best_epoch": run.best_epoch,
+            "audits": [[dataclasses.asdict(row) for row in audit] for audit in run.audits],
+        },
+    )
+    directory.finish_best_weights(run.best_epoch)
+    directory.draw(CURVES_FILE, run.plot)
+    directory.write_model(run.model)
 
-    Args:
-        path: The directory, created if missing.
 
-    Raises:
-        InputError: If it cannot be written, or holds a run already.
-    """
-
-    def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path)
-        if (self.path / CONFIG_FILE).exists():
-            raise InputError(
-                f"output: {str(self.path)!r} already holds a run, which is not overwritten. "
-                "Choose another directory, or remove this one."
-            )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".writable"
-            probe.write_text("")
-            probe.unlink()
-        except OSError as error:
-            raise InputError(
-                f"output: {str(self.path)!r} cannot be written ({error.strerror}). Choose a "
-                "directory that you may write to."
-            ) from error
-
-    def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file."""
-        partial = self.path / f"{name}.partial"
-        partial.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-        partial.replace(self.path / name)
-
-    def write_best_weights(self, model: TransferModel) -> None:
-        """Write the weights of the best epoch so far."""
-        partial = self.path / f"partial.{BEST_WEIGHTS_FILE}"
-        model.save_weights(partial)
-        partial.replace(self.path / BEST_WEIGHTS_FILE)
-
-    def write_model(self, model: TransferModel) -> None:
-        """Write the whole model."""
-        partial = self.path / f"partial.{MODEL_FILE}"
-        model.save(partial)
-        partial.replace(self.path / MODEL_FILE)
+def finished_run(directory: RunDirectory, model: TransferModel, stages: tuple[Stage, ...]) -> Run:
+    """Return the finished run of a directory, and give the model its weights."""
+    copy_weights(load_run_model(directory.path), model)
+    summary = directory.read_json(SUMMARY_FILE)
+    return Run(
+        model=model,
+        history=directory.read_json(HISTORY_FILE),
+        stages=stages,
+        stage_starts=tuple(summary["stage_starts"]),
+        audits=tuple(Audit(AuditRow(**row) for row in rows) for rows in summary["audits"]),
+        best_epoch=summary["best_epoch"],
+        path=directory.path,
+    )
 
 
 def load_run_model(path: str | os.PathLike) -> TransferModel:

@@ -1,28 +1,45 @@
-"""Devices: which `tf.distribute` strategy runs, and how a model gets under it."""
+"""Devices and workers: which `tf.distribute` strategy runs, and how data and a model get there."""
 
+import contextlib
 import functools
 import os
+import re
 import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.eager import context
 
-from tl_keras.backbones.weights import copy_weights
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.backbones.weights import copy_weights, finalize_normalization
+from tl_keras.cluster import TASK, VARIABLE, Cluster, cluster_from_environment, join_cluster
+from tl_keras.data.rows import Part
+from tl_keras.errors import InputError, WorkerLost, did_you_mean
+from tl_keras.training.agreement import from_chief, several_workers
 from tl_keras.transfer_model import TransferModel
 
-NAMES = ("auto", "one_device", "mirrored")
+NAMES = ("auto", "one_device", "mirrored", "multi_worker")
+LOST = re.compile(
+    "Collective ops is aborted|check alive failed|stopped sending heartbeats|Socket closed"
+    "|Connection reset by peer|failed to connect to all addresses|Error reported from /job:"
+)
+REPORTED = re.compile(r"Error reported from \S*task:(?P<task>\d+): (?P<reason>.*)")
+LONGEST_REASON = 500
 
 
 def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
     """Return the strategy that a name stands for.
 
     Args:
-        strategy: `"auto"` (the strategy in scope if there is one, else all GPUs if there are
-            several, else one device), `"one_device"`, `"mirrored"` (all GPUs), or a strategy.
+        strategy: `"auto"` (the strategy in scope if there is one, else the workers that
+            `TF_CONFIG` names, else all GPUs if there are several, else one device),
+            `"one_device"`, `"mirrored"` (all GPUs of this process), `"multi_worker"`, or a
+            strategy.
 
     Raises:
-        InputError: If the name is unknown, or two strategies contradict each other.
+        InputError: If the name is unknown, two strategies contradict each other, or the process
+            cannot become one of the workers any more.
     """
     current = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
     if isinstance(strategy, tf.distribute.Strategy):
@@ -39,10 +56,34 @@ def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.St
         )
     if current is not None:
         return current
+    cluster = cluster_from_environment()
+    if cluster is not None:
+        if strategy not in ("auto", "multi_worker"):
+            raise InputError(
+                f"strategy: {strategy!r} would train the same model {cluster.size} times, once in "
+                f"each worker of {VARIABLE}. Leave the argument out, or unset {VARIABLE}."
+            )
+        return _all_workers()
+    if strategy == "multi_worker":
+        raise InputError(
+            f"strategy: 'multi_worker' needs the environment variable {VARIABLE} with addresses of "
+            "at least two workers. Set it, start `tl-keras train --workers N`, or use 'auto'."
+        )
     several = len(tf.config.list_logical_devices("GPU")) > 1
     if strategy == "mirrored" or (strategy == "auto" and several):
         return _all_gpus()
     return tf.distribute.get_strategy()
+
+
+def _all_workers() -> tf.distribute.Strategy:
+    strategy = join_cluster()
+    if strategy is None:
+        raise InputError(
+            f"strategy: {VARIABLE} names several workers, but TensorFlow was used before this "
+            "process became one of them. Call tl.join_cluster() in the first line of the script, "
+            "before any other use of TensorFlow or Keras."
+        )
+    return strategy
 
 
 @functools.cache
@@ -55,22 +96,73 @@ def _all_gpus() -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy()
 
 
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether this process writes: the first of several workers, or the only one."""
+    return not several_workers(strategy) or strategy.extended.should_checkpoint
+
+
+def distribute(strategy: tf.distribute.Strategy, make: Callable[[Part], tf.data.Dataset]) -> Any:
+    """Give every replica its own batches.
+
+    Args:
+        strategy: Whose replicas.
+        make: Function of a replica's part to a dataset of its shares of all global batches. The
+            datasets are equally long, and shares can be empty.
+
+    Returns:
+        The distributed dataset; nothing is sharded or batched anew.
+    """
+    count = strategy.num_replicas_in_sync
+
+    def of_this_worker(pipeline: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = count // pipeline.num_input_pipelines
+        first = pipeline.input_pipeline_id * local
+        parts = [make(Part(first + replica, count)) for replica in range(local)]
+        if local == 1:
+            return parts[0]
+        turns = tf.data.Dataset.range(local).repeat()
+        return tf.data.Dataset.choose_from_datasets(parts, turns, stop_on_empty_dataset=True)
+
+    with _equally_long(strategy.extended):
+        return strategy.distribute_datasets_from_function(of_this_worker)
+
+
+@contextlib.contextmanager
+def _equally_long(extended: Any, flag: str = "experimental_enable_get_next_as_optional"):
+    """Spare replicas whose datasets end together asking each other in every step who has ended."""
+    before = getattr(extended, flag, None)
+    if before is None:
+        yield
+        return
+    setattr(extended, flag, False)
+    try:
+        yield
+    finally:
+        setattr(extended, flag, before)
+
+
 def under_strategy(model: TransferModel, strategy: tf.distribute.Strategy) -> TransferModel:
     """Return the model, or a copy whose variables belong to the strategy.
 
     Variables cannot change the strategy they were created under, so a model that was built
-    outside is copied; `give_back` brings the trained weights home.
+    outside is copied; `give_back` brings the trained weights home. Of several workers, all
+    start with the chief's weights.
     """
     plain = not tf.distribute.has_strategy() and strategy is tf.distribute.get_strategy()
-    if plain or all(
+    if not plain and not all(
         strategy.extended.variable_created_in_scope(variable.value) for variable in model.weights
     ):
-        return model
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model.keras")
-        model.save(path)
-        with strategy.scope():
-            return keras.saving.load_model(path, compile=False)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.keras")
+            model.save(path)
+            with strategy.scope():
+                model = keras.saving.load_model(path, compile=False)
+    if several_workers(strategy):
+        values = from_chief(strategy, [variable.numpy() for variable in model.variables])
+        for variable, value in zip(model.variables, values, strict=True):
+            variable.assign(value)
+        finalize_normalization(model)
+    return model
 
 
 def give_back(trained: TransferModel, model: TransferModel) -> None:
@@ -84,3 +176,62 @@ def give_back(trained: TransferModel, model: TransferModel) -> None:
         own._trainable = trainable
         for variable in own._trainable_variables:
             variable.trainable = trainable
+
+
+@contextlib.contextmanager
+def readable_worker_errors() -> Iterator[None]:
+    """Turn TensorFlow's errors about lost workers into `WorkerLost`.
+
+    Whatever else ends the block in one worker is told to the others at once, which would
+    otherwise wait until they miss it.
+
+    Raises:
+        WorkerLost: If another worker died, could not be reached, or stopped.
+    """
+    try:
+        yield
+    except WorkerLost:
+        raise
+    except tf.errors.OpError as error:
+        if LOST.search(str(error)) is None:
+            _tell_others(error)
+            raise
+        raise WorkerLost(what_was_lost(str(error))) from error
+    except BaseException as error:
+        _tell_others(error)
+        raise
+
+
+def what_was_lost(message: str) -> str:
+    """Return in words what TensorFlow says about a lost worker."""
+    cluster = cluster_from_environment()
+    reported = REPORTED.search(message)
+    if reported and "stopped sending heartbeats" not in message:
+        what = f"{_names(cluster, {int(reported['task'])})} stopped: {reported['reason'].strip()}"
+    else:
+        text = message[reported.end("task") :] if reported else message
+        names = _names(cluster, {int(index) for index in TASK.findall(text)})
+        what = f"{names} cannot be reached any more; its own log says why"
+    return (
+        f"training: {what.rstrip('.')}. The other workers stop too. Start the job again with the "
+        "same command: a run with an output directory goes on from its last checkpoint."
+    )
+
+
+def _names(cluster: Cluster | None, indices: set[int]) -> str:
+    """Return the other workers among these, in words."""
+    others = set() if cluster is None else indices & set(range(cluster.size)) - {cluster.index}
+    return " and ".join(cluster.name(index) for index in sorted(others)) or "a worker"
+
+
+def _tell_others(error: BaseException) -> None:
+    """Report the error that ends this worker, so that the others' collectives fail at once."""
+    runtime = context.context()
+    if runtime.coordination_service is None:
+        return
+    first = next(iter(str(error).splitlines()), "")
+    # The worker ends with its own error; that it cannot be told must not hide it.
+    with contextlib.suppress(Exception):
+        runtime.report_error_to_cluster(
+            tf.errors.ABORTED, f"{type(error).__name__}: {first}"[:LONGEST_REASON]
+        )

@@ -6,11 +6,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tl_keras.data.rows import Part, share_of
 from tl_keras.objectives.objective import Objective
 from tl_keras.targets import TargetSpec
+from tl_keras.training.means import Totals
 from tl_keras.transfer_model import Forward, TransferModel
 
-Step = Callable[[Any, Any], tuple[dict[str, tf.Tensor], tf.Tensor]]
+ForwardPass = Callable[[Any, bool], Forward]
 
 
 def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpec]):
@@ -37,6 +39,32 @@ def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpe
     return {"accuracy": keras.metrics.categorical_accuracy(y, outputs)}
 
 
+class Step:
+    """A compiled step: distributed `(x, y)` and the totals so far in, new totals out.
+
+    Args:
+        strategy: Where it runs.
+        replica_step: Function of one replica's `(x, y)` to `(name → mean over the global batch,
+            number of its examples)`, the same on every replica.
+        element_spec: Spec of the distributed dataset's `(x, y)`.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, replica_step: Callable, element_spec: Any):
+        self.names: tuple[str, ...] = ()
+
+        @tf.function(input_signature=[*element_spec, *Totals.spec()])
+        def step(x, y, counts, sums):
+            means, count = _first_replica(strategy, strategy.run(replica_step, args=(x, y)))
+            self.names = tuple(means)
+            return Totals(counts, sums).add(means, count)
+
+        self._step = step
+
+    def __call__(self, x: Any, y: Any, totals: Totals) -> Totals:
+        """Run one step; nothing is waited for."""
+        return Totals(*self._step(x, y, *totals))
+
+
 def make_train_step(
     strategy: tf.distribute.Strategy,
     model: TransferModel,
@@ -44,13 +72,14 @@ def make_train_step(
     objectives: Sequence[Objective],
     element_spec: Any,
     *,
-    from_features: bool,
+    forward: ForwardPass,
+    accumulation: int = 1,
 ) -> Step:
     """Return the compiled step of one stage.
 
     The loss is the sum over a replica's examples divided by the global batch's count, and the
     optimizer sums gradients over replicas: partial batches and any number of replicas give the
-    update of one device.
+    update of one device. So do the slices of a batch whose gradients are accumulated.
 
     Args:
         strategy: Where it runs.
@@ -58,33 +87,34 @@ def make_train_step(
         optimizer: Built for these variables, under the strategy.
         objectives: Their losses are added.
         element_spec: Spec of the distributed dataset's `(x, y)`.
-        from_features: Whether `x` is the backbone's output instead of images.
-
-    Returns:
-        Function from a distributed `(x, y)` to `(name → mean over the global batch, its count)`.
+        forward: Function of `(x, training)` to a `Forward`.
+        accumulation: Slices that each replica's batch is cut into, to save memory.
     """
     variables = model.trainable_variables
-    targets = model.targets
+    values = [variable.value for variable in variables]
     replicas = strategy.num_replicas_in_sync
+
+    def gradients_of(x, y, total):
+        with tf.GradientTape() as tape:
+            sums = _sums(model, objectives, forward(x, True), y)
+            loss = sums["loss"] / total
+            if model.losses:
+                penalty = tf.add_n([tf.cast(value, loss.dtype) for value in model.losses])
+                loss += penalty / (replicas * accumulation)
+            scaled = optimizer.scale_loss(loss)
+        unconnected = "none" if accumulation == 1 else "zero"
+        return tape.gradient(scaled, values, unconnected_gradients=unconnected), sums
 
     def replica_step(x, y):
         total = _global_count(y)
-        with tf.GradientTape() as tape:
-            forward = _forward(model, x, from_features, training=True)
-            sums = _sums(model, objectives, forward, y, targets)
-            loss = sums["loss"] / total
-            if model.losses:
-                loss += tf.add_n([tf.cast(value, loss.dtype) for value in model.losses]) / replicas
-            scaled = optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        if accumulation == 1:
+            gradients, sums = gradients_of(x, y, total)
+        else:
+            gradients, sums = accumulate(gradients_of, x, y, total, accumulation)
         optimizer.apply(gradients, variables)
         return _reduced(sums, total), total
 
-    @tf.function(input_signature=list(element_spec))
-    def step(x, y):
-        return _first_replica(strategy, strategy.run(replica_step, args=(x, y)))
-
-    return step
+    return Step(strategy, replica_step, element_spec)
 
 
 def make_validation_step(
@@ -93,30 +123,51 @@ def make_validation_step(
     objectives: Sequence[Objective],
     element_spec: Any,
     *,
-    from_features: bool,
+    forward: ForwardPass,
 ) -> Step:
     """Return the compiled step that measures losses and metrics and changes nothing."""
-    targets = model.targets
 
     def replica_step(x, y):
         total = _global_count(y)
-        forward = _forward(model, x, from_features, training=False)
-        return _reduced(_sums(model, objectives, forward, y, targets), total), total
+        return _reduced(_sums(model, objectives, forward(x, False), y), total), total
 
-    @tf.function(input_signature=list(element_spec))
-    def step(x, y):
-        return _first_replica(strategy, strategy.run(replica_step, args=(x, y)))
-
-    return step
+    return Step(strategy, replica_step, element_spec)
 
 
-def _forward(model: TransferModel, x, from_features: bool, training: bool) -> Forward:
-    if from_features:
-        return model.forward_from_feature_map(x, training)
-    return model.forward(x, training)
+def accumulate(gradients_of: Callable, x, y, total, slices: int):
+    """Sum gradients and losses over slices of a batch, one after the other to save memory.
+
+    Args:
+        gradients_of: Function of `(x, y, total)` to `(gradients, name → sum)`.
+        x: Images or features `(b, …)`.
+        y: Targets, or task name → targets.
+        total: Number of examples that sums are divided by.
+        slices: How many.
+
+    Returns:
+        What `gradients_of` would give for the whole batch, were there memory for it.
+    """
+
+    def one(index):
+        part = Part(index, slices)
+        return gradients_of(share_of(x, part), share_of(y, part), total)
+
+    def body(index, so_far):
+        more = one(index)
+        return index + 1, tf.nest.map_structure(
+            lambda a, b: a + tf.convert_to_tensor(b), so_far, more
+        )
+
+    first = tf.nest.map_structure(tf.convert_to_tensor, one(tf.constant(0, tf.int64)))
+    start = (tf.constant(1, tf.int64), first)
+    _, (gradients, sums) = tf.while_loop(
+        lambda index, _: index < slices, body, start, parallel_iterations=1
+    )
+    return gradients, sums
 
 
-def _sums(model, objectives, forward: Forward, y, targets) -> dict[str, tf.Tensor]:
+def _sums(model, objectives, forward: Forward, y) -> dict[str, tf.Tensor]:
+    targets = model.targets
     values: dict[str, Any] = {}
     for objective in objectives:
         for name, value in objective.losses(forward, y, targets).items():

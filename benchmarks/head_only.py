@@ -1,0 +1,134 @@
+"""A head on a frozen backbone, from JPEG files to the trained model, against plain Keras.
+
+    python -m benchmarks.head_only [--images 2624] [--epochs 10] [--runs 3] [--growth]
+
+Plain Keras is what its guide shows: `image_dataset_from_directory`, the same backbone with the
+same weights and `trainable = False`, pooling, a dense layer, `fit`. Ours starts with an empty
+feature store in every run. `--growth` measures ours at one, two and four times the images.
+"""
+
+import argparse
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+
+import tl_keras as tl
+from benchmarks.jpegs import write_cells
+from benchmarks.ratios import HEADER, alternate, print_row, seconds
+
+IMAGE_SIZE = 224
+SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
+
+
+def ours(folder: pathlib.Path, epochs: int) -> tl.TransferModel:
+    """Train with this library."""
+    keras.utils.set_random_seed(0)
+    train = tl.data.image_folder(folder, image_size=IMAGE_SIZE, progress=False)
+    model = tl.build_transfer_model(
+        "EfficientNetLite0", 2, input_shape=SHAPE, labels=train.class_names
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        tl.fine_tune(
+            model,
+            train,
+            schedule=tl.schedules.feature_extraction(epochs),
+            cache=tl.FeatureCache(folder=cache),
+            verbose=False,
+        )
+    return model
+
+
+def plain_keras(folder: pathlib.Path, epochs: int) -> keras.Model:
+    """Train as the Keras guide does."""
+    keras.utils.set_random_seed(0)
+    train = keras.utils.image_dataset_from_directory(
+        folder, image_size=(IMAGE_SIZE, IMAGE_SIZE), batch_size=32, seed=0, verbose=False
+    )
+    source = tl.build_transfer_model("EfficientNetLite0", input_shape=SHAPE)
+    source.backbone.trainable = False
+    images = keras.Input(SHAPE)
+    x = source.backbone(source.preprocessing(images), training=False)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(images, keras.layers.Dense(2, activation="softmax")(x))
+    model.compile(
+        keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    model.fit(train.prefetch(2), epochs=epochs, verbose=0)
+    return model
+
+
+def forward_pass(folder: pathlib.Path) -> None:
+    """Run the bare backbone once over all images."""
+    dataset = keras.utils.image_dataset_from_directory(
+        folder, image_size=(IMAGE_SIZE, IMAGE_SIZE), labels=None, shuffle=False, verbose=False
+    )
+    source = tl.build_transfer_model("EfficientNetLite0", input_shape=SHAPE)
+    source.predict(dataset, verbose=0)
+
+
+def accuracy(model: keras.Model, folder: pathlib.Path) -> float:
+    """Return the accuracy on the images of a folder; the classes are in alphabetical order."""
+    test = keras.utils.image_dataset_from_directory(
+        folder, image_size=(IMAGE_SIZE, IMAGE_SIZE), shuffle=False, verbose=False
+    )
+    y = np.concatenate([labels for _, labels in test])
+    return float((model.predict(test, verbose=0).argmax(axis=1) == y).mean())
+
+
+def main() -> None:
+    """Measure time and training accuracy, or growth."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=2624)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--growth", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root:
+        root = pathlib.Path(root)
+        if arguments.growth:
+            print_growth(root, arguments)
+            return
+        write_cells(root / "cells", arguments.images)
+        models = {}
+
+        def run(name, function):
+            models[name] = function(root / "cells", arguments.epochs)
+
+        print(HEADER, flush=True)
+        measured = alternate(
+            lambda: run("ours", ours), lambda: run("peer", plain_keras), arguments.runs
+        )
+        work = f"{arguments.images} JPEG files, {arguments.epochs} epochs of the head"
+        print_row(work, measured, "≥ 6×, aim 9×")
+        once = alternate(
+            lambda: run("ours", ours), lambda: forward_pass(root / "cells"), arguments.runs
+        )
+        print_row("the same against one bare forward pass", once, "aim ≥ 0.83×")
+        for name, model in models.items():
+            print(f"accuracy on the training images, {name}: {accuracy(model, root / 'cells'):.4f}")
+
+
+def print_growth(root: pathlib.Path, arguments: argparse.Namespace) -> None:
+    """Print seconds at one, two and four times the data; tracing and building are taken out."""
+    ours_once = {}
+    for copies in (1, 2, 4):
+        write_cells(root / str(copies), arguments.images, copies)
+    ours(root / "1", 1)
+    print("| images | seconds | per image, relative |\n|-|-|-|", flush=True)
+    for copies in (1, 2, 4):
+        times = [
+            seconds(lambda copies=copies: ours(root / str(copies), arguments.epochs))
+            for _ in range(arguments.runs)
+        ]
+        ours_once[copies] = float(np.median(times))
+        relative = ours_once[copies] / copies / ours_once[1]
+        print(
+            f"| {copies * arguments.images} | {ours_once[copies]:.1f} | {relative:.3f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

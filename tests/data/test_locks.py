@@ -1,0 +1,85 @@
+"""A lock has one holder at a time, and none that is dead."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tl_keras.data import locks
+from tl_keras.data.locks import FileLock, is_locked
+
+
+@pytest.fixture(params=["system", "creation"], autouse=True)
+def way(request, monkeypatch):
+    """Both ways of locking."""
+    if request.param == "creation":
+        monkeypatch.setattr(locks, "fcntl", None)
+    elif locks.fcntl is None:
+        pytest.skip("this system has no flock")
+    return request.param
+
+
+def test_one_holder_at_a_time(tmp_path):
+    first, second = FileLock(tmp_path / "a.lock"), FileLock(tmp_path / "a.lock")
+    assert first.acquire() and first.acquire() and first.is_held
+    assert not second.acquire() and not second.is_held
+    assert is_locked(tmp_path / "a.lock")
+    first.release()
+    assert not list(tmp_path.iterdir())
+    assert second.acquire() and not first.acquire()
+
+
+def test_files_lock_by_themselves(tmp_path):
+    first, second = FileLock(tmp_path / "a.lock"), FileLock(tmp_path / "b.lock")
+    assert first.acquire() and second.acquire()
+
+
+def test_nobody_holds_a_file_that_is_not_there(tmp_path):
+    assert not is_locked(tmp_path / "a.lock")
+    FileLock(tmp_path / "a.lock").release()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_is_forgotten_is_given_back(tmp_path):
+    lock = FileLock(tmp_path / "a.lock")
+    assert lock.acquire()
+    del lock
+    assert FileLock(tmp_path / "a.lock").acquire()
+
+
+def test_another_process_holds_its_lock_until_it_dies(tmp_path, way):
+    path = tmp_path / "a.lock"
+    code = (
+        "import time\n"
+        "from tl_keras.data import locks\n"
+        f"locks.fcntl = locks.fcntl if {way == 'system'} else None\n"
+        f"lock = locks.FileLock({str(path)!r})\n"
+        "print(lock.acquire(), flush=True)\n"
+        "time.sleep(600)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "True\n"
+        assert is_locked(path) and not FileLock(path).acquire()
+    finally:
+        other.kill()
+        other.wait()
+    assert path.exists()
+    if way == "creation":
+        assert is_locked(path)
+        old = time.time() - 2 * locks.STALE_SECONDS
+        os.utime(path, (old, old))
+    assert FileLock(path).acquire()
+
+
+def test_a_refreshed_lock_is_not_stale(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "REFRESH_SECONDS", -1.0)
+    path = tmp_path / "a.lock"
+    lock = FileLock(path)
+    assert lock.acquire()
+    old = time.time() - 2 * locks.STALE_SECONDS
+    os.utime(path, (old, old))
+    lock.refresh()
+    assert not FileLock(path).acquire()

@@ -1,0 +1,129 @@
+"""Checkpoint files: whole or not there, and never in the way."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import zipfile
+
+import numpy as np
+import pytest
+
+from tl_keras.errors import InputError
+from tl_keras.training.checkpoints import Checkpoints, read_checkpoint, write_checkpoint
+from tl_keras.training.interrupts import StopAsked, StopSignals
+
+ARRAYS = {
+    "model/00000": np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32),
+    "optimizer/00000": np.array(7, np.int64),
+    "empty": np.zeros((0, 2), np.float32),
+}
+
+
+def test_what_is_written_is_read_bit_for_bit(tmp_path):
+    write_checkpoint(tmp_path / "new", ARRAYS, {"epoch": 3, "best": float("inf")})
+    arrays, state = read_checkpoint(tmp_path / "new")
+    assert state == {"epoch": 3, "best": float("inf")}
+    assert set(arrays) == set(ARRAYS)
+    for name, values in ARRAYS.items():
+        assert arrays[name].dtype == values.dtype and arrays[name].shape == values.shape
+        assert arrays[name].tobytes() == values.tobytes()
+
+
+def test_the_newest_two_are_kept(tmp_path):
+    for number in range(4):
+        write_checkpoint(tmp_path, ARRAYS, {"number": number})
+    assert len(list(tmp_path.iterdir())) == 2
+    assert read_checkpoint(tmp_path)[1] == {"number": 3}
+
+
+@pytest.mark.parametrize("damage", ["half", "byte", "empty", "state"])
+def test_a_broken_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage):
+    for number in range(2):
+        newest = write_checkpoint(tmp_path, ARRAYS, {"number": number})
+    data = bytearray(newest.read_bytes())
+    if damage == "half":
+        newest.write_bytes(data[: len(data) // 2])
+    elif damage == "empty":
+        newest.write_bytes(b"")
+    elif damage == "byte":
+        place = data.index(ARRAYS["model/00000"].tobytes())
+        data[place + 5] ^= 1
+        newest.write_bytes(data)
+    else:
+        with zipfile.ZipFile(newest, "w") as archive:
+            archive.writestr("other.json", "{}")
+    assert read_checkpoint(tmp_path)[1] == {"number": 0}
+
+
+def test_without_any_there_is_none(tmp_path):
+    assert read_checkpoint(tmp_path / "missing") is None
+    (tmp_path / "checkpoint-000001.partial").write_bytes(b"half")
+    assert read_checkpoint(tmp_path) is None
+
+
+def test_a_full_disk_leaves_the_last_good_one_and_says_so(tmp_path):
+    script = textwrap.dedent(
+        """
+        import pathlib, resource, sys
+        import numpy as np
+        from tl_keras.errors import InputError
+        from tl_keras.training.checkpoints import write_checkpoint
+        folder = pathlib.Path(sys.argv[1])
+        write_checkpoint(folder, {"a": np.ones(10)}, {"number": 0})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+        try:
+            write_checkpoint(folder, {"a": np.ones(100_000)}, {"number": 1})
+        except InputError as error:
+            print(error)
+        """
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    assert "could not be written" in done.stdout
+    assert "checkpoint-000001.zip, is intact" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000001.zip"]
+    assert read_checkpoint(tmp_path)[1] == {"number": 0}
+
+
+def test_they_are_due_by_steps_and_by_time(monkeypatch):
+    clock = Checkpoints(seconds=None, steps=3).clock()
+    assert [clock.tick() for _ in range(3)] == [False, False, True]
+    clock.reset()
+    assert not clock.tick()
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    clock = Checkpoints(seconds=60).clock()
+    assert not clock.tick()
+    now[0] = 61.0
+    assert clock.tick()
+
+
+@pytest.mark.parametrize("values", [{"seconds": 0}, {"seconds": "1"}, {"steps": 0}, {"steps": 1.5}])
+def test_wrong_times_are_refused(values):
+    with pytest.raises(InputError, match=f"{next(iter(values))}: expected a"):
+        Checkpoints(**values)
+
+
+def test_a_signal_waits_for_the_check_and_the_second_one_does_not():
+    with StopSignals() as signals:
+        signals.check()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(StopAsked):
+            signals.check()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signals.leave()
+    with StopSignals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(SystemExit, match=re.escape("143")):
+            signals.leave()

@@ -1,0 +1,153 @@
+"""Accumulation, moving averages, clipping, and losses that are no numbers."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+import tl_keras as tl
+from tests.conftest import tiny_network
+from tl_keras.errors import InputError
+from tl_keras.objectives import Supervised
+
+
+def train(blobs, stage, data=None, **arguments):
+    x, y = blobs
+    keras.utils.set_random_seed(0)
+    model = tl.build_transfer_model(tiny_network(), 3)
+    arguments = {"batch_size": 15, "verbose": False, "cache": None, **arguments}
+    return tl.fine_tune(model, (x, y) if data is None else data, schedule=stage, **arguments)
+
+
+@pytest.mark.parametrize("slices", [2, 4])
+def test_accumulated_slices_are_one_batch(blobs, slices):
+    def weights(accumulation):
+        stage = tl.Stage(
+            2, unfreeze="all", optimizer="sgd", learning_rate=1e-2, accumulation=accumulation
+        )
+        return train(blobs, stage).model.get_weights()
+
+    for whole, sliced in zip(weights(1), weights(slices), strict=True):
+        np.testing.assert_allclose(sliced, whole, atol=2e-6)
+
+
+def test_accumulation_on_two_devices_is_that_on_one(blobs, two_devices):
+    def weights(strategy):
+        stage = tl.Stage(1, unfreeze="all", optimizer="sgd", learning_rate=1e-2, accumulation=2)
+        return train(blobs, stage, strategy=strategy).model.get_weights()
+
+    for one, two in zip(weights("one_device"), weights(two_devices), strict=True):
+        np.testing.assert_allclose(two, one, atol=2e-6)
+
+
+def test_the_model_ends_with_the_moving_average(blobs):
+    class Trace(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.kernels = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.kernels.append(self.model.head.trainable_weights[0].numpy())
+
+    trace, momentum = Trace(), 0.7
+    stage = tl.Stage(2, learning_rate=0.05, ema=momentum)
+    run = train(blobs, stage, callbacks=[trace])
+    assert len(trace.kernels) == 6
+    average = trace.kernels[0]
+    for kernel in trace.kernels[1:]:
+        average = momentum * average + (1 - momentum) * kernel
+    np.testing.assert_allclose(run.model.head.trainable_weights[0].numpy(), average, atol=1e-6)
+    assert np.abs(average - trace.kernels[-1]).max() > 1e-3
+
+
+def test_validation_measures_the_moving_average(blobs):
+    x, y = blobs
+    run = train(blobs, tl.Stage(3, learning_rate=0.05, ema=0.8), validation=(x, y))
+    report = tl.evaluate(run.model, (x, y), verbose=False)
+    np.testing.assert_allclose(report.metrics["log_loss"], min(run.history["val_loss"]), rtol=1e-4)
+
+
+def test_clipping_bounds_the_update(blobs):
+    class Kernel(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.before = [w.numpy() for w in self.model.trainable_weights]
+
+        def on_train_batch_end(self, batch, logs=None):
+            after = [w.numpy() for w in self.model.trainable_weights]
+            moved = sum(((a - b) ** 2).sum() for a, b in zip(after, self.before, strict=True))
+            moves.append(np.sqrt(moved))
+
+    moves = []
+    stage = tl.Stage(
+        1, optimizer="sgd", learning_rate=1.0, clip_norm=1e-3, weight_decay=0.0, decay="constant"
+    )
+    train(blobs, stage, callbacks=[Kernel()])
+    # The first step of Nesterov momentum 0.9 moves by 1.9 times the clipped gradient.
+    np.testing.assert_allclose(moves[0], 1.9e-3, rtol=1e-3)
+
+
+class Fragile(Supervised):
+    """Gives NaN for examples with huge features."""
+
+    def losses(self, forward, y, targets):
+        losses = super().losses(forward, y, targets)
+        huge = keras.ops.max(keras.ops.abs(forward.feature_map), axis=(1, 2, 3)) > 1e9
+        return {"loss": keras.ops.where(huge, np.nan, losses["loss"])}
+
+
+@pytest.mark.parametrize(("batch_size", "named"), [(1, r"Its batch: row 11\."), (9, "and 5 more")])
+def test_a_loss_that_is_no_number_names_step_and_batch(blobs, batch_size, named):
+    x, y = blobs
+    x = x.astype(np.float32)
+    x[11] = 1e30
+    with pytest.raises(InputError, match=r"loss became nan in epoch 1, step \d+\.") as caught:
+        train(
+            blobs,
+            tl.Stage(2, unfreeze="all"),
+            (x, y),
+            batch_size=batch_size,
+            objectives=[Fragile()],
+        )
+    assert re.search(named, str(caught.value)) and "learning_rate" in str(caught.value)
+
+
+def test_after_it_the_model_has_its_best_weights(blobs):
+    class Explode(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                kernel = self.model.head.trainable_weights[0]
+                kernel.assign(kernel * np.nan)
+
+    x, y = blobs
+    keras.utils.set_random_seed(0)
+    model = tl.build_transfer_model(tiny_network(), 3)
+    with pytest.raises(InputError, match="epoch 3, step 1"):
+        tl.fine_tune(
+            model,
+            (x, y),
+            (x, y),
+            schedule=tl.Stage(4, learning_rate=1e-2),
+            callbacks=[Explode()],
+            verbose=False,
+        )
+    kept = tl.evaluate(model, (x, y), verbose=False)
+    other = train(blobs, tl.Stage(4, learning_rate=1e-2), validation=(x, y), batch_size=32)
+    np.testing.assert_allclose(kept.metrics["log_loss"], other.history["val_loss"][1], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stage", "arguments", "text"),
+    [
+        (tl.Stage(1, accumulation=16), {}, "batch_size: 15 examples cannot be cut"),
+        (
+            tl.Stage(1, unfreeze="all", batch_norm="update", accumulation=2),
+            {},
+            "accumulation: with batch_norm='update'",
+        ),
+        (tl.Stage(1), {"cache": tl.FeatureCache(views=2)}, "cache: views=2 stores augmented"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_training(blobs, stage, arguments, text):
+    with pytest.raises(InputError, match=text):
+        train(blobs, stage, **arguments)

@@ -1,0 +1,99 @@
+"""Where stored features are, and how much of the disk they may take."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import sys
+from typing import Literal
+
+from tl_keras.errors import InputError, did_you_mean
+
+FOLDER_VARIABLE = "TL_KERAS_CACHE"
+FEATURES = "features"
+PRECISIONS = ("float32", "bfloat16")
+SPARED_BYTES = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureCache:
+    """How the outputs of frozen layers are kept, so that they are computed once.
+
+    Attributes:
+        folder: Where; by default `$TL_KERAS_CACHE`, or `tl_keras` in the user's folder for caches.
+        precision: `"float32"`, or `"bfloat16"` for frozen layers that run about three times as
+            fast on a GPU or a processor with AMX, with errors near 1 %.
+        views: With augmentation, how many augmented views of each image are stored; epoch `e`
+            reads view `e % views`. 0 stores none: then frozen layers run in every epoch.
+        max_bytes: Largest store; None for 90 % of the free disk, less 1 GiB.
+
+    Example:
+        >>> FeatureCache(folder="features", views=4).views
+        4
+    """
+
+    folder: str | os.PathLike | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    views: int = 0
+    max_bytes: int | None = None
+
+    def __post_init__(self):
+        """Check the values."""
+        if self.folder is not None and not isinstance(self.folder, (str, os.PathLike)):
+            raise InputError(f"folder: expected a path or None, got {self.folder!r}.")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"precision: expected one of {PRECISIONS}, got {self.precision!r}."
+                f"{did_you_mean(str(self.precision), PRECISIONS)}"
+            )
+        for name, value in (("views", self.views), ("max_bytes", self.max_bytes)):
+            optional = name == "max_bytes" and value is None
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+            if not optional and not whole:
+                raise InputError(f"{name}: expected a whole number ≥ 0, got {value!r}.")
+
+    @property
+    def features_folder(self) -> pathlib.Path:
+        """The folder whose subfolders are stores."""
+        return features_folder(self.folder)
+
+    def bytes_allowed(self, free: int) -> int:
+        """Return how large a store may be with so many bytes free on the disk."""
+        return int(0.9 * free) - SPARED_BYTES if self.max_bytes is None else self.max_bytes
+
+
+def features_folder(folder: str | os.PathLike | None = None) -> pathlib.Path:
+    """Return the folder whose subfolders are stores, inside a cache folder or the default one."""
+    if folder is None:
+        folder = os.environ.get(FOLDER_VARIABLE) or _caches_of_user() / "tl_keras"
+    return pathlib.Path(folder).expanduser() / FEATURES
+
+
+def free_bytes(folder: pathlib.Path) -> int:
+    """Return the free bytes of the disk on which a folder is, or will be."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _caches_of_user() -> pathlib.Path:
+    if sys.platform == "darwin":
+        return pathlib.Path("~/Library/Caches").expanduser()
+    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+        return pathlib.Path(os.environ["LOCALAPPDATA"])
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes in words, such as `"13.4 MB"`."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:,.1f} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def time_text(seconds: float) -> str:
+    """Return a duration in words, such as `"14 s"`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,172 @@
+"""Fingerprints of examples: equal where images, labels and, if it is fixed, their order are."""
+
+import functools
+import hashlib
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.data.arrays import ArrayExamples
+from tl_keras.data.base import Examples
+from tl_keras.data.datasets import DatasetExamples
+from tl_keras.data.image_folder import ImageFolder
+from tl_keras.errors import InputError
+
+SIZE = 16
+_MODULUS = 1 << 8 * SIZE
+_contents: "weakref.WeakKeyDictionary[Examples, Content]" = weakref.WeakKeyDictionary()
+
+
+@functools.singledispatch
+def fingerprint(examples: Examples) -> str:
+    """Return the fingerprint of examples and their labels.
+
+    Arrays: a hash of their bytes, about a second per gigabyte. Image folders: names, sizes and
+    times of the files, which are not read. A `tf.data.Dataset`: a hash of the content, whatever
+    its order, from one pass that is done once per object.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        InputError: If a file is not there any more.
+    """
+    raise TypeError(f"fingerprint: {type(examples).__name__} has none.")
+
+
+@fingerprint.register
+def _(examples: ArrayExamples) -> str:
+    return arrays_fingerprint(examples._x, examples._y)
+
+
+@fingerprint.register
+def _(examples: ImageFolder) -> str:
+    return files_fingerprint(
+        examples.paths, examples.labels, examples.class_names, examples.image_size
+    )
+
+
+@fingerprint.register
+def _(examples: DatasetExamples) -> str:
+    return content_of(examples).fingerprint
+
+
+def arrays_fingerprint(x: Any, y: Any) -> str:
+    """Return the fingerprint of arrays in their order.
+
+    Args:
+        x: Array `(n, …)`.
+        y: Labels: an array, a list of collections of names, a dict of these, or None.
+    """
+    digest = hashlib.blake2b(digest_size=SIZE)
+    _add(digest, x)
+    for name, part in sorted(y.items()) if isinstance(y, dict) else [("", y)]:
+        digest.update(name.encode())
+        _add(digest, part)
+    return digest.hexdigest()
+
+
+def files_fingerprint(
+    paths: Sequence[str], labels: Any, class_names: Sequence[str], image_size: tuple[int, int]
+) -> str:
+    """Return the fingerprint of labelled files in their order, without reading them.
+
+    Args:
+        paths: The files; what counts is where they are below the folder that holds them all.
+        labels: Class numbers `(n,)`.
+        class_names: Names of the classes.
+        image_size: Height and width that the files are resized to.
+    """
+    absolute = [os.path.abspath(path) for path in paths]
+    common = os.path.commonpath([os.path.dirname(path) for path in absolute])
+    digest = hashlib.blake2b(
+        repr((tuple(class_names), tuple(image_size))).encode(), digest_size=SIZE
+    )
+    for path, label in zip(absolute, labels, strict=True):
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise InputError(f"data: {path!r} cannot be read: {error.strerror}.") from error
+        name = os.path.relpath(path, common).replace(os.sep, "/")
+        digest.update(repr((name, found.st_size, found.st_mtime_ns, int(label))).encode())
+    return digest.hexdigest()
+
+
+class Content:
+    """Hashes of single examples: what a collection holds, in whatever order it comes.
+
+    Attributes:
+        fingerprint: Of all examples with their labels.
+        images: Sum of the images' hashes modulo 2¹²⁸.
+    """
+
+    def __init__(self):
+        self._total = self._count = self.images = 0
+        self._known: set[int] = set()
+
+    @property
+    def fingerprint(self) -> str:
+        """The sum of the hashes of examples with their labels, and how many there are."""
+        text = f"{self._count} {self._total}".encode()
+        return hashlib.blake2b(text, digest_size=SIZE).hexdigest()
+
+    def add(self, x: np.ndarray, y: Any = ()) -> None:
+        """Add a batch: images `(b, …)`, and labels `(b, …)` or task name → that."""
+        parts = [np.asarray(part) for part in tf.nest.flatten(y)]
+        tasks = repr(sorted(y) if isinstance(y, dict) else None).encode()
+        for row, number in enumerate(image_hashes(x)):
+            digest = hashlib.blake2b(number.to_bytes(SIZE, "big") + tasks, digest_size=SIZE)
+            for part in parts:
+                _add(digest, part[row])
+            self._total = (self._total + int.from_bytes(digest.digest(), "big")) % _MODULUS
+            self.images = (self.images + number) % _MODULUS
+            self._known.add(number)
+            self._count += 1
+
+    def has(self, numbers: Iterable[int]) -> bool:
+        """Return whether images with all these hashes were added."""
+        return self._known.issuperset(numbers)
+
+
+def content_of(examples: DatasetExamples) -> Content:
+    """Return the content of a dataset; the first call for an object goes through it."""
+    if examples not in _contents:
+        content = Content()
+        for element in examples._dataset:
+            x, y = element if examples._has_labels else (element, ())
+            if not examples._is_batched:
+                x, y = x[None], tf.nest.map_structure(lambda part: part[None], y)
+            content.add(x.numpy(), tf.nest.map_structure(np.asarray, y))
+        _contents[examples] = content
+    return _contents[examples]
+
+
+def image_hashes(x: np.ndarray) -> list[int]:
+    """Return one number below 2¹²⁸ for each image `(b, …)`, from its values as uint8 or float32."""
+    x = np.ascontiguousarray(x if x.dtype == np.uint8 else x.astype(np.float32))
+    head = repr((x.dtype.name, x.shape[1:])).encode()
+    return [
+        int.from_bytes(hashlib.blake2b(head + row.tobytes(), digest_size=SIZE).digest(), "big")
+        for row in x
+    ]
+
+
+def add_numbers(first: int, *more: int) -> int:
+    """Return the sum of hashes modulo 2¹²⁸."""
+    return sum(more, first) % _MODULUS
+
+
+def _add(digest: Any, values: Any) -> None:
+    if isinstance(values, list):
+        digest.update(repr([sorted(row, key=str) for row in values]).encode())
+        return
+    array = np.asarray(values)
+    digest.update(repr((array.dtype.str, array.shape)).encode())
+    if array.dtype.kind in "OUS" or array.ndim == 0:
+        digest.update(repr(array.tolist()).encode())
+    else:
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))

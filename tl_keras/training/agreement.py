@@ -1,0 +1,75 @@
+"""What several workers have in common: values of the chief's, and what each is about to do."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.errors import InputError
+
+WORD = np.dtype(np.int64)
+
+
+def several_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether other processes take part."""
+    return isinstance(
+        strategy, tf.distribute.MultiWorkerMirroredStrategy
+    ) and strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
+
+
+def from_chief(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the chief's arrays, bit for bit, on all workers, which call this together.
+
+    Args:
+        strategy: Without several workers, the arrays come back as they are.
+        arrays: Numbers; how many, their shapes and types are the same on all workers.
+    """
+    arrays = [np.asarray(array) for array in arrays]
+    if not several_workers(strategy):
+        return arrays
+
+    @tf.function
+    def share(words):
+        def of_replica(words):
+            context = tf.distribute.get_replica_context()
+            first = tf.equal(context.replica_id_in_sync_group, 0)
+            own = tf.where(first, words, tf.zeros_like(words))
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+        return strategy.experimental_local_results(strategy.run(of_replica, args=(words,)))[0]
+
+    # The sum of integers of which all but the chief's are zero changes no bit.
+    content = b"".join(array.tobytes() for array in arrays)
+    padded = content + bytes(-len(content) % WORD.itemsize)
+    shared = share(tf.constant(np.frombuffer(padded, WORD))).numpy().tobytes()
+    starts = np.cumsum([0] + [array.nbytes for array in arrays])
+    return [
+        np.frombuffer(shared, array.dtype, array.size, start).reshape(array.shape)
+        for array, start in zip(arrays, starts, strict=False)
+    ]
+
+
+def check_agreement(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) -> None:
+    """Compare what a worker is about to do with what the chief is.
+
+    Workers that do not agree would wait for each other for ever, or train on wrong shares.
+
+    Args:
+        strategy: Without several workers, nothing is compared.
+        facts: Name → value whose `repr` is the same on all workers.
+
+    Raises:
+        InputError: On the workers that differ from the chief; says in which facts.
+    """
+    digests = [hashlib.sha256(repr(value).encode()).digest()[:8] for value in facts.values()]
+    own = np.array([int.from_bytes(digest) >> 1 for digest in digests], np.int64)
+    (chief,) = from_chief(strategy, [own])
+    differ = [name for name, a, b in zip(facts, own, chief, strict=True) if a != b]
+    if differ:
+        what = ", ".join(f"{name} = {facts[name]!r}" for name in differ)
+        raise InputError(
+            f"{', '.join(differ)}: not the same as in worker 0, got {what} here. Start all workers "
+            "with the same command, data and run directory."
+        )

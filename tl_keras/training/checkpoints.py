@@ -1,0 +1,145 @@
+"""Checkpoints: the whole state of a training in one file that is either complete or not there."""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import re
+import time
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tl_keras.errors import InputError
+
+KEPT = 2
+STATE = "state.json"
+NAME = re.compile(r"checkpoint-(\d{6})\.zip")
+READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """When a run saves where it is; also at each stage's end and when it is told to stop.
+
+    Attributes:
+        seconds: Save after a step if the last checkpoint is this old; None for not by time.
+        steps: Save after every so many steps; None for not by steps.
+    """
+
+    seconds: float | None = 300.0
+    steps: int | None = None
+
+    def __post_init__(self):
+        """Check the values."""
+        seconds, steps = self.seconds, self.steps
+        if seconds is not None and (not isinstance(seconds, (int, float)) or not seconds > 0):
+            raise InputError(f"seconds: expected a number > 0 or None, got {seconds!r}.")
+        whole = isinstance(steps, int) and not isinstance(steps, bool)
+        if steps is not None and (not whole or steps < 1):
+            raise InputError(f"steps: expected a whole number ≥ 1 or None, got {steps!r}.")
+
+    def clock(self) -> "Clock":
+        """Return a clock that starts now."""
+        return Clock(self)
+
+
+class Clock:
+    """Says when the next checkpoint is due."""
+
+    def __init__(self, when: Checkpoints):
+        self._when = when
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again: a checkpoint has just been written."""
+        self._steps, self._since = 0, time.monotonic()
+
+    def tick(self) -> bool:
+        """Count a step and return whether a checkpoint is due after it."""
+        self._steps += 1
+        steps, seconds = self._when.steps, self._when.seconds
+        return (steps is not None and self._steps >= steps) or (
+            seconds is not None and time.monotonic() - self._since >= seconds
+        )
+
+
+def write_checkpoint(
+    folder: pathlib.Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
+) -> pathlib.Path:
+    """Write a checkpoint, and remove all but the newest two.
+
+    Args:
+        folder: Where checkpoints are; created if missing.
+        arrays: Name → values.
+        state: What else there is to know, as JSON.
+
+    Returns:
+        The file. It got its name after its last byte had reached the disk.
+
+    Raises:
+        InputError: If it cannot be written. Older checkpoints stay as they are.
+    """
+    old = _files(folder)
+    number = 1 + (int(NAME.fullmatch(old[-1].name).group(1)) if old else 0)
+    path = folder / f"checkpoint-{number:06d}.zip"
+    partial = path.with_suffix(".partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                archive.writestr(STATE, json.dumps(state))
+                for name, values in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                        _write_array(entry, np.asarray(values))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        kept = f"The last good one, {old[-1].name}, is intact" if old else "There is none yet"
+        raise InputError(
+            f"output: a checkpoint could not be written to {str(folder)!r} ({error.strerror}). "
+            f"{kept}. Make room, then start the same command again: it goes on from there."
+        ) from error
+    for file in old[: len(old) + 1 - KEPT]:
+        file.unlink(missing_ok=True)
+    return path
+
+
+def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """Return arrays and state of the newest checkpoint that is whole; None if there is none.
+
+    Every byte is checked against the file's own checksums.
+    """
+    for path in reversed(_files(folder)):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                state = json.loads(archive.read(STATE))
+                arrays = {
+                    name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)))
+                    for name in archive.namelist()
+                    if name != STATE
+                }
+            return arrays, state
+        except READ_ERRORS:
+            continue
+    return None
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the checkpoints, the oldest first; what is being written has another name."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+
+
+def _write_array(file, values: np.ndarray) -> None:
+    if values.dtype.kind == "V":  # bfloat16 and the like: NumPy's own format does not name them
+        raise InputError(f"checkpoint: variables of type {values.dtype} cannot be saved.")
+    np.lib.format.write_array(
+        file, np.ascontiguousarray(values).reshape(values.shape), allow_pickle=False
+    )

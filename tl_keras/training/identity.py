@@ -1,0 +1,112 @@
+"""What makes two runs the same run, and what to say where they are not."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import tl_keras
+from tl_keras.data import Examples
+from tl_keras.data.augmentation import describe
+from tl_keras.data.fingerprint import fingerprint
+from tl_keras.errors import InputError
+from tl_keras.objectives import Objective
+from tl_keras.schedules import Stage
+from tl_keras.training.settings import Settings
+from tl_keras.transfer_model import TransferModel
+
+VERSIONS = ("tl_keras", "tensorflow", "keras")
+
+
+def run_config(
+    model: TransferModel,
+    stages: Sequence[Stage],
+    objectives: Sequence[Objective],
+    settings: Settings,
+    train: Examples,
+    validation: Examples | None,
+    replicas: int,
+) -> dict[str, Any]:
+    """Return the configuration of a run as JSON: what it says decides how the run ends."""
+    config = {
+        "tl_keras": tl_keras.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "backbone": model.backbone.name,
+        "model": _digest(_structure(model)),
+        "image_shape": model.image_shape,
+        "labels": model.labels,
+        "stages": [dataclasses.asdict(stage) for stage in stages],
+        "objectives": [_description(objective) for objective in objectives],
+        "training_examples": len(train),
+        "training_data": fingerprint(train),
+        "validation_examples": None if validation is None else len(validation),
+        "validation_data": None if validation is None else fingerprint(validation),
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "early_stopping": settings.early_stopping,
+        "augmentation": describe(settings.augmentation),
+        "replicas": replicas,
+    }
+    return json.loads(json.dumps(config, default=str))
+
+
+def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Compare the configuration of the run in a directory with the one asked for.
+
+    Args:
+        found: Of the run that is there.
+        wanted: Of the run that was asked for.
+
+    Returns:
+        Lines about differences that do not forbid to go on: other versions, other devices.
+
+    Raises:
+        InputError: If data, model, schedule or settings differ; each difference is named.
+    """
+    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    notes = [key for key in differing if key in (*VERSIONS, "replicas")]
+    changed = [key for key in differing if key not in notes]
+    if changed:
+        raise InputError(
+            "output: the directory holds a run with other settings, which cannot be gone on with:\n"
+            + "\n".join(_difference(key, found.get(key), wanted[key]) for key in changed)
+            + "\nChoose another directory for a new run, or ask for the old settings again."
+        )
+    return [
+        f"resumed under another {key}: {found.get(key)} before, {wanted[key]} now; the result will "
+        "not be the same to the last bit"
+        for key in notes
+    ]
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    if key in ("model", "training_data", "validation_data"):
+        what = {"model": "the layers of the model", "training_data": "the training examples"}
+        return f"  {what.get(key, 'the validation examples')} have changed"
+    return f"  {key}: {_short(before)} before, {_short(now)} now"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _structure(model: TransferModel) -> list[Any]:
+    """Return kinds of layers and shapes of weights; names differ from one build to the next."""
+    return [
+        (type(layer).__name__, [tuple(weight.shape) for weight in layer.weights])
+        for layer in model._flatten_layers()
+    ]
+
+
+def _digest(config: Any) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _description(objective: Objective) -> dict[str, Any]:
+    return {"objective": type(objective).__name__, **vars(objective)}

@@ -1,0 +1,250 @@
+"""The learning-rate range test on a model that is left exactly as it was."""
+
+import contextlib
+import dataclasses
+import itertools
+import math
+import numbers
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tl_keras.backbones.saved_model import SavedModelBackbone
+from tl_keras.data import Epochs, Examples, as_examples
+from tl_keras.errors import InputError
+from tl_keras.objectives import Supervised
+from tl_keras.schedules import Stage, apply_freezing
+from tl_keras.schedules.layer_factors import factors_of
+from tl_keras.training.checks import check_model, checked_targets, whole
+from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
+from tl_keras.training.optimizers import build_optimizer
+from tl_keras.training.prefix import frozen_prefix
+from tl_keras.transfer_model import TransferModel
+
+MEMORY_LIMIT = 2 * 2**30
+_SMOOTHED_SHARE = 1 / 20
+# Examples that the loss is measured on: as many as cost little beside an update.
+_MEASURED_LIVE, _MEASURED_STORED = 32, 256
+
+Batch = tuple[Any, Any]
+
+
+def find_learning_rate(
+    model: TransferModel,
+    data: Any,
+    *,
+    stage: Stage | None = None,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 100,
+    batch_size: int = 32,
+    seed: int = 0,
+    verbose: bool = True,
+) -> LearningRates:
+    """Try learning rates from small to large on a model, and suggest one for a stage.
+
+    The rate rises exponentially, a little with each update. Before each update the loss is
+    measured, always on the same examples of the data: the losses of the batches that train differ
+    more by what is in them than by the learning rate. The test ends early where the loss exceeds
+    four times its smallest value or is no number. The suggestion is the rate at which the
+    smoothed loss falls fastest (see `read_curve`); far below it training is slow, and from the
+    minimum of the curve on it is unstable.
+
+    The test starts from the model's present weights: before looking for the rate of a second
+    stage, train the first. Afterwards the model is exactly what it was, also if the test is
+    interrupted: weights, random states and trainable flags. It runs on one device.
+
+    Smith: *Cyclical Learning Rates for Training Neural Networks*, WACV 2017.
+
+    Args:
+        model: Made by `build_transfer_model`.
+        data: Training examples with labels, as for `fine_tune`.
+        stage: What trains, and with which optimizer; by default the head alone. Its warm-up,
+            decay, moving average and accumulation are left out, and blocks with learning rates of
+            their own keep their ratio to `learning_rate`, which is the one that is replaced.
+        lowest: First learning rate, > 0.
+        highest: Last learning rate.
+        steps: Updates, ≥ 10; fewer where the loss diverges.
+        batch_size: Examples per update. The suggestion holds for this batch size.
+        seed: Seed of the order of examples.
+        verbose: Whether to show a progress bar.
+
+    Returns:
+        The curve and the suggestion; `print` shows both in words, `.plot()` as a figure.
+
+    Raises:
+        InputError: If an argument cannot be used, or the loss is no number from the start.
+
+    Example:
+        >>> stage = tl.Stage(5, unfreeze="all")
+        >>> rates = tl.find_learning_rate(model, train, stage=stage)
+        >>> stage = dataclasses.replace(stage, learning_rate=rates.suggestion)
+        >>> run = tl.fine_tune(model, train, schedule=stage)
+    """
+    check_model(model)
+    stage = _checked_stage(stage)
+    batch_size, steps = whole(batch_size, "batch_size"), whole(steps, "steps")
+    if steps < 10:
+        raise InputError(f"steps: expected at least 10, got {steps}.")
+    are_numbers = isinstance(lowest, numbers.Real) and isinstance(highest, numbers.Real)
+    if not are_numbers or not 0 < lowest < highest < math.inf:
+        raise InputError(
+            f"lowest: expected 0 < lowest < highest, got lowest={lowest!r} and highest={highest!r}."
+        )
+    extended = tf.distribute.get_strategy().extended
+    own = all(extended.variable_created_in_scope(variable.value) for variable in model.weights)
+    if tf.distribute.has_strategy() or not own:
+        raise InputError(
+            "strategy: find_learning_rate runs on one device, with a model that was built outside "
+            "of strategy.scope(). fine_tune brings such a model under a strategy by itself."
+        )
+    examples = as_examples(data, "data")
+    checked_targets(model, examples, "data")
+    rates = np.geomspace(lowest, highest, steps)
+    width = max(1.0, steps * _SMOOTHED_SHARE)
+    with unchanged(model):
+        losses, diverged = _record(model, examples, stage, rates, batch_size, seed, width, verbose)
+    found = read_curve(
+        rates[: len(losses)], losses, width=width, fallback=stage.learning_rate, diverged=diverged
+    )
+    if not found.falls:
+        warnings.warn(
+            f"find_learning_rate: the loss does not fall between {rates[0]:.2g} and "
+            f"{rates[len(losses) - 1]:.2g}, so the suggestion is the stage's own learning rate, "
+            f"{stage.learning_rate:.2g}. Check the labels, or try more steps and a wider range.",
+            stacklevel=2,
+        )
+    return found
+
+
+def _checked_stage(stage: Stage | None) -> Stage:
+    if stage is None:
+        return Stage(1, decay="constant")
+    if not isinstance(stage, Stage):
+        raise InputError(f"stage: expected one tl.Stage or None, got {stage!r}.")
+    return dataclasses.replace(stage, decay="constant", warmup=0.0, ema=None, accumulation=1)
+
+
+@contextlib.contextmanager
+def unchanged(model: TransferModel) -> Iterator[None]:
+    """Give the model back its weights, random states and flags, however the block ends."""
+    layers = list(model._flatten_layers())
+    flags = [(layer, layer.trainable) for layer in layers]
+    modes = [(la, la.inference_only) for la in layers if isinstance(la, SavedModelBackbone)]
+    variables = [(variable, variable.trainable, variable.numpy()) for variable in model.variables]
+    try:
+        yield
+    finally:
+        for layer, trainable in flags:
+            layer._trainable = trainable
+        for layer, inference_only in modes:
+            layer.inference_only = inference_only
+        for variable, trainable, value in variables:
+            variable.trainable = trainable
+            variable.assign(value)
+
+
+def _record(model, examples, stage, rates, batch_size, seed, width, verbose):
+    """Train with one rate after the other; return the losses, and whether they diverged."""
+    apply_freezing(model, stage)
+    optimizer = build_optimizer(
+        stage,
+        model.trainable_variables,
+        len(rates),
+        scale_loss=model.backbone.compute_dtype == "float16",
+        factors=factors_of(model, stage),
+    )
+    forward, batches, measured = _batches(model, examples, batch_size, len(rates), seed)
+    update, measure = _functions(model, optimizer, forward)
+    losses: list[float] = []
+    best = math.inf
+    with tqdm(total=len(rates), desc="learning rates", disable=not verbose, leave=False) as bar:
+        for rate, (x, y) in zip(rates, batches, strict=False):
+            loss = float(np.mean([measure(*batch) for batch in measured]))
+            if not math.isfinite(loss):
+                if not losses:
+                    raise InputError(
+                        f"model: the loss is {loss} before the first update. Look for extreme "
+                        "values in the data, or for weights of the backbone that are no numbers."
+                    )
+                return losses, True
+            losses.append(loss)
+            latest = latest_smoothed(losses, width)
+            best = min(best, latest)
+            if latest > DIVERGED * best:
+                return losses, True
+            optimizer.learning_rate = rate
+            update(x, y)
+            bar.update()
+    return losses, False
+
+
+def _functions(model: TransferModel, optimizer, forward: Callable) -> tuple[Callable, Callable]:
+    """Return the compiled update and the compiled loss, functions of a batch `(x, y)`."""
+    variables, targets, objective = model.trainable_variables, model.targets, Supervised()
+
+    def mean_loss(x, y, training):
+        return tf.reduce_mean(objective.losses(forward(x, training), y, targets)["loss"])
+
+    @tf.function(reduce_retracing=True)
+    def update(x, y):
+        with tf.GradientTape() as tape:
+            loss = mean_loss(x, y, True)
+            if model.losses:
+                loss += tf.add_n([tf.cast(value, loss.dtype) for value in model.losses])
+            scaled = optimizer.scale_loss(loss)
+        optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
+
+    @tf.function(reduce_retracing=True)
+    def measure(x, y):
+        return mean_loss(x, y, False)
+
+    return update, measure
+
+
+def _batches(
+    model: TransferModel, examples: Examples, batch_size: int, steps: int, seed: int
+) -> tuple[Callable, Iterator[Batch], list[Batch]]:
+    """Return a forward function, at least `steps` full batches for it, and those to measure on.
+
+    What frozen blocks give is kept in memory if it fits; then the batches of the first epoch come
+    again and again.
+    """
+    full = min(batch_size, len(examples))
+    per_epoch = len(examples) // full
+    epochs = Epochs(seed, count=math.ceil(steps / per_epoch))
+    dataset = examples.batches(model.targets, batch_size, epochs=epochs)
+    batches: Any = dataset.filter(lambda x, _: tf.shape(x)[0] == full)
+    prefix = frozen_prefix(model)
+    forward, measured = model.forward if prefix is None else prefix.images_forward, _MEASURED_LIVE
+    if prefix is not None and prefix.random_layer is None:
+        lower = tf.function(prefix.lower, reduce_retracing=True)
+        count = min(steps, per_epoch)
+        if _fits(lower, dataset.element_spec[0], count * full):
+            batches = _kept(lower, batches.take(count))
+            forward, measured = prefix.forward, _MEASURED_STORED
+    batches = iter(batches)
+    first = list(itertools.islice(batches, min(math.ceil(measured / full), per_epoch, steps)))
+    return forward, itertools.chain(first, batches), first
+
+
+def _kept(lower: Callable, batches: tf.data.Dataset) -> Iterator[Batch]:
+    kept = []
+    for x, y in batches:
+        kept.append((lower(x), y))
+        yield kept[-1]
+    yield from itertools.cycle(kept)
+
+
+def _fits(lower: Callable, spec: tf.TensorSpec, count: int) -> bool:
+    """Return whether the values of `count` examples are known to fit into memory."""
+    total = 0
+    for values in tf.nest.flatten(lower.get_concrete_function(spec).structured_outputs):
+        if None in values.shape[1:]:
+            return False
+        total += count * math.prod(values.shape[1:]) * values.dtype.size
+    return total <= MEMORY_LIMIT

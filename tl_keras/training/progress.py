@@ -1,0 +1,56 @@
+"""Where a training stands, apart from the variables."""
+
+import dataclasses
+import math
+from typing import Any
+
+
+@dataclasses.dataclass
+class Progress:
+    """Position in the schedule and what was measured on the way there.
+
+    Attributes:
+        stage: Number of the running stage, from 0.
+        stage_over: Whether that stage has ended and the next one has not begun.
+        epoch: Number of the running epoch over all stages, from 0.
+        step: Steps done in that epoch.
+        names: What the running means are of.
+        stage_starts: Epoch in which each stage so far began.
+        history: Name → one value per finished epoch.
+        best_epoch: Epoch with the smallest validation loss, or None.
+        best_loss: That loss.
+    """
+
+    stage: int = 0
+    stage_over: bool = False
+    epoch: int = 0
+    step: int = 0
+    names: list[str] = dataclasses.field(default_factory=list)
+    stage_starts: list[int] = dataclasses.field(default_factory=list)
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    best_epoch: int | None = None
+    best_loss: float = math.inf
+
+    def record(self, logs: dict[str, float]) -> bool:
+        """Add a finished epoch, go on to the next, and return whether it was the best so far."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(float(value))
+        better = logs.get("val_loss", math.inf) < self.best_loss
+        if better:
+            self.best_loss, self.best_epoch = logs["val_loss"], self.epoch
+        self.epoch, self.step = self.epoch + 1, 0
+        return better
+
+    def epochs_without_gain(self) -> int:
+        """Return how many epochs of the running stage came after the best one or its start."""
+        start = self.stage_starts[-1]
+        return self.epoch - 1 - max(start, start if self.best_epoch is None else self.best_epoch)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes; Python's JSON keeps floats, infinity included, exactly."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> "Progress":
+        """Return the progress that `to_json` described."""
+        return cls(**state)

@@ -1,0 +1,108 @@
+"""Everything that changes while a model trains, and how it is saved and taken up again."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.backbones.weights import finalize_normalization
+from tl_keras.errors import InputError
+from tl_keras.training.checkpoints import Checkpoints
+from tl_keras.training.finite import check_weights
+from tl_keras.training.kept_weights import KeptWeights
+from tl_keras.training.means import Totals
+from tl_keras.training.progress import Progress
+from tl_keras.training.run_directory import RunDirectory
+from tl_keras.transfer_model import TransferModel
+
+
+class TrainingState:
+    """The state of a training.
+
+    Args:
+        model: What trains.
+        directory: Where checkpoints go, or None for no checkpoints.
+        checkpoints: When they are due.
+
+    Attributes:
+        optimizer: The running stage's optimizer; None before the first stage.
+        progress: Where the training stands.
+        totals: Running means of the epoch.
+        kept: Weights of the best epoch, or of the last one without validation data.
+    """
+
+    def __init__(
+        self, model: TransferModel, directory: RunDirectory | None, checkpoints: Checkpoints
+    ):
+        self.model = model
+        self.optimizer: keras.optimizers.Optimizer | None = None
+        self.progress = Progress()
+        self.totals = Totals.zero()
+        self.kept = KeptWeights(model, directory)
+        self._directory = directory
+        self._clock = checkpoints.clock()
+        self._found: Mapping[str, np.ndarray] | None = None
+
+    def take_up(self) -> bool:
+        """Read where a killed run stood, and return whether there was one.
+
+        Its variables wait until the stage's optimizer exists, for `set_optimizer`.
+        """
+        found = None if self._directory is None else self._directory.read_checkpoint()
+        if found is None:
+            return False
+        self._found, progress = found
+        self.progress = Progress.from_json(progress)
+        if self.progress.best_epoch is not None:
+            self.kept.take_up(self.progress.best_epoch)
+        return True
+
+    @property
+    def waits(self) -> bool:
+        """Whether variables of a killed run have been read and not been set yet."""
+        return self._found is not None
+
+    def set_optimizer(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Use an optimizer from now on; the variables of a killed run are set here."""
+        self.optimizer = self.model.optimizer = optimizer
+        if self._found is not None:
+            self._restore(self._found)
+            self._found = None
+
+    def save(self) -> None:
+        """Write a checkpoint, unless weights are not finite."""
+        self._clock.reset()
+        if self._directory is None:
+            return
+        arrays = {name: variable.numpy() for name, variable in self._variables().items()}
+        check_weights(arrays)
+        totals = {f"totals/{name}": value.numpy() for name, value in self.totals._asdict().items()}
+        self._directory.write_checkpoint(arrays | totals, self.progress.to_json())
+
+    def save_if_due(self) -> None:
+        """Count a step, and write a checkpoint if it is time for one."""
+        if self._clock.tick():
+            self.save()
+
+    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        variables = self._variables()
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        found = {name: a.shape for name, a in arrays.items() if not name.startswith("totals/")}
+        strange = sorted(name for name in shapes | found if shapes.get(name) != found.get(name))
+        if strange:
+            raise InputError(
+                f"output: the checkpoint does not fit the model and its optimizer ({len(strange)} "
+                f"of {len(shapes)} variables differ, such as {strange[0]}). Build the model as "
+                "before, or choose another directory."
+            )
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        finalize_normalization(self.model)
+        self.totals = Totals(*(tf.constant(arrays[f"totals/{name}"]) for name in Totals._fields))
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        """Return weights, states of random layers and the optimizer's variables by name."""
+        named = {f"model/{i:05}": variable for i, variable in enumerate(self.model.variables)}
+        slots = {f"optimizer/{i:05}": slot for i, slot in enumerate(self.optimizer.variables)}
+        return named | slots
