@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import tl_keras as tl
 from benchmarks.ratios import HEADER, alternate, print_row
-from tl_keras.training.folding import bfloat16_is_fast, fold
+from tl_keras.training.folding import fold, has_amx
 
 BATCH_SIZE = 32
 
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     size = arguments.image_size
     x = np.random.default_rng(0).integers(0, 256, (arguments.images, size, size, 3), np.uint8)
-    precisions = {"float32": "≥ 1.25×"} | ({"bfloat16": "aim 2.5×"} if bfloat16_is_fast() else {})
+    precisions = {"float32": "≥ 1.25×"} | ({"bfloat16": "aim 2.5×"} if has_amx() else {})
     print(HEADER, flush=True)
     for backbone in ("MobileNetV2", "ResNet50", "EfficientNetLite0"):
         weights = "imagenet" if backbone.startswith("EfficientNetLite") else None

@@ -1,6 +1,6 @@
 """Two epochs of the head, then four of the last third of the blocks, against `fit` recompiled.
 
-    python -m benchmarks.gradual [--images 640] [--image-size 160] [--runs 3]
+python -m benchmarks.gradual [--images 640] [--image-size 160] [--runs 3]
 """
 
 import argparse
@@ -20,7 +20,7 @@ STAGES = (
 
 
 def build(backbone: str, image_size: int) -> tl.TransferModel:
-    """Return the model that both train; ResNet50 starts from random weights, which cost the same."""
+    """Return the model that both train; random weights cost as much time as trained ones."""
     keras.utils.set_random_seed(0)
     weights = "imagenet" if backbone.startswith("EfficientNetLite") else None
     return tl.build_transfer_model(
@@ -40,9 +40,7 @@ def plain_keras(model: tl.TransferModel, x, y) -> None:
     """Train the same two stages with `fit`; the flags are ours, BatchNorm included."""
     for stage in STAGES:
         apply_freezing(model, stage)
-        model.compile(
-            keras.optimizers.Adam(stage.learning_rate), "sparse_categorical_crossentropy"
-        )
+        model.compile(keras.optimizers.Adam(stage.learning_rate), "sparse_categorical_crossentropy")
         model.fit(x, y, batch_size=32, epochs=stage.epochs, verbose=0)
 
 

@@ -1,6 +1,6 @@
 """Image bytes to label: the exported SavedModel against decoding in Python and `model.predict`.
 
-    python -m benchmarks.serve [--requests 20] [--runs 3]
+python -m benchmarks.serve [--requests 20] [--runs 3]
 """
 
 import argparse

@@ -1,14 +1,20 @@
 """What every test relies on: quiet TensorFlow, two logical devices, and a tiny backbone."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The tests, and the processes that they start, share feature stores among themselves only.
+os.environ["TL_KERAS_CACHE"] = tempfile.mkdtemp(prefix="tl_keras_tests_")
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+atexit.register(shutil.rmtree, os.environ["TL_KERAS_CACHE"], ignore_errors=True)
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )

@@ -195,9 +195,9 @@ def _not_joined(cluster: Cluster, seconds: float, message: str) -> Exception:
             f"{VARIABLE}: {cluster.name(cluster.index)} cannot listen on the port of its address. "
             "Another program, or a worker of an earlier job, may hold it; choose another port."
         )
-    _, _, missing = message.partition("timed out task names:")
+    missing = message.partition("timed out task names:")[2].partition("Additional GRPC")[0]
     indices = sorted({int(index) for index in TASK.findall(missing)}) or [0]
-    names = ", ".join(cluster.name(index) for index in indices if index < cluster.size)
+    names = " and ".join(cluster.name(index) for index in indices)
     return WorkerLost(
         f"{VARIABLE}: within {seconds:g} seconds, {names} did not come. Start all {cluster.size} "
         "workers with the same list of addresses, and check that they reach each other's ports. "

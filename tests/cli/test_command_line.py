@@ -9,7 +9,7 @@ from tl_keras.cli import main as main_module
 from tl_keras.cli.main import _EXAMPLES, app, main
 from tl_keras.errors import InputError
 
-COMMANDS = ("train", "evaluate", "predict", "export", "backbones", "doctor", "demo")
+COMMANDS = ("train", "evaluate", "predict", "export", "backbones", "cache", "doctor", "demo")
 
 
 def start(*words, code=None):

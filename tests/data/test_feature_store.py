@@ -88,11 +88,11 @@ def test_every_damaged_byte_is_noticed(store):
     store.write(0, arrays_of(store, 0))
     for path in sorted(store.folder.glob("000000.*.npy")):
         content = path.read_bytes()
-        for place in (0, 8, 60, 128, len(content) // 2, len(content) - 1):
+        for place in (0, 8, 20, 128, len(content) // 2, len(content) - 1):
             damaged = bytearray(content)
             damaged[place] ^= 0b100
             path.write_bytes(damaged)
-            assert not store.is_intact(0) or place in (60,)
+            assert not store.is_intact(0)
         for size in (0, 50, 128, len(content) - 1):
             path.write_bytes(content[:size])
             assert not store.is_intact(0)

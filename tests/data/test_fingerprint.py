@@ -84,7 +84,7 @@ def test_folders_by_names_sizes_times_and_labels(folder, tmp_path):
 def test_a_file_that_is_gone(folder):
     examples = read(folder)
     (folder / "b" / "2.png").unlink()
-    with pytest.raises(InputError, match="2.png' cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"2\.png' cannot be read: No such file"):
         fingerprint(examples)
 
 

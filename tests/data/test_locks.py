@@ -49,6 +49,18 @@ def test_a_lock_that_is_forgotten_is_given_back(tmp_path):
     assert FileLock(tmp_path / "a.lock").acquire()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_that_ends_does_not_give_the_lock_back(tmp_path):
+    lock = FileLock(tmp_path / "a.lock")
+    assert lock.acquire()
+    child = os.fork()
+    if not child:
+        lock.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert not FileLock(tmp_path / "a.lock").acquire()
+
+
 def test_another_process_holds_its_lock_until_it_dies(tmp_path, way):
     path = tmp_path / "a.lock"
     code = (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_keras.plots.learning_rates import plot_learning_rates
+from tl_keras.plots import plot_learning_rates
 
 RATES = np.geomspace(1e-6, 1, 50)
 SMOOTHED = 1 - 0.5 / (1 + np.exp(-3 * (np.log10(RATES) + 3)))

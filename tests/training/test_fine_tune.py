@@ -44,8 +44,10 @@ def test_a_run_learns_and_leaves_its_files(blobs, tmp_path):
     best = new_model()
     best.load_weights(output / "best.weights.h5")
     assert largest_difference(best, run.model) == 0
-    with pytest.raises(InputError, match="already holds a run, which is not overwritten"):
+    with pytest.raises(InputError, match="holds a run with other settings"):
         tl.fine_tune(new_model(), blobs, output=output, verbose=False)
+    with pytest.raises(InputError, match="already holds a run, which is not overwritten"):
+        tl.fine_tune(new_model(), blobs, output=output, resume=False, verbose=False)
 
 
 def test_the_model_ends_with_the_best_validation_weights(blobs):

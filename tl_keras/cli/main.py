@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tl_keras.cli.backbones import backbones
+from tl_keras.cli.cache import cache
 from tl_keras.cli.doctor import doctor
 from tl_keras.cli.evaluate import evaluate
 from tl_keras.cli.export import export
@@ -102,6 +103,7 @@ _EXAMPLES = {
         "--output cells.tflite",
     ),
     backbones: ("tl-keras backbones", "tl-keras backbones --json"),
+    cache: ("tl-keras cache", "tl-keras cache --clear --older-than 30"),
     doctor: ("tl-keras doctor", "tl-keras doctor --json"),
     demo: ("tl-keras demo --quick", "tl-keras demo --output demo_run"),
 }

@@ -91,6 +91,8 @@ class DatasetExamples(Examples):
             buffer = min(scan.count, _SHUFFLE_EXAMPLES, max(1, _SHUFFLE_BYTES // scan.bytes_each))
 
             def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+                # `shuffle` would mix in TensorFlow's global seed, and fails on a tensor if it does.
+                tf.compat.v1.get_default_graph().seed = None
                 seed = 1_000_003 * epochs.seed + epoch
                 order = examples.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
                 skip = tf.where(epoch == epochs.first, tf.cast(epochs.skip, tf.int64), 0)

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import time
+import weakref
 
 try:
     import fcntl
@@ -17,7 +18,8 @@ class FileLock:
     """A lock that one holder has, in this process or another; a process that dies loses its locks.
 
     Where the system has `flock`, the lock is the system's. Elsewhere the file's being there is
-    the lock, and it counts for nothing once it has not been refreshed for ten minutes.
+    the lock, and it counts for nothing once it has not been refreshed for ten minutes. A lock that
+    nobody gives back is given back with the object, or at the end of the process.
 
     Args:
         path: The file. It is there while the lock is held, and goes with it.
@@ -30,13 +32,13 @@ class FileLock:
 
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
-        self._file: int | None = None
+        self._release: weakref.finalize | None = None
         self._refreshed = 0.0
 
     @property
     def is_held(self) -> bool:
         """Whether this object holds the lock."""
-        return self._file is not None
+        return self._release is not None
 
     def acquire(self) -> bool:
         """Take the lock unless another has it, without waiting, and return whether it is held.
@@ -45,8 +47,10 @@ class FileLock:
             OSError: If the file cannot be made.
         """
         if not self.is_held:
-            self._file = self._lock_by_system() if fcntl else self._lock_by_creation()
-            self._refreshed = time.monotonic()
+            file = self._lock_by_system() if fcntl else self._lock_by_creation()
+            if file is not None:
+                self._release = weakref.finalize(self, _give_back, self.path, file, os.getpid())
+                self._refreshed = time.monotonic()
         return self.is_held
 
     def refresh(self) -> None:
@@ -58,14 +62,8 @@ class FileLock:
     def release(self) -> None:
         """Give the lock back and remove the file; nothing happens if it is not held."""
         if self.is_held:
-            self.path.unlink(missing_ok=True)
-            os.close(self._file)
-            self._file = None
-
-    def __del__(self):
-        """Give the lock back when nobody knows the object any more."""
-        if getattr(self, "_file", None) is not None:
-            self.release()
+            self._release()
+            self._release = None
 
     def _lock_by_system(self) -> int | None:
         while True:
@@ -97,6 +95,13 @@ class FileLock:
                     return None
                 self.path.unlink(missing_ok=True)
         return None
+
+
+def _give_back(path: pathlib.Path, file: int, holder: int) -> None:
+    """Close the file, and remove it unless this is a fork of the process that holds the lock."""
+    if os.getpid() == holder:
+        path.unlink(missing_ok=True)
+    os.close(file)
 
 
 def is_locked(path: str | os.PathLike) -> bool:

@@ -18,10 +18,11 @@ MEMORY_BYTES = 64 * 2**20
 """Stores up to this size are held in memory."""
 
 TOUCHED_BYTES = 64 * 2**20
-FAULT_BYTES = 64 * 2**10
-"""What one page fault may map around the page."""
+FAULT_BYTES = 2 * 2**20
+"""What Linux may map around a page that is read."""
 
 OPEN_FILES = 256
+"""How many files of all stores of the process are open at a time."""
 
 
 class StoredExamples(Examples):
@@ -48,9 +49,6 @@ class StoredExamples(Examples):
         self._store = store
         self._layout = store.layout
         self._spec = spec if self._layout.y else None
-        self._opened: collections.OrderedDict[int, list[np.ndarray]] = collections.OrderedDict()
-        self._touched = 0
-        self._lock = threading.Lock()
         self._in_memory: list[tf.Tensor] | None = None
         if self._layout.bytes <= MEMORY_BYTES:
             with tf.device("/cpu:0"):
@@ -59,6 +57,15 @@ class StoredExamples(Examples):
                     for index, column in enumerate(self._layout.columns)
                 ]
             store.leave()
+
+    def close(self) -> None:
+        """Let the store be cleared; where it is not in memory, nothing can be read any more.
+
+        TensorFlow keeps Python functions that a dataset calls for as long as the process lives,
+        and with them this object.
+        """
+        _mapped.close(self._store)
+        self._store.leave()
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -135,31 +142,12 @@ class StoredExamples(Examples):
         for shard in np.unique(shards):
             chosen = np.flatnonzero(shards == shard)
             inside = rows[chosen] - shard * rows_per_shard
-            for value, array in zip(values, self._open(int(shard))[:width], strict=True):
+            arrays = _mapped.arrays(self._store, int(shard))
+            for value, array in zip(values, arrays, strict=False):
                 value[chosen] = np.asarray(array)[inside]
-        self._count_pages(sum(c.row_bytes + FAULT_BYTES for c in columns) * len(rows))
+            _mapped.count(sum(c.row_bytes + FAULT_BYTES for c in columns) * len(chosen))
+        self._store.refresh()
         return values
-
-    def _open(self, shard: int) -> list[np.ndarray]:
-        """Return the mapped arrays of a shard; the ones that were used last stay open."""
-        with self._lock:
-            if shard not in self._opened:
-                self._opened[shard] = self._store.load(shard)
-                if len(self._opened) * len(self._layout.columns) > OPEN_FILES:
-                    self._opened.popitem(last=False)
-            self._opened.move_to_end(shard)
-            return self._opened[shard]
-
-    def _count_pages(self, touched: int) -> None:
-        with self._lock:
-            self._touched += touched
-            if self._touched < TOUCHED_BYTES:
-                return
-            self._touched = 0
-            self._store.refresh()
-            for arrays in self._opened.values():
-                for array in arrays:
-                    _give_pages_back(array)
 
     @staticmethod
     def _tensor(values: Any, dtype: str) -> tf.Tensor:
@@ -167,6 +155,39 @@ class StoredExamples(Examples):
         return tf.bitcast(tensor, tf.bfloat16) if dtype == "bfloat16" else tensor
 
 
-def _give_pages_back(array: np.memmap) -> None:
-    if hasattr(mmap, "MADV_DONTNEED"):
-        array._mmap.madvise(mmap.MADV_DONTNEED)
+class _MappedShards:
+    """The shards of all stores that were read last, and how much of them may be in memory."""
+
+    def __init__(self):
+        self._arrays: collections.OrderedDict[Any, list[np.memmap]] = collections.OrderedDict()
+        self._touched = 0
+        self._lock = threading.Lock()
+
+    def arrays(self, store: FeatureStore, shard: int) -> list[np.memmap]:
+        """Return the mapped arrays of a shard, one per column."""
+        with self._lock:
+            if (store, shard) not in self._arrays:
+                self._arrays[store, shard] = store.load(shard)
+                while sum(map(len, self._arrays.values())) > OPEN_FILES:
+                    self._arrays.popitem(last=False)
+            self._arrays.move_to_end((store, shard))
+            return self._arrays[store, shard]
+
+    def count(self, touched: int) -> None:
+        """Count bytes that were mapped by reading, and now and then give all pages back."""
+        with self._lock:
+            self._touched += touched
+            if self._touched >= TOUCHED_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+                self._touched = 0
+                for arrays in self._arrays.values():
+                    for array in arrays:
+                        array._mmap.madvise(mmap.MADV_DONTNEED)
+
+    def close(self, store: FeatureStore) -> None:
+        """Forget the shards of a store."""
+        with self._lock:
+            for key in [key for key in self._arrays if key[0] is store]:
+                del self._arrays[key]
+
+
+_mapped = _MappedShards()

@@ -42,6 +42,6 @@ def auto(num_examples: int, *, batch_size: int = 32) -> tuple[Stage, ...]:
     else:
         head_epochs, learning_rate, epochs = 2, 3e-4, 5
     return (
-        Stage(head_epochs, unfreeze=0, learning_rate=1e-3),
+        Stage(head_epochs, unfreeze=0, learning_rate=1e-3, augment=False),
         Stage(epochs, unfreeze="all", learning_rate=learning_rate, warmup=0.1),
     )

@@ -27,6 +27,8 @@ def two_stage(
 ) -> tuple[Stage, ...]:
     """Train the head first, so that its random gradients do not reach the backbone; then more.
 
+    Augmentation begins with the second stage: the head learns from features computed once.
+
     Args:
         head_epochs: Epochs of the head alone.
         epochs: Epochs with the blocks that `unfreeze` names.
@@ -35,7 +37,7 @@ def two_stage(
         learning_rate: Peak learning rate of the second stage.
     """
     return (
-        Stage(head_epochs, unfreeze=0, learning_rate=head_learning_rate),
+        Stage(head_epochs, unfreeze=0, learning_rate=head_learning_rate, augment=False),
         Stage(epochs, unfreeze=unfreeze, learning_rate=learning_rate, warmup=0.1),
     )
 
@@ -49,6 +51,8 @@ def gradual_unfreezing(
     factor: float = 0.5,
 ) -> tuple[Stage, ...]:
     """Unfreeze from the top in steps, each with a smaller learning rate than the one before.
+
+    Augmentation begins with the first step after the head.
 
     Howard, Ruder: *Universal Language Model Fine-tuning for Text Classification*, ACL 2018.
 
@@ -70,7 +74,7 @@ def gradual_unfreezing(
         )
         for index, share in enumerate(shares)
     )
-    return (Stage(head_epochs, unfreeze=0), *steps)
+    return (Stage(head_epochs, unfreeze=0, augment=False), *steps)
 
 
 NAMED_SCHEDULES = {

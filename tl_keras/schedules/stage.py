@@ -36,6 +36,8 @@ class Stage:
             summed before the update.
         ema: Share m, between 0 and 1, of the old value in the moving average of the weights,
             m · average + (1 − m) · weight, which is what is measured and kept.
+        augment: Whether the run's augmentation, if there is any, is at work in this stage. Without
+            it, frozen blocks run once per image.
         name: What logs call the stage; by default it says what trains.
     """
 
@@ -54,6 +56,7 @@ class Stage:
     clip_norm: float | None = dataclasses.field(default=None, kw_only=True)
     accumulation: int = dataclasses.field(default=1, kw_only=True)
     ema: float | None = dataclasses.field(default=None, kw_only=True)
+    augment: bool = dataclasses.field(default=True, kw_only=True)
     name: str = dataclasses.field(default="", kw_only=True)
 
     def __post_init__(self):

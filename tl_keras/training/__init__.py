@@ -2,6 +2,15 @@
 
 from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.fine_tune import fine_tune
+from tl_keras.training.learning_rate_finder import find_learning_rate
+from tl_keras.training.learning_rates import LearningRates
 from tl_keras.training.run import Run, load_run_model
 
-__all__ = ["Checkpoints", "Run", "fine_tune", "load_run_model"]
+__all__ = [
+    "Checkpoints",
+    "LearningRates",
+    "Run",
+    "find_learning_rate",
+    "fine_tune",
+    "load_run_model",
+]

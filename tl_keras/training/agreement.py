@@ -1,7 +1,8 @@
 """What several workers have in common: values of the chief's, and what each is about to do."""
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,22 @@ def from_chief(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray]) -
     if not several_workers(strategy):
         return arrays
 
-    @tf.function
+    # The sum of integers of which all but the chief's are zero changes no bit.
+    content = b"".join(array.tobytes() for array in arrays)
+    padded = content + bytes(-len(content) % WORD.itemsize)
+    shared = _sharing(strategy)(tf.constant(np.frombuffer(padded, WORD))).numpy().tobytes()
+    starts = np.cumsum([0] + [array.nbytes for array in arrays])
+    return [
+        np.frombuffer(shared, array.dtype, array.size, start).reshape(array.shape)
+        for array, start in zip(arrays, starts, strict=False)
+    ]
+
+
+@functools.cache
+def _sharing(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the compiled function from a vector of every worker to the chief's."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
     def share(words):
         def of_replica(words):
             context = tf.distribute.get_replica_context()
@@ -40,15 +56,7 @@ def from_chief(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray]) -
 
         return strategy.experimental_local_results(strategy.run(of_replica, args=(words,)))[0]
 
-    # The sum of integers of which all but the chief's are zero changes no bit.
-    content = b"".join(array.tobytes() for array in arrays)
-    padded = content + bytes(-len(content) % WORD.itemsize)
-    shared = share(tf.constant(np.frombuffer(padded, WORD))).numpy().tobytes()
-    starts = np.cumsum([0] + [array.nbytes for array in arrays])
-    return [
-        np.frombuffer(shared, array.dtype, array.size, start).reshape(array.shape)
-        for array, start in zip(arrays, starts, strict=False)
-    ]
+    return share
 
 
 def check_agreement(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) -> None:
@@ -64,7 +72,7 @@ def check_agreement(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) 
         InputError: On the workers that differ from the chief; says in which facts.
     """
     digests = [hashlib.sha256(repr(value).encode()).digest()[:8] for value in facts.values()]
-    own = np.array([int.from_bytes(digest) >> 1 for digest in digests], np.int64)
+    own = np.array([int.from_bytes(digest, "big") >> 1 for digest in digests], np.int64)
     (chief,) = from_chief(strategy, [own])
     differ = [name for name, a, b in zip(facts, own, chief, strict=True) if a != b]
     if differ:

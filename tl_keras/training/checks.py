@@ -10,6 +10,7 @@ from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage
 from tl_keras.targets import TargetSpec
+from tl_keras.training.folding import check_precision
 from tl_keras.training.settings import Settings
 from tl_keras.transfer_model import TransferModel
 
@@ -88,6 +89,8 @@ def check_combination(
             f"batch_size: {settings.batch_size} examples cannot be cut into accumulation={slices} "
             f"slices on {replicas} replicas. Use a batch_size of at least {slices * replicas}."
         )
+    if settings.cache is not None:
+        check_precision(settings.cache.precision)
     if settings.cache is not None and settings.cache.views and not settings.augmentation:
         raise InputError(
             f"cache: views={settings.cache.views} stores augmented views, and there is no "

@@ -62,7 +62,7 @@ def fold(
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         say(f"frozen layers run as they are: their graph cannot be folded ({reason[:120]})")
-        return tf.function(function, input_signature=[spec], autograph=False)
+        return lambda images: plain(tf.convert_to_tensor(images, spec.dtype))
 
 
 def check_precision(precision: str, cpu_info: str = "/proc/cpuinfo") -> bool:
@@ -136,9 +136,10 @@ def _folded(
         values = [tf.cast(value, dtype) for value, dtype in zip(values, dtypes, strict=True)]
         return tf.nest.pack_sequence_as(like.structured_outputs, values)
 
+    compiled = run.get_concrete_function()
     # What has no kernel on this device fails here, while there is still a way back.
-    run(tf.zeros([1 if side is None else side for side in spec.shape], spec.dtype))
-    return run
+    compiled(tf.zeros([1 if side is None else side for side in spec.shape], spec.dtype))
+    return lambda images: compiled(tf.convert_to_tensor(images, spec.dtype))
 
 
 def _with_onednn_bfloat16(frozen: Any) -> Any:

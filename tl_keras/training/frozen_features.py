@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 import tl_keras
 from tl_keras.data.augmentation import augment, batch_seed
@@ -61,7 +62,7 @@ def stored_features(
     Raises:
         InputError: If the frozen layers give NaN or infinity, or the precision is not to be had.
     """
-    say = print if verbose else _say_nothing
+    say = tqdm.write if verbose else _say_nothing
     check_precision(cache.precision)
     job = _Job(prefix, examples, targets, cache, tuple(augmentation), seed, say)
     try:

@@ -85,9 +85,14 @@ def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 
 def _difference(key: str, before: Any, now: Any) -> str:
-    if key in ("model", "training_data", "validation_data"):
-        what = {"model": "the layers of the model", "training_data": "the training examples"}
-        return f"  {what.get(key, 'the validation examples')} have changed"
+    if key == "model":
+        return "  the layers of the model have changed"
+    if key in ("training_data", "validation_data"):
+        which = key.removesuffix("_data")
+        return (
+            f"  the {which} examples have changed (a tf.data.Dataset that augments by itself has "
+            "others in each pass: use augmentation=… instead)"
+        )
     return f"  {key}: {_short(before)} before, {_short(now)} now"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tl_keras.plots.learning_rates import plot_learning_rates
+from tl_keras.plots import plot_learning_rates
 
 DIVERGED = 4.0
 """The loss counts as diverged above this many times its smallest value."""

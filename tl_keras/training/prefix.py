@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tl_keras.backbones.cuts import Block
 from tl_keras.backbones.split import Split, split_network
@@ -88,8 +89,9 @@ class Prefix:
         return self.model.forward_from_feature_map(values, training)
 
     def images_forward(self, images: Any, training: bool = False) -> Forward:
-        """Run everything: `forward(lower(images))`."""
-        return self.forward(self.lower(images, training), training)
+        """Run everything: `forward(lower(images))`, with no gradient into the frozen blocks."""
+        values = tf.nest.map_structure(tf.stop_gradient, self.lower(images, training))
+        return self.forward(values, training)
 
 
 def frozen_prefix(model: TransferModel) -> Prefix | None:

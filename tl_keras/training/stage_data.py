@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tl_keras.data import Epochs, Examples, Part
 from tl_keras.data.augmentation import augment, batch_seed
+from tl_keras.data.stored_examples import StoredExamples
 from tl_keras.schedules import Stage
 from tl_keras.training.frozen_features import stored_features
 from tl_keras.training.prefix import frozen_prefix
@@ -26,12 +27,19 @@ class StageData:
         forward: Forward pass on the `x` of these batches.
         validation: Distributed batches to measure on, or None.
         validation_forward: Forward pass on the `x` of those.
+        stores: Feature stores that are read.
     """
 
     train: Callable[[Epochs], Any]
     forward: ForwardPass
     validation: Any
     validation_forward: ForwardPass
+    stores: tuple[StoredExamples, ...]
+
+    def close(self) -> None:
+        """Let go of the feature stores, so that they can be cleared."""
+        for store in self.stores:
+            store.close()
 
 
 def stage_data(
@@ -56,14 +64,11 @@ def stage_data(
         settings: The run's.
     """
     prefix = frozen_prefix(model)
-    layers = settings.augmentation
+    layers = settings.augmentation if stage.augment else ()
     live = model.forward if prefix is None else prefix.images_forward
 
-    def stored(examples: Examples, augmentation) -> Examples | None:
+    def stored(examples: Examples, augmentation) -> StoredExamples | None:
         if prefix is None or settings.cache is None or stage.epochs == 1:
-            return None
-        if augmentation and not settings.cache.views:
-            settings.say("frozen blocks run in every epoch: augmentation comes before them")
             return None
         return stored_features(
             prefix,
@@ -97,6 +102,7 @@ def stage_data(
         live if features is None else prefix.forward,
         None if validation is None else distribute(strategy, validation_batches),
         live if held_out is None else prefix.forward,
+        tuple(store for store in (features, held_out) if store is not None),
     )
 
 

@@ -50,13 +50,14 @@ class StageEpochs:
         self.last = progress.stage_starts[-1] + stage.epochs
         left = self.last - progress.epoch
         batches = data.train(Epochs(self.settings.seed, progress.epoch, left, progress.step))
+        self.element_spec = batches.element_spec
         with trainer.strategy.scope():
             self.step = make_train_step(
                 trainer.strategy,
                 self.model,
                 self.state.optimizer,
                 trainer.objectives,
-                batches.element_spec,
+                self.element_spec,
                 forward=data.forward,
                 accumulation=stage.accumulation,
             )

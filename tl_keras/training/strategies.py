@@ -5,6 +5,7 @@ import functools
 import os
 import re
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -196,6 +197,8 @@ def readable_worker_errors() -> Iterator[None]:
         if LOST.search(str(error)) is None:
             _tell_others(error)
             raise
+        # Datasets that live until the interpreter ends can hold it up for a minute.
+        traceback.clear_frames(error.__traceback__)
         raise WorkerLost(what_was_lost(str(error))) from error
     except BaseException as error:
         _tell_others(error)

@@ -10,6 +10,7 @@ from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
+from tl_keras.training.agreement import check_agreement
 from tl_keras.training.averaging import finish_with_average
 from tl_keras.training.optimizers import build_optimizer, carry_slots
 from tl_keras.training.run_directory import RunDirectory
@@ -59,8 +60,16 @@ class Trainer:
 
     def run(self, stages: tuple[Stage, ...]) -> None:
         """Run all stages; afterwards the model has the best weights where validation decides."""
-        if self.state.take_up():
-            progress = self.state.progress
+        resumed, progress = self.state.take_up(), self.state.progress
+        # Besides comparing, this keeps the chief from writing before all others have read.
+        check_agreement(
+            self.strategy,
+            {
+                "output": (resumed, progress.stage, progress.epoch, progress.step),
+                "schedule": stages,
+            },
+        )
+        if resumed:
             self.settings.say(
                 f"resumed in epoch {progress.epoch + 1} after step {progress.step} of {self.steps}"
             )
@@ -109,7 +118,12 @@ class Trainer:
         data = stage_data(
             self.model, self.strategy, stage, self.train, self.validation, self.settings
         )
-        ended_early = StageEpochs(self, stage, data, callbacks).run()
+        try:
+            epochs = StageEpochs(self, stage, data, callbacks)
+            check_agreement(self.strategy, {"cache": str(epochs.element_spec)})
+            ended_early = epochs.run()
+        finally:
+            data.close()
         finish_with_average(optimizer, variables)
         if ended_early:
             state.kept.give_back()

@@ -1,0 +1,104 @@
+"""Two workers pinned to one core each, against one worker on one core.
+
+    python -m benchmarks.workers [--images 256] [--epochs 3] [--runs 3]
+
+The time is that of the epochs after the first, at the same global batch size.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+
+from benchmarks.ratios import HEADER, medians, print_row
+
+IMAGE_SIZE, BATCH_SIZE = 96, 32
+
+
+def train(result: str, images: int, epochs: int) -> None:
+    """Train as one worker of those that TF_CONFIG names, and write the seconds."""
+    import tl_keras as tl
+
+    tl.join_cluster()
+    import numpy as np
+    import tensorflow as tf
+
+    from benchmarks.step import Clock
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (images, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    y = random.integers(0, 2, images)
+    model = tl.build_transfer_model(
+        "MobileNetV2", 2, weights=None, input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3)
+    )
+    clock = Clock()
+    stage = tl.Stage(1 + epochs, unfreeze="all", learning_rate=1e-4)
+    tl.fine_tune(
+        model, (x, y), schedule=stage, batch_size=BATCH_SIZE, callbacks=[clock], verbose=False
+    )
+    pathlib.Path(result).write_text(str(clock.after_the_first()))
+
+
+def seconds_of(workers: int, images: int, epochs: int) -> float:
+    """Start the workers, each on a core of its own, and return the chief's seconds."""
+    ports = [free_port() for _ in range(workers)]
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        processes = []
+        for index in range(workers):
+            cluster = {"worker": [f"localhost:{port}" for port in ports]}
+            task = {"type": "worker", "index": index}
+            environment = {
+                **os.environ,
+                "TF_CONFIG": json.dumps({"cluster": cluster, "task": task}),
+            }
+            command = [sys.executable, "-m", "benchmarks.workers", "--train", f"{folder}/{index}"]
+            command += ["--images", str(images), "--epochs", str(epochs)]
+            processes.append(
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    stderr=subprocess.DEVNULL,
+                    preexec_fn=lambda index=index: os.sched_setaffinity(0, {cores[index]}),
+                )
+            )
+        if any(process.wait() for process in processes):
+            raise SystemExit("a worker failed")
+        return float(pathlib.Path(f"{folder}/0").read_text())
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def main() -> None:
+    """Measure two workers against one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--train", metavar="RESULT", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.train:
+        train(arguments.train, arguments.images, arguments.epochs)
+        return
+    if len(os.sched_getaffinity(0)) < 2:
+        raise SystemExit("this benchmark needs two cores")
+    pairs = [
+        tuple(seconds_of(workers, arguments.images, arguments.epochs) for workers in (2, 1))
+        for _ in range(arguments.runs)
+    ]
+    print(HEADER)
+    print_row("MobileNetV2, two workers against one", medians(pairs), "≥ 1.6×, aim 1.85×")
+
+
+if __name__ == "__main__":
+    main()
