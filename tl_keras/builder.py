@@ -9,6 +9,7 @@ import numpy as np
 
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
+from tl_keras.cluster import join_cluster
 from tl_keras.errors import InputError
 from tl_keras.heads import Head, HeadSpec, TaskHeads, resolve_head
 from tl_keras.preprocessing import ImagePreprocessing
@@ -63,6 +64,7 @@ def build_transfer_model(
         >>> model(np.zeros((2, 32, 32, 3), "uint8")).shape
         TensorShape([2, 3])
     """
+    join_cluster()
     tasks = _read_tasks(num_classes, head, labels)
     resolved = resolve_backbone(
         backbone,

@@ -19,6 +19,7 @@ class Strategy(str, enum.Enum):
     auto = "auto"
     one_device = "one_device"
     mirrored = "mirrored"
+    multi_worker = "multi_worker"
 
 
 class ClassWeight(str, enum.Enum):

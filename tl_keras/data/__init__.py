@@ -2,7 +2,8 @@
 
 from tl_keras.data.decoding import decode_and_resize, decode_batch, decode_image, resize_image
 from tl_keras.data.examples import Examples, as_examples
-from tl_keras.data.image_folder import ImageFolder, image_folder
+from tl_keras.data.image_files import ImageFolder
+from tl_keras.data.image_folder import image_folder
 from tl_keras.data.inspection import Problem
 from tl_keras.data.rows import Epochs, Part
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tl_keras.data.arrays import ArrayExamples
 from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
-from tl_keras.data.image_folder import ImageFolder
+from tl_keras.data.image_files import ImageFolder
 from tl_keras.errors import InputError
 
 SIZE = 16

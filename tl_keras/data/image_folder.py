@@ -1,6 +1,5 @@
-"""Image files on disk, with the folder or a CSV file saying which class each belongs to."""
+"""From a folder or a CSV file to checked, labelled image files, in one part or several."""
 
-import dataclasses
 import operator
 import os
 import warnings
@@ -8,124 +7,15 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import tensorflow as tf
 
-from tl_keras.data.base import Examples, Specs
-from tl_keras.data.decoding import decode_and_resize
+from tl_keras.cluster import join_cluster
+from tl_keras.data.image_files import ImageFolder
 from tl_keras.data.inspection import Problem, inspect_images, problem_table
-from tl_keras.data.labels import check_batch_size
 from tl_keras.data.listing import LabelledFile, list_images
-from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.data.splits import check_split, stratified_split
 from tl_keras.errors import InputError, did_you_mean
 
 _ROWS_IN_A_MESSAGE = 20
-
-
-class ImageFolder(Examples):
-    """Labelled image files, decoded and resized in parallel as they are needed.
-
-    `image_folder` makes these.
-
-    Args:
-        paths: The files.
-        labels: Class numbers, `(n,)`.
-        class_names: Names of the classes.
-        image_size: Height and width to resize to.
-        problems: What was found about files of the folder, used or not.
-    """
-
-    def __init__(
-        self,
-        paths: Sequence[str],
-        labels: np.ndarray,
-        class_names: Sequence[str],
-        *,
-        image_size: tuple[int, int],
-        problems: Sequence[Problem] = (),
-    ):
-        self.paths = tuple(paths)
-        self.labels = np.asarray(labels, np.int64)
-        self.class_names = tuple(class_names)
-        self.image_size = image_size
-        self.problems = list(problems)
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.paths)
-
-    def row_names(self, rows: np.ndarray) -> list[str]:
-        """Return the paths of images."""
-        return [self.paths[row] for row in rows]
-
-    def __repr__(self) -> str:
-        height, width = self.image_size
-        return (
-            f"ImageFolder({len(self)} images, {len(self.class_names)} classes, {height}×{width}, "
-            f"{len(self.problems)} problems)"
-        )
-
-    def summary(self) -> str:
-        """Return the number of images of each class, and the table of problems, as text."""
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
-        width = max(map(len, self.class_names))
-        lines = [repr(self)]
-        lines += [
-            f"  {name:<{width}}  {count}"
-            for name, count in zip(self.class_names, counts, strict=True)
-        ]
-        return "\n".join([*lines, self.problem_table()]).rstrip()
-
-    def problem_table(self) -> str:
-        """Return everything found about files of the folder as a table; empty if nothing."""
-        return problem_table(self.problems)
-
-    def encoded_targets(self, spec: Specs) -> np.ndarray | None:
-        """Return all targets; classes are matched by name if the model has labels."""
-        if spec is None:
-            return None
-        if isinstance(spec, dict) or spec.kind == "regression":
-            what = f"the tasks {sorted(spec)}" if isinstance(spec, dict) else "regression"
-            raise InputError(
-                f"data: an image folder gives one class per image, the model expects {what}. "
-                "Pass a tf.data.Dataset with such labels."
-            )
-        spec = dataclasses.replace(spec, kind="classification")
-        if spec.labels is not None:
-            return spec.encode(np.array(self.class_names)[self.labels], "data: classes")
-        if spec.size != len(self.class_names):
-            raise InputError(
-                f"data: the model has num_classes={spec.size} without labels, the image folder "
-                f"has {len(self.class_names)} classes {list(self.class_names)[:10]}. Build the "
-                "model with labels=train.class_names."
-            )
-        return spec.encode(self.labels, "data: classes")
-
-    def batches(
-        self,
-        spec: Specs,
-        batch_size: int,
-        *,
-        epochs: Epochs | None = None,
-        part: Part = WHOLE,
-    ) -> tf.data.Dataset:
-        """Return the images in batches, uint8 `(b, h, w, 3)`; see `Examples.batches`."""
-        batch_size = check_batch_size(batch_size)
-        targets = self.encoded_targets(spec)
-        with tf.device("/cpu:0"):
-            paths = tf.constant(self.paths, tf.string)
-            y = None if targets is None else tf.convert_to_tensor(targets)
-
-        def load(rows: tf.Tensor) -> Any:
-            images = tf.map_fn(
-                lambda path: decode_and_resize(tf.io.read_file(path), self.image_size),
-                tf.gather(paths, rows),
-                fn_output_signature=tf.TensorSpec((*self.image_size, 3), tf.uint8),
-            )
-            return images if y is None else (images, tf.gather(y, rows))
-
-        rows = row_batches(len(self), batch_size, epochs, part)
-        return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def image_folder(
@@ -162,6 +52,7 @@ def image_folder(
     Example:
         train, validation, test = image_folder("cells/", split=(0.7, 0.15, 0.15))
     """
+    join_cluster()
     size = _check_image_size(image_size)
     fractions = None if split is None else check_split(split)
     if on_problem not in ("skip", "refuse"):
