@@ -24,10 +24,7 @@ HEARTBEAT_SECONDS = 20
 
 JOBS = ("chief", "worker")
 TASK = re.compile(r"/job:\w+/(?:replica:\d+/)?task:(\d+)")
-EXAMPLE = (
-    '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
-    '"task": {"type": "worker", "index": 0}}'
-)
+EXAMPLE = '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +138,7 @@ def _join(cluster: Cluster) -> "tf.distribute.Strategy | None":
                     implementation=implementation.AUTO if gpus else implementation.RING
                 ),
             )
-            counts = _told_by_all(runtime, cluster, "gpus", gpus, seconds)
+            counts = _told_by_all(runtime, cluster, gpus, seconds)
     except tf.errors.OpError as error:
         raise _not_joined(cluster, seconds, str(error)) from error
     check_equal_gpus(counts)
@@ -180,13 +177,11 @@ def _watch_workers(runtime: Any, protos: Any, cluster: Cluster, seconds: float) 
         runtime.coordination_service.cluster_register_with_barrier = True
 
 
-def _told_by_all(runtime, cluster: Cluster, name: str, value: int, seconds: float) -> list[int]:
-    """Tell the other workers a number, and return everybody's."""
-    runtime.set_config_key_value(f"tl_keras/{name}/{cluster.index}", str(value))
-    return [
-        int(runtime.get_config_key_value(f"tl_keras/{name}/{index}", int(1000 * seconds)))
-        for index in range(cluster.size)
-    ]
+def _told_by_all(runtime: Any, cluster: Cluster, gpus: int, seconds: float) -> list[int]:
+    """Tell the other workers a number of GPUs, and return everybody's."""
+    keys = [f"tl_keras/gpus/{index}" for index in range(cluster.size)]
+    runtime.set_config_key_value(keys[cluster.index], str(gpus))
+    return [int(runtime.get_config_key_value(key, int(1000 * seconds))) for key in keys]
 
 
 def _not_joined(cluster: Cluster, seconds: float, message: str) -> Exception:
@@ -195,21 +190,25 @@ def _not_joined(cluster: Cluster, seconds: float, message: str) -> Exception:
             f"{VARIABLE}: {cluster.name(cluster.index)} cannot listen on the port of its address. "
             "Another program, or a worker of an earlier job, may hold it; choose another port."
         )
+    if "timed out" not in message and "Deadline Exceeded" not in message:
+        return WorkerLost(
+            f"{VARIABLE}: {cluster.name(cluster.index)} could not join the others "
+            f"({message.partition(chr(10))[0]}). Stop all {cluster.size} workers and start anew."
+        )
     missing = message.partition("timed out task names:")[2].partition("Additional GRPC")[0]
     indices = sorted({int(index) for index in TASK.findall(missing)}) or [0]
-    names = " and ".join(cluster.name(index) for index in indices)
     return WorkerLost(
-        f"{VARIABLE}: within {seconds:g} seconds, {names} did not come. Start all {cluster.size} "
-        "workers with the same list of addresses, and check that they reach each other's ports. "
-        f"{TIMEOUT_VARIABLE}=seconds makes them wait longer."
+        f"{VARIABLE}: within {seconds:g} seconds, {' and '.join(map(cluster.name, indices))} did "
+        f"not come. Start all {cluster.size} workers with the same list of addresses, and check "
+        f"that they reach each other's ports. {TIMEOUT_VARIABLE}=seconds makes them wait longer."
     )
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C end the process while compiled code waits, where Python cannot look for it."""
-    own = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not own or threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)

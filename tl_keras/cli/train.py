@@ -15,12 +15,16 @@ from tl_keras.cli.train_plan import (
     split_shares,
     stages_of,
 )
+from tl_keras.cli.workers import run_workers
+from tl_keras.cluster import cluster_from_environment, join_cluster
 from tl_keras.errors import InputError
 
 DATA, MODEL, TRAINING = "Data", "Model", "Training"
+LOGS = "logs"
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Argument(
@@ -105,8 +109,20 @@ def train(
     ] = None,
     strategy: Annotated[
         Strategy,
-        typer.Option(help="auto: all GPUs if there are several.", rich_help_panel=TRAINING),
+        typer.Option(
+            help="auto: the workers that TF_CONFIG names, or all GPUs if there are several.",
+            rich_help_panel=TRAINING,
+        ),
     ] = Strategy.auto,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train in N processes on this machine, which share its cores and GPUs.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 1,
     assert_accuracy_at_least: Annotated[
         float | None,
         typer.Option(
@@ -126,6 +142,14 @@ def train(
     split = split_shares(validation_split, test_split, assert_accuracy_at_least, early_stopping)
     if output.exists() and not output.is_dir():
         raise InputError(f"--output: expected a directory, got the file {str(output)!r}.")
+    if workers > 1:
+        if strategy not in (Strategy.auto, Strategy.multi_worker):
+            raise InputError(
+                f"--strategy: with --workers, expected auto or multi_worker, got {strategy.value}."
+            )
+        raise typer.Exit(run_workers(workers, context, output / LOGS))
+    cluster = cluster_from_environment()
+    is_chief = cluster is None or cluster.is_chief
     start_tensorflow()
     import keras
 
@@ -134,7 +158,7 @@ def train(
     from tl_keras.evaluation import evaluate
     from tl_keras.heads import resolve_head
     from tl_keras.training import fine_tune
-    from tl_keras.training.run import CONFIG_FILE, CURVES_FILE, MODEL_FILE
+    from tl_keras.training.run_directory import CONFIG_FILE, CURVES_FILE, MODEL_FILE
 
     if (output / CONFIG_FILE).exists():
         raise InputError(
@@ -146,6 +170,9 @@ def train(
             f"--head: images in class folders need a classification head, got {head!r}. Use "
             "linear, mlp, attention, gem or cosine."
         )
+    if cluster is not None:
+        typer.echo(f"{cluster.name(cluster.index)} of {cluster.size} waits for the others")
+        join_cluster()
     stages = stages_of(schedule.value, epochs, head_epochs)
     weights_or_none = None if weights == "none" else weights
     spec, size = backbone_and_size(backbone, weights_or_none, image_size)
@@ -183,6 +210,8 @@ def train(
         output=output,
         seed=seed,
     )
+    if not is_chief:
+        return
     written = {"model": output / MODEL_FILE, "curves": output / CURVES_FILE}
     report = None
     if "test" in parts:

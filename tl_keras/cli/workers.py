@@ -23,6 +23,7 @@ LAST_WORDS_SECONDS = 60.0
 
 TERMINATE_SECONDS = 10.0
 POLL_SECONDS = 0.1
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 OPTION = "workers"
 GPUS = "CUDA_VISIBLE_DEVICES"
 
@@ -56,19 +57,18 @@ def run_workers(count: int, context: typer.Context, logs: Path) -> int:
         for variables in worker_variables(count, [len(own) for own in cores], gpus_here())
     ]
     logs.mkdir(parents=True, exist_ok=True)
+    workers: list[subprocess.Popen] = []
     with contextlib.ExitStack() as stack:
-        workers = []
+        received = stack.enter_context(_signals_passed_on(workers))
         stack.callback(_end, workers)
         for index, environment in enumerate(environments):
             log = stack.enter_context(open(logs / f"worker-{index}.log", "ab")) if index else None
             workers.append(_start(command, environment, log, cores[index]))
-        with _passed_to(workers[0]) as received:
-            failed = _wait(workers, received)
-        interrupted = bool(received)
+        failed = _wait(workers, received)
     if failed is None:
         return 0
     codes = [worker.returncode for worker in workers]
-    if not interrupted and any(code != codes[0] for code in codes):
+    if not received and any(code != codes[0] for code in codes):
         print_error(_what_happened(failed, codes[failed], logs))
     return codes[failed] if codes[failed] > 0 else 128 - codes[failed]
 
@@ -94,7 +94,8 @@ def words_of(context: typer.Context) -> list[str]:
         elif isinstance(value, bool):
             words.append(parameter.opts[0] if value else parameter.secondary_opts[0])
         else:
-            words += [parameter.opts[0], str(getattr(value, "value", value))]
+            for item in value if parameter.multiple else [value]:
+                words.append(f"{parameter.opts[0]}={getattr(item, 'value', item)}")
     return [*words, "--", *arguments]
 
 
@@ -178,17 +179,21 @@ def _start(command, environment, log, cores: list[int]) -> subprocess.Popen:
 
 
 @contextlib.contextmanager
-def _passed_to(chief: subprocess.Popen) -> Iterator[list[int]]:
-    """Pass signals on to the chief, and note them in the list; the second one ends this process."""
+def _signals_passed_on(workers: list[subprocess.Popen]) -> Iterator[list[int]]:
+    """Pass a request to stop on to the chief, and note it in the list; a second one ends it all."""
     received: list[int] = []
 
     def handle(number: int, _) -> None:
         received.append(number)
-        if len(received) > 1:
+        if len(received) > 1 or not workers:
             raise KeyboardInterrupt
-        chief.send_signal(number)
+        workers[0].send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, handle)
     try:
         yield received
     finally:
@@ -199,22 +204,19 @@ def _passed_to(chief: subprocess.Popen) -> Iterator[list[int]]:
 def _wait(workers: list[subprocess.Popen], received: list[int]) -> int | None:
     """Wait for all workers, and return the number of the one that failed first."""
     failed, deadline = None, None
-    while any(worker.poll() is None for worker in workers):
-        codes = [worker.returncode for worker in workers]
+    while True:
+        codes = [worker.poll() for worker in workers]
         bad = [index for index, code in enumerate(codes) if code]
         if failed is None and bad:
             # One that was killed by a signal fails before those that miss it.
             failed = min(bad, key=lambda index: (codes[index] > 0, index))
+        if None not in codes:
+            return failed
         if deadline is None and (failed is not None or codes[0] is not None):
-            patience = TERMINATE_SECONDS if received else LAST_WORDS_SECONDS
-            deadline = time.monotonic() + patience
+            deadline = time.monotonic() + (0 if received else LAST_WORDS_SECONDS)
         if deadline is not None and time.monotonic() > deadline:
             _end(workers)
         time.sleep(POLL_SECONDS)
-    codes = [worker.returncode for worker in workers]
-    if failed is None:
-        failed = next((index for index, code in enumerate(codes) if code), None)
-    return failed
 
 
 def _end(workers: Sequence[subprocess.Popen]) -> None:

@@ -118,7 +118,7 @@ class Stage:
     def _check_unfreeze(self):
         value = self.unfreeze
         number = _is_number(value)
-        whole = number and (value >= 0) and value == int(value)
+        whole = number and math.isfinite(value) and value >= 0 and value == int(value)
         if not (whole or (number and 0 < value < 1) or (isinstance(value, str) and value)):
             raise InputError(
                 "unfreeze: expected 0, a number of blocks, a share below 1, 'all' or a pattern "

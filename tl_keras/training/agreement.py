@@ -1,14 +1,17 @@
-"""What several workers have in common: values of the chief's, and what each is about to do."""
+"""What replicas and workers have in common: values, statistics, and what they are about to do."""
 
+import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tl_keras.errors import InputError
+from tl_keras.schedules.freezing import is_batch_norm
 
 WORD = np.dtype(np.int64)
 
@@ -81,3 +84,30 @@ def check_agreement(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) 
             f"{', '.join(differ)}: not the same as in worker 0, got {what} here. Start all workers "
             "with the same command, data and run directory."
         )
+
+
+@contextlib.contextmanager
+def shared_statistics(model: keras.Model, strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Let BatchNorm layers that are updated see the batches of all replicas as one.
+
+    A step that is traced inside the block then trains as one device does, and the moving
+    statistics are the same on all replicas and workers.
+
+    Args:
+        model: The layers concerned are those that are trainable.
+        strategy: With one replica, nothing changes.
+    """
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if is_batch_norm(layer) and layer.trainable and not layer.synchronized
+    ]
+    if strategy.num_replicas_in_sync == 1:
+        layers = []
+    for layer in layers:
+        layer.synchronized = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.synchronized = False

@@ -40,10 +40,13 @@ def finish_with_average(
 
 
 def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    """Return the averages in the order of the trained variables; none without `use_ema`."""
+    """Return the averages in the order of the trained variables; none before the first update."""
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
-    return list(optimizer._model_variables_moving_average) if optimizer.use_ema else []
+    # Keras begins the averages with the first update, which loss scaling may skip; before it they
+    # are zeros.
+    begun = optimizer.use_ema and int(optimizer.iterations.numpy()) > 0
+    return list(optimizer._model_variables_moving_average) if begun else []
 
 
 def _assign(variables, values) -> None:

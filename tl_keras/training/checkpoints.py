@@ -1,24 +1,19 @@
 """Checkpoints: the whole state of a training in one file that is either complete or not there."""
 
 import dataclasses
-import io
-import json
-import os
 import pathlib
 import re
 import time
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tl_keras.errors import InputError
+from tl_keras.training.array_files import read_arrays, read_state, write_arrays
 
 KEPT = 2
-STATE = "state.json"
 NAME = re.compile(r"checkpoint-(\d{6})\.zip")
-READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,24 +81,15 @@ def write_checkpoint(
     old = _files(folder)
     number = 1 + (int(NAME.fullmatch(old[-1].name).group(1)) if old else 0)
     path = folder / f"checkpoint-{number:06d}.zip"
-    partial = path.with_suffix(".partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(STATE, json.dumps(state))
-                for name, values in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                        _write_array(entry, np.asarray(values))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_arrays(path, arrays, state)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         kept = f"The last good one, {old[-1].name}, is intact" if old else "There is none yet"
         raise InputError(
-            f"output: a checkpoint could not be written to {str(folder)!r} ({error.strerror}). "
-            f"{kept}. Make room, then start the same command again: it goes on from there."
+            f"output: a checkpoint could not be written to {str(folder)!r} "
+            f"({error.strerror or error}). {kept}. Make room, then start the same command again: "
+            "it goes on from there."
         ) from error
     for file in old[: len(old) + 1 - KEPT]:
         file.unlink(missing_ok=True)
@@ -116,18 +102,15 @@ def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[s
     Every byte is checked against the file's own checksums.
     """
     for path in reversed(_files(folder)):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                state = json.loads(archive.read(STATE))
-                arrays = {
-                    name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)))
-                    for name in archive.namelist()
-                    if name != STATE
-                }
-            return arrays, state
-        except READ_ERRORS:
-            continue
+        found = read_arrays(path)
+        if found is not None:
+            return found
     return None
+
+
+def checkpoint_states(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """Return the states of all checkpoints that can be read, without their arrays."""
+    return [state for path in _files(folder) if (state := read_state(path)) is not None]
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -135,11 +118,3 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
-
-
-def _write_array(file, values: np.ndarray) -> None:
-    if values.dtype.kind == "V":  # bfloat16 and the like: NumPy's own format does not name them
-        raise InputError(f"checkpoint: variables of type {values.dtype} cannot be saved.")
-    np.lib.format.write_array(
-        file, np.ascontiguousarray(values).reshape(values.shape), allow_pickle=False
-    )

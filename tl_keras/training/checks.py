@@ -1,15 +1,21 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tl_keras.data import Examples
+from tl_keras.data.datasets import DatasetExamples
+from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Supervised
-from tl_keras.schedules import Stage
+from tl_keras.schedules import Stage, block_factors
+from tl_keras.schedules.freezing import unfrozen_blocks
 from tl_keras.targets import TargetSpec
+from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.folding import check_precision
 from tl_keras.training.settings import Settings
 from tl_keras.transfer_model import TransferModel
@@ -71,34 +77,129 @@ def resolve_objectives(objectives, label_smoothing: float, weights) -> tuple[Obj
     return objectives
 
 
+def resolve_seed(seed: Any) -> int:
+    """Return the seed as an int, or raise `InputError` unless it is whole and fits 32 bits."""
+    whole_number = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole_number or not 0 <= seed < 2**32:
+        raise InputError(f"seed: expected a whole number from 0 to 2³² − 1, got {seed!r}.")
+    return int(seed)
+
+
+def resolve_callbacks(callbacks: Any) -> tuple[keras.callbacks.Callback, ...]:
+    """Return one callback or several as a tuple."""
+    several = (callbacks,) if isinstance(callbacks, keras.callbacks.Callback) else callbacks
+    try:
+        several = tuple(several)
+    except TypeError:
+        several = (several,)
+    for callback in several:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise InputError(
+                f"callbacks: expected objects of keras.callbacks.Callback, got {callback!r}."
+            )
+    return several
+
+
+def check_kinds(settings: Settings) -> None:
+    """Raise `InputError` where an option object is something else."""
+    if not isinstance(settings.checkpoints, Checkpoints):
+        raise InputError(
+            f"checkpoints: expected tl.Checkpoints(seconds=…, steps=…), got "
+            f"{settings.checkpoints!r}."
+        )
+    if settings.cache is not None and not isinstance(settings.cache, FeatureCache):
+        raise InputError(
+            f"cache: expected tl.FeatureCache(…), or None for no cache, got {settings.cache!r}."
+        )
+
+
+def check_images(model: TransferModel, examples: Examples, argument: str) -> None:
+    """Raise `InputError` unless the examples have the shape that the model takes."""
+    shape = examples.batches(None, 1).element_spec.shape[1:]
+    if not shape.is_compatible_with(model.image_shape):
+        raise InputError(
+            f"{argument}: the model takes inputs of shape {model.image_shape}, got "
+            f"{tuple(shape)}. Resize them, or build the model with input_shape={tuple(shape)}."
+        )
+
+
+def check_shares(strategy: tf.distribute.Strategy, data: Mapping[str, Examples | None]) -> None:
+    """Refuse data that has another order in each pass where several replicas read it.
+
+    Each replica makes its own pass and takes its share: with other orders, shares overlap.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return
+    for argument, examples in data.items():
+        if isinstance(examples, DatasetExamples) and not examples.has_fixed_order():
+            raise InputError(
+                f"{argument}: the dataset comes in another order in each pass, and the replicas "
+                "would read other shares than their own. Leave .shuffle out (fine_tune shuffles), "
+                "or pass reshuffle_each_iteration=False or shuffle=False where it is made."
+            )
+
+
 def check_combination(
     model: TransferModel,
     stages: tuple[Stage, ...],
     settings: Settings,
     strategy: tf.distribute.Strategy,
+    count: int,
 ) -> None:
-    """Refuse settings that cannot work together.
+    """Refuse settings that cannot work together, in any stage.
+
+    Args:
+        model: What trains.
+        stages: The schedule.
+        settings: The run's.
+        strategy: Where it runs.
+        count: Number of training examples.
 
     Raises:
         InputError: Says which and why.
     """
     replicas = strategy.num_replicas_in_sync
-    slices = max(stage.accumulation for stage in stages)
-    if settings.batch_size < slices * replicas:
-        raise InputError(
-            f"batch_size: {settings.batch_size} examples cannot be cut into accumulation={slices} "
-            f"slices on {replicas} replicas. Use a batch_size of at least {slices * replicas}."
-        )
     if settings.cache is not None:
         check_precision(settings.cache.precision)
-    if settings.cache is not None and settings.cache.views and not settings.augmentation:
-        raise InputError(
-            f"cache: views={settings.cache.views} stores augmented views, and there is no "
-            "augmentation. Pass augmentation=…, or leave views out."
-        )
-    for stage in stages:
-        if stage.accumulation > 1 and stage.batch_norm == "update":
+        if settings.cache.views and not settings.augmentation:
             raise InputError(
-                f"accumulation: with batch_norm='update' the statistics of stage {stage.name!r} "
-                "would be of slices, not of batches. Use batch_norm='frozen' or accumulation=1."
+                f"cache: views={settings.cache.views} stores augmented views, and there is no "
+                "augmentation. Pass augmentation=…, or leave views out."
             )
+    for stage in stages:
+        unfrozen_blocks(model.blocks, stage.unfreeze)
+        block_factors(model, stage)
+        _check_batches(stage, settings.batch_size, replicas, count)
+        _check_learning_rate(stage, settings.callbacks)
+
+
+def _check_batches(stage: Stage, batch_size: int, replicas: int, count: int) -> None:
+    slices = stage.accumulation
+    if batch_size < slices * replicas:
+        raise InputError(
+            f"batch_size: {batch_size} examples cannot be cut into accumulation={slices} slices on "
+            f"{replicas} replicas. Use a batch_size of at least {slices * replicas}."
+        )
+    if stage.batch_norm != "update":
+        return
+    if slices > 1:
+        raise InputError(
+            f"accumulation: with batch_norm='update' the statistics of stage {stage.name!r} would "
+            "be of slices, not of batches. Use batch_norm='frozen' or accumulation=1."
+        )
+    last = count % batch_size
+    if 0 < last < replicas:
+        raise InputError(
+            f"batch_size: the last batch has {last} examples for {replicas} replicas, and with "
+            "batch_norm='update' every replica needs one. Use another batch_size."
+        )
+
+
+def _check_learning_rate(stage: Stage, callbacks: tuple[keras.callbacks.Callback, ...]) -> None:
+    setters = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    names = [type(callback).__name__ for callback in callbacks if isinstance(callback, setters)]
+    if names and (stage.decay != "constant" or stage.warmup):
+        raise InputError(
+            f"callbacks: {names[0]} sets the learning rate, which stage {stage.name!r} changes by "
+            "itself. Give the stage decay='constant' and warmup=0, or leave the callback out."
+        )

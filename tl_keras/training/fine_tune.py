@@ -1,11 +1,13 @@
 """`fine_tune`: checks everything, then trains."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tl_keras.cluster import join_cluster
@@ -16,19 +18,30 @@ from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, resolve_schedule
-from tl_keras.schedules.freezing import unfrozen_blocks
+from tl_keras.training.agreement import check_agreement, from_chief
 from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.checks import (
     check_combination,
+    check_images,
+    check_kinds,
     check_model,
+    check_shares,
     checked_targets,
+    resolve_callbacks,
     resolve_objectives,
+    resolve_seed,
     whole,
 )
 from tl_keras.training.class_weights import resolve_class_weight
-from tl_keras.training.identity import check_same_run, run_config
+from tl_keras.training.identity import check_same_run, run_config, shared_facts
 from tl_keras.training.run import Run, finished_run, write_finished_run
-from tl_keras.training.run_directory import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, RunDirectory
+from tl_keras.training.run_directory import (
+    CONFIG_FILE,
+    HISTORY_FILE,
+    MODEL_FILE,
+    Found,
+    RunDirectory,
+)
 from tl_keras.training.settings import Settings
 from tl_keras.training.strategies import (
     give_back,
@@ -89,7 +102,8 @@ def fine_tune(
         augmentation: Keras layer or layers applied to training images only, in order, such as
             `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`.
         early_stopping: Epochs without a better validation loss after which a stage ends.
-        callbacks: Keras callbacks. `stop_training` ends the stage, not the run.
+        callbacks: Keras callbacks. `stop_training` ends the stage, not the run. Of several workers
+            each has its own; those that write files belong to the chief only.
         output: Directory for config, history, curves, checkpoints, best weights and the model.
         resume: Whether a run of the same settings that was stopped in `output` goes on where it
             was; a finished one is then returned as it is. Changed settings or data are refused.
@@ -97,7 +111,8 @@ def fine_tune(
             and at Ctrl-C.
         cache: Where outputs of frozen layers are kept; None computes them anew in every epoch.
         deterministic: Make two runs on one device equal to the last bit, at some cost in speed.
-            It switches TensorFlow's operations for the rest of the process.
+            For the rest of the process it switches TensorFlow's operations, and it seeds the random
+            numbers of Python, NumPy and TensorFlow.
         seed: Seed of the order of examples and of augmentation.
         verbose: Whether to show progress.
 
@@ -110,65 +125,93 @@ def fine_tune(
         WorkerLost: If one of several workers died.
     """
     check_model(model)
-    join_cluster()
-    if deterministic:
-        _make_deterministic(seed)
     settings = Settings(
         batch_size=whole(batch_size, "batch_size"),
         early_stopping=None if early_stopping is None else whole(early_stopping, "early_stopping"),
         augmentation=resolve_augmentation(augmentation),
-        callbacks=tuple(callbacks),
-        seed=seed,
+        callbacks=resolve_callbacks(callbacks),
+        seed=resolve_seed(seed),
         checkpoints=checkpoints,
         cache=cache,
         verbose=verbose,
     )
+    check_kinds(settings)
     if settings.early_stopping is not None and validation is None:
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
-    train = as_examples(data, "data")
-    held_out = None if validation is None else as_examples(validation, "validation")
-    encoded = checked_targets(model, train, "data")
-    if held_out is not None:
-        checked_targets(model, held_out, "validation")
-    stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
-    for stage in stages:
-        unfrozen_blocks(model.blocks, stage.unfreeze)
-    weights = resolve_class_weight(class_weight, model.targets, encoded)
-    objectives = resolve_objectives(objectives, label_smoothing, weights)
-    strategy = resolve_strategy(strategy)
-    check_augmentation(settings.augmentation, model.image_shape, model.targets)
-    check_combination(model, stages, settings, strategy)
-    if not is_chief(strategy):
-        settings = dataclasses.replace(settings, verbose=False)
-    if output is None:
-        return _train(model, strategy, objectives, train, held_out, settings, stages, None)
-    directory = RunDirectory(output, resume=resume, writes=is_chief(strategy))
-    config = run_config(
-        model, stages, objectives, settings, train, held_out, strategy.num_replicas_in_sync
-    )
-    if directory.config is not None:
-        for line in check_same_run(directory.config, config):
-            settings.say(line)
-        if directory.is_finished:
-            settings.say(f"this run is finished: {directory.path / MODEL_FILE} is taken as it is")
-            return finished_run(directory, model, stages)
-    else:
+    join_cluster()
+    with readable_worker_errors():
+        train = as_examples(data, "data")
+        held_out = None if validation is None else as_examples(validation, "validation")
+        encoded = checked_targets(model, train, "data")
+        check_images(model, train, "data")
+        if held_out is not None:
+            checked_targets(model, held_out, "validation")
+            check_images(model, held_out, "validation")
+        stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
+        weights = resolve_class_weight(class_weight, model.targets, encoded)
+        objectives = resolve_objectives(objectives, label_smoothing, weights)
+        strategy = resolve_strategy(strategy)
+        check_augmentation(settings.augmentation, model.image_shape, model.targets)
+        check_combination(model, stages, settings, strategy, len(train))
+        check_shares(strategy, {"data": train, "validation": held_out})
+        if not is_chief(strategy):
+            settings = dataclasses.replace(settings, verbose=False)
+        check_agreement(
+            strategy, shared_facts(model, stages, objectives, settings, train, held_out)
+        )
+        if deterministic:
+            _make_deterministic(settings.seed)
+        directory = None if output is None else RunDirectory(output, writes=is_chief(strategy))
+        if directory is not None:
+            config = run_config(
+                model,
+                stages,
+                objectives,
+                settings,
+                train,
+                held_out,
+                replicas=strategy.num_replicas_in_sync,
+                deterministic=deterministic,
+            )
+            if _is_finished(directory, config, strategy, settings, resume):
+                return finished_run(directory, model, stages)
+        return _train(model, strategy, objectives, train, held_out, settings, stages, directory)
+
+
+def _is_finished(directory, config, strategy, settings: Settings, resume: bool) -> bool:
+    """Return whether a directory holds the run asked for to its end, and prepare it if not."""
+    # What the chief finds counts, and it has looked before it writes.
+    (found,) = from_chief(strategy, [np.int64(directory.found())])
+    if found == Found.NOTHING:
+        directory.clear_checkpoints()
         directory.write_json(CONFIG_FILE, config)
-    return _train(model, strategy, objectives, train, held_out, settings, stages, directory)
+        return False
+    if not resume:
+        raise InputError(
+            f"output: {str(directory.path)!r} already holds a run, which is not overwritten. "
+            "Choose another directory, remove this one, or pass resume=True to go on with it."
+        )
+    for line in check_same_run(directory.read_json(CONFIG_FILE), config):
+        settings.say(line)
+    if found == Found.FINISHED:
+        settings.say(f"this run is finished: {directory.path / MODEL_FILE} is taken as it is")
+    return found == Found.FINISHED
 
 
 def _train(model, strategy, objectives, train, held_out, settings, stages, directory) -> Run:
     trained = under_strategy(model, strategy)
     trainer = Trainer(trained, strategy, objectives, train, held_out, settings, directory)
-    progress = None
     try:
-        with readable_worker_errors():
-            trainer.run(stages)
-    finally:
-        progress = trainer.state.progress
-        give_back(trained, model)
+        trainer.run(stages)
+    except BaseException:
         if directory is not None:
-            directory.write_json(HISTORY_FILE, progress.history)
+            # What ends the run is what the user has to know, not that the history was not written.
+            with contextlib.suppress(InputError):
+                directory.write_json(HISTORY_FILE, trainer.state.progress.history)
+        raise
+    finally:
+        give_back(trained, model)
+    progress = trainer.state.progress
     run = Run(
         model=model,
         history=progress.history,
@@ -179,6 +222,7 @@ def _train(model, strategy, objectives, train, held_out, settings, stages, direc
         path=None if directory is None else directory.path,
     )
     if directory is not None:
+        directory.write_json(HISTORY_FILE, progress.history)
         write_finished_run(directory, run)
     return run
 

@@ -47,7 +47,8 @@ def check_loss(
 def check_weights(arrays: Mapping[str, np.ndarray]) -> None:
     """Raise `InputError` if a weight is NaN or infinite, before it reaches a checkpoint."""
     for values in arrays.values():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        # bfloat16 is of kind "V".
+        if values.dtype.kind in "fV" and not np.isfinite(values).all():
             raise InputError(
                 f"training: weights became NaN or infinite. {ADVICE} The last checkpoint is from "
                 "before."

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import tensorflow as tf
 
 import tl_keras
-from tl_keras.data import Examples
+from tl_keras.data import Examples, ImageFolder
 from tl_keras.data.augmentation import describe
 from tl_keras.data.fingerprint import fingerprint
 from tl_keras.errors import InputError
@@ -19,7 +20,9 @@ from tl_keras.schedules import Stage
 from tl_keras.training.settings import Settings
 from tl_keras.transfer_model import TransferModel
 
-VERSIONS = ("tl_keras", "tensorflow", "keras")
+NOTED = ("tl_keras", "tensorflow", "keras", "replicas", "deterministic", "callbacks")
+"""Differences that are said and do not forbid to go on."""
+UNIMPORTANT = ("name", "seed", "trainable", "dtype")
 
 
 def run_config(
@@ -29,7 +32,9 @@ def run_config(
     settings: Settings,
     train: Examples,
     validation: Examples | None,
+    *,
     replicas: int,
+    deterministic: bool,
 ) -> dict[str, Any]:
     """Return the configuration of a run as JSON: what it says decides how the run ends."""
     config = {
@@ -43,16 +48,42 @@ def run_config(
         "stages": [dataclasses.asdict(stage) for stage in stages],
         "objectives": [_description(objective) for objective in objectives],
         "training_examples": len(train),
-        "training_data": fingerprint(train),
+        "training_data": _data(train),
         "validation_examples": None if validation is None else len(validation),
-        "validation_data": None if validation is None else fingerprint(validation),
+        "validation_data": None if validation is None else _data(validation),
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "early_stopping": settings.early_stopping,
         "augmentation": describe(settings.augmentation),
+        "cache": _cache(settings),
         "replicas": replicas,
+        "deterministic": deterministic,
+        "callbacks": [type(callback).__name__ for callback in settings.callbacks],
     }
     return json.loads(json.dumps(config, default=str))
+
+
+def shared_facts(
+    model: TransferModel,
+    stages: Sequence[Stage],
+    objectives: Sequence[Objective],
+    settings: Settings,
+    train: Examples,
+    validation: Examples | None,
+) -> dict[str, Any]:
+    """Return what several workers must have in common before they do anything together."""
+    return {
+        "model": [(tuple(weight.shape), weight.dtype) for weight in model.variables],
+        "data": (len(train), train.class_names),
+        "validation": None if validation is None else (len(validation), validation.class_names),
+        "schedule": [dataclasses.asdict(stage) for stage in stages],
+        "objectives": [_description(objective) for objective in objectives],
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "early_stopping": settings.early_stopping,
+        "augmentation": describe(settings.augmentation),
+        "cache": _cache(settings),
+    }
 
 
 def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -69,11 +100,11 @@ def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
         InputError: If data, model, schedule or settings differ; each difference is named.
     """
     differing = [key for key in wanted if found.get(key) != wanted[key]]
-    notes = [key for key in differing if key in (*VERSIONS, "replicas")]
+    notes = [key for key in differing if key in NOTED]
     changed = [key for key in differing if key not in notes]
     if changed:
         raise InputError(
-            "output: the directory holds a run with other settings, which cannot be gone on with:\n"
+            "output: the directory holds a run with other settings, which cannot be continued:\n"
             + "\n".join(_difference(key, found.get(key), wanted[key]) for key in changed)
             + "\nChoose another directory for a new run, or ask for the old settings again."
         )
@@ -88,10 +119,9 @@ def _difference(key: str, before: Any, now: Any) -> str:
     if key == "model":
         return "  the layers of the model have changed"
     if key in ("training_data", "validation_data"):
-        which = key.removesuffix("_data")
         return (
-            f"  the {which} examples have changed (a tf.data.Dataset that augments by itself has "
-            "others in each pass: use augmentation=… instead)"
+            f"  the {key.removesuffix('_data')} examples have changed (so it looks, too, where a "
+            "tf.data.Dataset augments by itself: use augmentation=… instead)"
         )
     return f"  {key}: {_short(before)} before, {_short(now)} now"
 
@@ -101,10 +131,34 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
+def _data(examples: Examples) -> str:
+    """Return a fingerprint that a new copy of the same files shares."""
+    if not isinstance(examples, ImageFolder):
+        return fingerprint(examples)
+    common = os.path.commonpath([os.path.dirname(os.path.abspath(p)) for p in examples.paths])
+    files = [(os.path.relpath(path, common), os.path.getsize(path)) for path in examples.paths]
+    labels = [examples.class_names[label] for label in examples.labels]
+    return _digest([files, labels, examples.image_size])
+
+
+def _cache(settings: Settings) -> list[Any] | None:
+    """Return what of the feature cache decides the values that are read."""
+    if settings.cache is None:
+        return None
+    return [settings.cache.precision, settings.cache.views if settings.augmentation else 0]
+
+
 def _structure(model: TransferModel) -> list[Any]:
-    """Return kinds of layers and shapes of weights; names differ from one build to the next."""
+    """Return what layers are and compute; names and seeds differ from one build to the next."""
     return [
-        (type(layer).__name__, [tuple(weight.shape) for weight in layer.weights])
+        (
+            type(layer).__name__,
+            layer.dtype_policy.name,
+            None
+            if isinstance(layer, keras.Model)
+            else {key: v for key, v in layer.get_config().items() if key not in UNIMPORTANT},
+            [tuple(weight.shape) for weight in layer.weights],
+        )
         for layer in model._flatten_layers()
     ]
 
@@ -114,4 +168,8 @@ def _digest(config: Any) -> str:
 
 
 def _description(objective: Objective) -> dict[str, Any]:
-    return {"objective": type(objective).__name__, **vars(objective)}
+    values = {
+        name: value.tolist() if hasattr(value, "tolist") else value
+        for name, value in vars(objective).items()
+    }
+    return {"objective": type(objective).__name__, **values}

@@ -13,18 +13,24 @@ class StopAsked(Exception):
 class StopSignals:
     """Catches the request to stop between entering and leaving a `with` block.
 
-    The first request waits for `check`; a second one does what it always did. Outside the main
-    thread, where Python allows no handlers, nothing is caught.
+    The first request waits for `check`; a second one does what it always did. Signals that are
+    ignored (as `nohup` does) stay ignored. Outside the main thread, where Python allows no
+    handlers, nothing is caught.
+
+    Attributes:
+        received: The number of the signal that came, or None.
     """
 
     def __init__(self):
-        self._received: int | None = None
+        self.received: int | None = None
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopSignals":
         """Start catching."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._catch) for number in SIGNALS}
+            for number in SIGNALS:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._catch)
         return self
 
     def __exit__(self, *exception) -> None:
@@ -33,17 +39,21 @@ class StopSignals:
 
     def check(self) -> None:
         """Raise `StopAsked` if a signal came."""
-        if self._received is not None:
+        if self.received is not None:
             raise StopAsked
 
     def leave(self) -> None:
-        """Do what the signal asks for: `KeyboardInterrupt`, or the exit code of its number."""
-        if self._received == signal.SIGINT:
+        """Do what the signal asks for: `KeyboardInterrupt`, or the exit code of its number.
+
+        A worker that stops because another one was asked to has no signal of its own, and leaves
+        as if it were SIGTERM.
+        """
+        if self.received == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + self._received)
+        raise SystemExit(128 + (self.received or signal.SIGTERM))
 
     def _catch(self, number: int, _) -> None:
-        self._received = number
+        self.received = number
         self._give_back()
 
     def _give_back(self) -> None:

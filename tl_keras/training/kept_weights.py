@@ -1,45 +1,71 @@
 """Weights worth keeping: of the best epoch, or of the last one where nothing tells the best."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tl_keras.backbones.weights import finalize_normalization
+from tl_keras.errors import InputError
+from tl_keras.training.finite import check_weights
 from tl_keras.training.run_directory import RunDirectory
 from tl_keras.transfer_model import TransferModel
 
 
 class KeptWeights:
-    """A copy of the weights of one epoch.
+    """A copy of the weights of one epoch, or of those before the first.
 
     Args:
         model: Whose weights.
         directory: Where the best ones are written too, or None.
 
     Attributes:
-        epoch: Epoch that the copy is from, from 0; None while there is none.
+        epoch: Epoch that the copy is from, from 0; None before the first.
     """
 
     def __init__(self, model: TransferModel, directory: RunDirectory | None):
         self.epoch: int | None = None
         self._model = model
         self._directory = directory
-        self._values: list[np.ndarray] = []
+        self._values: list[np.ndarray] | None = None
 
-    def keep(self, epoch: int, *, write: bool) -> None:
-        """Copy the model's present weights, and write them to the run's directory if asked."""
-        self.epoch = epoch
-        self._values = [variable.numpy() for variable in self._model.weights]
+    @property
+    def are_there(self) -> bool:
+        """Whether a copy has been made."""
+        return self._values is not None
+
+    def keep(self, epoch: int | None, *, write: bool) -> None:
+        """Copy the model's present weights, and write them to the run's directory if asked.
+
+        Raises:
+            InputError: If a weight is NaN or infinite; the copy from before stays.
+        """
+        values = [variable.numpy() for variable in self._model.weights]
+        named = {f"weight/{index:05}": value for index, value in enumerate(values)}
+        if epoch is not None:
+            check_weights(named)
+        self.epoch, self._values = epoch, values
         if write and self._directory is not None:
-            self._directory.write_best_weights(self._model, epoch)
+            self._directory.write_best_weights(named, epoch)
 
     def take_up(self, epoch: int) -> None:
         """Read what `keep` wrote before the run was killed."""
-        self._directory.read_best_weights(self._model, epoch)
-        self.keep(epoch, write=False)
+        named = self._directory.read_best_weights(epoch)
+        values = [named[name] for name in sorted(named)]
+        if [value.shape for value in values] != [tuple(w.shape) for w in self._model.weights]:
+            raise InputError(
+                "output: the best weights there are those of another model. Build the model as "
+                "before, or choose another directory."
+            )
+        self.epoch, self._values = epoch, values
 
     def give_back(self) -> None:
         """Set the model's weights to the copy, if there is one."""
-        if self.epoch is None:
-            return
-        for variable, value in zip(self._model.weights, self._values, strict=True):
-            variable.assign(value)
-        finalize_normalization(self._model)
+        if self._values is not None:
+            assign_weights(self._model, self._values)
+
+
+def assign_weights(model: TransferModel, values: Sequence[np.ndarray]) -> None:
+    """Set all weights of a model, normalisation constants included."""
+    for variable, value in zip(model.weights, values, strict=True):
+        variable.assign(value)
+    finalize_normalization(model)

@@ -21,7 +21,7 @@ from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.checks import check_model, checked_targets, whole
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
-from tl_keras.training.optimizers import build_optimizer
+from tl_keras.training.optimizers import build_optimizer, computes_in_float16
 from tl_keras.training.prefix import frozen_prefix
 from tl_keras.transfer_model import TransferModel
 
@@ -155,7 +155,7 @@ def _record(model, examples, stage, rates, batch_size, seed, width, verbose):
         stage,
         model.trainable_variables,
         len(rates),
-        scale_loss=model.backbone.compute_dtype == "float16",
+        scale_loss=computes_in_float16(model),
         factors=factors_of(model, stage),
     )
     forward, batches, measured = _batches(model, examples, batch_size, len(rates), seed)

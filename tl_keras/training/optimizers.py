@@ -99,6 +99,14 @@ def build_optimizer(
     return optimizer
 
 
+def computes_in_float16(model: keras.Model) -> bool:
+    """Return whether a layer does, so that its gradients need loss scaling.
+
+    The layers are asked: the policy of a Functional model as a whole is not in its file.
+    """
+    return any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
+
+
 def carry_slots(old: keras.optimizers.Optimizer | None, new: keras.optimizers.Optimizer) -> int:
     """Copy momenta from the last stage's optimizer for every variable that both train.
 
@@ -123,7 +131,12 @@ def carry_slots(old: keras.optimizers.Optimizer | None, new: keras.optimizers.Op
 
 def _slots(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     inner = _innermost(optimizer)
-    return [v for v in inner.variables if v.name not in ("iteration", "learning_rate")]
+    averages = {id(v) for v in inner._model_variables_moving_average} if inner.use_ema else set()
+    return [
+        v
+        for v in inner.variables
+        if v.name not in ("iteration", "learning_rate") and id(v) not in averages
+    ]
 
 
 def _innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

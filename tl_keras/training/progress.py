@@ -42,9 +42,10 @@ class Progress:
         return better
 
     def epochs_without_gain(self) -> int:
-        """Return how many epochs of the running stage came after the best one or its start."""
-        start = self.stage_starts[-1]
-        return self.epoch - 1 - max(start, start if self.best_epoch is None else self.best_epoch)
+        """Return how many epochs have ended since the best one, or since the stage began."""
+        before_stage = self.stage_starts[-1] - 1
+        best = before_stage if self.best_epoch is None else self.best_epoch
+        return self.epoch - 1 - max(before_stage, best)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes; Python's JSON keeps floats, infinity included, exactly."""
@@ -52,5 +53,6 @@ class Progress:
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> "Progress":
-        """Return the progress that `to_json` described."""
-        return cls(**state)
+        """Return the progress that `to_json` described; fields of other versions are left out."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in state.items() if name in known})

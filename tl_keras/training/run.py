@@ -8,7 +8,7 @@ from tl_keras.backbones.keras_model import load_keras_file
 from tl_keras.backbones.weights import copy_weights
 from tl_keras.errors import InputError
 from tl_keras.plots import plot_curves
-from tl_keras.schedules import Audit, AuditRow, Stage
+from tl_keras.schedules import Audit, AuditRow, Stage, apply_freezing
 from tl_keras.training.run_directory import (
     CURVES_FILE,
     HISTORY_FILE,
@@ -70,7 +70,8 @@ def write_finished_run(directory: RunDirectory, run: Run) -> None:
             "audits": [[dataclasses.asdict(row) for row in audit] for audit in run.audits],
         },
     )
-    directory.finish_best_weights(run.best_epoch)
+    if run.best_epoch is not None:
+        directory.write_weights(run.model)
     directory.draw(CURVES_FILE, run.plot)
     directory.write_model(run.model)
 
@@ -78,6 +79,7 @@ def write_finished_run(directory: RunDirectory, run: Run) -> None:
 def finished_run(directory: RunDirectory, model: TransferModel, stages: tuple[Stage, ...]) -> Run:
     """Return the finished run of a directory, and give the model its weights."""
     copy_weights(load_run_model(directory.path), model)
+    apply_freezing(model, stages[-1])
     summary = directory.read_json(SUMMARY_FILE)
     return Run(
         model=model,

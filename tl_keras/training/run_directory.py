@@ -1,18 +1,21 @@
 """The files of a run, and how a run that was stopped finds itself again."""
 
 import contextlib
+import enum
 import json
 import os
 import pathlib
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from tl_keras.errors import InputError
-from tl_keras.training.checkpoints import read_checkpoint, write_checkpoint
+from tl_keras.training.array_files import read_arrays, write_arrays, write_whole
+from tl_keras.training.checkpoints import checkpoint_states, read_checkpoint, write_checkpoint
 from tl_keras.transfer_model import TransferModel
 
 MODEL_FILE = "model.keras"
@@ -22,7 +25,15 @@ SUMMARY_FILE = "summary.json"
 BEST_WEIGHTS_FILE = "best.weights.h5"
 CURVES_FILE = "curves.png"
 CHECKPOINTS = "checkpoints"
-BEST_OF_EPOCH = re.compile(r"best-epoch-(\d{4,})\.weights\.h5")
+BEST_OF_EPOCH = re.compile(r"best-epoch-(\d{4,})\.zip")
+
+
+class Found(enum.IntEnum):
+    """How far a run that is in a directory already has come."""
+
+    NOTHING = 0
+    BEGUN = 1
+    FINISHED = 2
 
 
 class RunDirectory:
@@ -30,29 +41,18 @@ class RunDirectory:
 
     Args:
         path: The directory, created if missing.
-        resume: Whether a run that is there already may be taken up.
         writes: Whether this process writes; of several workers, only the chief does.
 
     Attributes:
         path: The directory.
-        config: The configuration of the run that is there already, or None.
 
     Raises:
-        InputError: If it cannot be written, or holds a run that may not be taken up.
+        InputError: If it cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike, *, resume: bool = True, writes: bool = True):
+    def __init__(self, path: str | os.PathLike, *, writes: bool = True):
         self.path = pathlib.Path(path)
-        self.config: dict[str, Any] | None = None
         self._writes = writes
-        if (self.path / CONFIG_FILE).exists():
-            if not resume:
-                raise InputError(
-                    f"output: {str(self.path)!r} already holds a run, which is not overwritten. "
-                    "Choose another directory, remove this one, or pass resume=True to go on "
-                    "with it."
-                )
-            self.config = _read_json(self.path / CONFIG_FILE)
         with self._readable_errors():
             if writes:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -60,10 +60,23 @@ class RunDirectory:
                 probe.write_text("")
                 probe.unlink()
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether the run that is there has come to its end: the model is its last file."""
-        return self.config is not None and (self.path / MODEL_FILE).exists()
+    def found(self) -> Found:
+        """Return how far the run that is there already has come.
+
+        A run that was stopped before its first step has nothing to lose, and counts as none.
+        """
+        if not (self.path / CONFIG_FILE).exists():
+            return Found.NOTHING
+        if (self.path / MODEL_FILE).exists():
+            return Found.FINISHED
+        states = checkpoint_states(self.path / CHECKPOINTS)
+        begun = any((state["epoch"], state["step"]) != (0, 0) for state in states)
+        return Found.BEGUN if begun else Found.NOTHING
+
+    def clear_checkpoints(self) -> None:
+        """Remove checkpoints of a run that never got to its first step."""
+        if self._writes:
+            shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file."""
@@ -75,8 +88,17 @@ class RunDirectory:
         return _read_json(self.path / name)
 
     def draw(self, name: str, plot: Callable[[pathlib.Path], Any]) -> None:
-        """Write a picture."""
-        self._write(name, plot)
+        """Write a picture; a picture that cannot be drawn is no reason to lose a model."""
+        try:
+            self._write(name, plot)
+        except InputError:
+            raise
+        except Exception as error:
+            warnings.warn(f"{name} could not be drawn: {error}", stacklevel=2)
+
+    def write_weights(self, model: TransferModel) -> None:
+        """Write the weights of the best epoch, which the model has at the end of a run."""
+        self._write(BEST_WEIGHTS_FILE, model.save_weights)
 
     def write_model(self, model: TransferModel) -> None:
         """Write the whole model, which says that the run is finished; checkpoints go."""
@@ -88,55 +110,57 @@ class RunDirectory:
         """Write a checkpoint, and remove best weights that no checkpoint speaks of any more."""
         if not self._writes:
             return
-        write_checkpoint(self.path / CHECKPOINTS, arrays, state)
-        best = state["best_epoch"]
-        for file in (self.path / CHECKPOINTS).iterdir():
-            found = BEST_OF_EPOCH.fullmatch(file.name)
-            if found and best is not None and int(found.group(1)) < best:
+        folder = self.path / CHECKPOINTS
+        write_checkpoint(folder, arrays, state)
+        needed = {state["best_epoch"] for state in checkpoint_states(folder)}
+        for file in folder.iterdir():
+            epoch = BEST_OF_EPOCH.fullmatch(file.name)
+            if epoch and int(epoch.group(1)) not in needed:
                 file.unlink(missing_ok=True)
 
     def read_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """Return arrays and state of the newest whole checkpoint, or None."""
         return read_checkpoint(self.path / CHECKPOINTS)
 
-    def write_best_weights(self, model: TransferModel, epoch: int) -> None:
+    def write_best_weights(self, arrays: Mapping[str, np.ndarray], epoch: int) -> None:
         """Write the weights of the best epoch so far.
 
         The epoch is in the name: a checkpoint from before keeps the weights that it knows.
         """
-        self._write(f"{CHECKPOINTS}/best-epoch-{epoch:04}.weights.h5", model.save_weights)
+        if not self._writes:
+            return
+        with self._readable_errors():
+            path = self._best(epoch)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_arrays(path, arrays, {})
 
-    def read_best_weights(self, model: TransferModel, epoch: int) -> None:
-        """Load what `write_best_weights` wrote into the model."""
-        model.load_weights(self.path / CHECKPOINTS / f"best-epoch-{epoch:04}.weights.h5")
+    def read_best_weights(self, epoch: int) -> dict[str, np.ndarray]:
+        """Return what `write_best_weights` wrote."""
+        found = read_arrays(self._best(epoch))
+        if found is None:
+            raise InputError(
+                f"output: the weights of the best epoch, {str(self._best(epoch))!r}, cannot be "
+                "read. Choose another directory."
+            )
+        return found[0]
 
-    def finish_best_weights(self, epoch: int | None) -> None:
-        """Give the best weights their final place."""
-        if epoch is not None:
-            best = self.path / CHECKPOINTS / f"best-epoch-{epoch:04}.weights.h5"
-            self._write(BEST_WEIGHTS_FILE, lambda path: shutil.copyfile(best, path))
+    def _best(self, epoch: int) -> pathlib.Path:
+        return self.path / CHECKPOINTS / f"best-epoch-{epoch:04}.zip"
 
     def _write(self, name: str, write: Callable[[pathlib.Path], Any]) -> None:
         if not self._writes:
             return
-        path = self.path / name
-        partial = path.with_name(f"partial.{path.name}")
         with self._readable_errors():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write(partial)
-                partial.replace(path)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
+            write_whole(self.path / name, write)
 
     @contextlib.contextmanager
     def _readable_errors(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # The latter is what HDF5 says of a full disk.
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"output: {str(self.path)!r} cannot be written ({error.strerror or error}). Choose "
+                f"output: {str(self.path)!r} cannot be written ({reason}). Choose "
                 "a directory that you may write to, on a disk with room; what was written before "
                 "is intact."
             ) from error

@@ -1,5 +1,6 @@
 """What the epochs of one stage read, and the forward pass that goes with it."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -81,7 +82,11 @@ def stage_data(
         )
 
     features = stored(train, layers)
-    held_out = None if validation is None else stored(validation, ())
+    with contextlib.ExitStack() as if_that_fails:
+        if features is not None:
+            if_that_fails.callback(features.close)
+        held_out = None if validation is None else stored(validation, ())
+        if_that_fails.pop_all()
     changes = layers if features is None else ()
     steps = -(-len(train) // settings.batch_size)
 

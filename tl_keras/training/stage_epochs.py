@@ -1,12 +1,14 @@
 """The epochs of one stage: steps, validation, callbacks, and when to stop."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
 from tl_keras.data import Epochs
 from tl_keras.schedules import Stage
+from tl_keras.training.agreement import from_chief, several_workers
 from tl_keras.training.averaging import averaged_weights
 from tl_keras.training.finite import check_loss
 from tl_keras.training.interrupts import StopAsked, StopSignals
@@ -29,6 +31,7 @@ class StageEpochs:
         stage: The stage; freezing has been applied and its optimizer built.
         data: What it reads.
         callbacks: Keras' list of callbacks.
+        signals: Says whether the run was asked to stop.
     """
 
     def __init__(
@@ -37,15 +40,19 @@ class StageEpochs:
         stage: Stage,
         data: StageData,
         callbacks: keras.callbacks.CallbackList,
+        signals: StopSignals,
     ):
         self.model = trainer.model
+        self.strategy = trainer.strategy
         self.train = trainer.train
         self.settings = trainer.settings
         self.state = trainer.state
         self.steps = trainer.steps
         self.stage = stage
         self.callbacks = callbacks
+        self.signals = signals
         self.validation = data.validation
+        self.with_others = several_workers(trainer.strategy)
         progress = self.state.progress
         self.last = progress.stage_starts[-1] + stage.epochs
         left = self.last - progress.epoch
@@ -61,44 +68,55 @@ class StageEpochs:
                 forward=data.forward,
                 accumulation=stage.accumulation,
             )
-            self.validation_step = self.validation and make_validation_step(
-                trainer.strategy,
-                self.model,
-                trainer.objectives,
-                data.validation.element_spec,
-                forward=data.validation_forward,
-            )
+            if self.validation is not None:
+                self.validation_step = make_validation_step(
+                    trainer.strategy,
+                    self.model,
+                    trainer.objectives,
+                    self.validation.element_spec,
+                    forward=data.validation_forward,
+                )
         self.batches = iter(batches)
 
     def run(self) -> bool:
-        """Run the epochs and return whether the validation loss ended the stage early."""
+        """Run the epochs and return whether the validation loss ended the stage early.
+
+        Raises:
+            StopAsked: If the run was asked to stop; the state is that after a whole step.
+        """
         progress, patience = self.state.progress, self.settings.early_stopping
         self.model.stop_training = False
-        with StopSignals() as signals:
-            try:
-                while progress.epoch < self.last:
-                    self._run_epoch(signals)
-                    if self.model.stop_training:
-                        self.settings.say("a callback ended the stage")
-                        return False
-                    if patience is not None and progress.epochs_without_gain() >= patience:
-                        self.settings.say(
-                            f"no better validation loss for {patience} epochs: the stage ends"
-                        )
-                        return True
-            except StopAsked:
-                self.state.save()
-                signals.leave()
+        while progress.epoch < self.last:
+            self._run_epoch()
+            if self._callback_stops():
+                self.settings.say("a callback ended the stage")
+                return False
+            if patience is not None and progress.epochs_without_gain() >= patience:
+                self.settings.say(
+                    f"no better validation loss for {patience} epochs: the stage ends"
+                )
+                return True
+            if not self.with_others:
+                self.signals.check()
         return False
 
-    def _run_epoch(self, signals: StopSignals) -> None:
+    def check_loss(self) -> None:
+        """Raise `InputError` if a loss of the running epoch was NaN or infinite."""
+        progress, totals = self.state.progress, self.state.totals
+        bad = totals.first_bad_step()
+        if bad is not None:
+            loss = totals.means(progress.names)["loss"]
+            settings = self.settings
+            check_loss(bad, loss, self.train, settings.batch_size, progress.epoch, settings.seed)
+
+    def _run_epoch(self) -> None:
         state, progress = self.state, self.state.progress
         epoch, started = progress.epoch, time.perf_counter()
         self.callbacks.on_epoch_begin(epoch)
-        logs = self._train(signals)
+        logs = self._train()
         with averaged_weights(state.optimizer, self.model.trainable_variables):
             if self.validation is not None:
-                logs |= self._validate(signals)
+                logs |= self._validate()
             logs["learning_rate"] = last_learning_rate(
                 state.optimizer, self.stage, self.steps * self.stage.epochs
             )
@@ -108,41 +126,53 @@ class StageEpochs:
                 state.kept.keep(epoch, write=better)
         state.totals = Totals.zero()
 
-    def _train(self, signals: StopSignals) -> dict[str, float]:
+    def _train(self) -> dict[str, float]:
         state, progress = self.state, self.state.progress
-        read_at, logs = 0.0, {}
+        read_at, logs = 0.0, None
         while progress.step < self.steps:
             self.callbacks.on_train_batch_begin(progress.step)
-            state.totals = self.step(*next(self.batches), state.totals)
+            stop = self.signals.received is not None
+            state.totals = self.step(*next(self.batches), state.totals, stop=stop)
             progress.step += 1
             progress.names = list(self.step.names)
             now = time.perf_counter()
             if now - read_at > SECONDS_BETWEEN_READINGS or progress.step == self.steps:
                 logs, read_at = self._read(), now
             self.callbacks.on_train_batch_end(progress.step - 1, logs)
-            state.save_if_due()
-            signals.check()
+            if state.is_due():
+                self.check_loss()
+                state.save()
+            self._check_stop()
+            if self.model.stop_training and not self.with_others:
+                break
         return self._read()
 
     def _read(self) -> dict[str, float]:
-        totals, settings = self.state.totals, self.settings
-        logs = totals.means(self.state.progress.names)
-        check_loss(
-            totals.first_bad_step(),
-            logs["loss"],
-            self.train,
-            settings.batch_size,
-            self.state.progress.epoch,
-            settings.seed,
-        )
-        return logs
+        self.check_loss()
+        return self.state.totals.means(self.state.progress.names)
 
-    def _validate(self, signals: StopSignals) -> dict[str, float]:
-        totals: Any = Totals.zero()
+    def _validate(self) -> dict[str, float]:
+        totals = Totals.zero()
         self.callbacks.on_test_begin()
         for x, y in self.validation:
             totals = self.validation_step(x, y, totals)
-            signals.check()
+            if not self.with_others:
+                self.signals.check()
         logs = totals.means(self.validation_step.names)
         self.callbacks.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items()}
+
+    def _check_stop(self) -> None:
+        """Raise `StopAsked` if this process was asked to stop, or, after the same step, any worker.
+
+        One that left alone would take the others' step with it before they could save.
+        """
+        if not self.with_others:
+            self.signals.check()
+        elif self.state.totals.stop_was_asked():
+            raise StopAsked
+
+    def _callback_stops(self) -> bool:
+        """Return whether a callback ends the stage; of several workers, the chief's decide."""
+        (stop,) = from_chief(self.strategy, [np.int64(self.model.stop_training)])
+        return bool(stop)

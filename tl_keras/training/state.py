@@ -30,6 +30,7 @@ class TrainingState:
         progress: Where the training stands.
         totals: Running means of the epoch.
         kept: Weights of the best epoch, or of the last one without validation data.
+        is_new: Whether the running stage began in this process, not in a checkpoint.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class TrainingState:
         self._directory = directory
         self._clock = checkpoints.clock()
         self._found: Mapping[str, np.ndarray] | None = None
+        self.is_new = True
 
     def take_up(self) -> bool:
         """Read where a killed run stood, and return whether there was one.
@@ -66,9 +68,12 @@ class TrainingState:
     def set_optimizer(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Use an optimizer from now on; the variables of a killed run are set here."""
         self.optimizer = self.model.optimizer = optimizer
+        self.is_new = self._found is None
         if self._found is not None:
             self._restore(self._found)
             self._found = None
+        if not self.kept.are_there:
+            self.kept.keep(None, write=False)
 
     def save(self) -> None:
         """Write a checkpoint, unless weights are not finite."""
@@ -77,13 +82,13 @@ class TrainingState:
             return
         arrays = {name: variable.numpy() for name, variable in self._variables().items()}
         check_weights(arrays)
-        totals = {f"totals/{name}": value.numpy() for name, value in self.totals._asdict().items()}
+        running = self.totals.without_stops()._asdict()
+        totals = {f"totals/{name}": value.numpy() for name, value in running.items()}
         self._directory.write_checkpoint(arrays | totals, self.progress.to_json())
 
-    def save_if_due(self) -> None:
-        """Count a step, and write a checkpoint if it is time for one."""
-        if self._clock.tick():
-            self.save()
+    def is_due(self) -> bool:
+        """Count a step and return whether it is time for a checkpoint."""
+        return self._directory is not None and self._clock.tick()
 
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         variables = self._variables()

@@ -25,7 +25,8 @@ LOST = re.compile(
     "Collective ops is aborted|check alive failed|stopped sending heartbeats|Socket closed"
     "|Connection reset by peer|failed to connect to all addresses|Error reported from /job:"
 )
-REPORTED = re.compile(r"Error reported from \S*task:(?P<task>\d+): (?P<reason>.*)")
+REPORTED = re.compile(r"Error reported from \S*task:(?P<task>\d+):")
+TOLD = re.compile(r"tl_keras worker (?P<task>\d+): (?P<reason>.*)")
 LONGEST_REASON = 500
 
 
@@ -114,15 +115,18 @@ def distribute(strategy: tf.distribute.Strategy, make: Callable[[Part], tf.data.
         The distributed dataset; nothing is sharded or batched anew.
     """
     count = strategy.num_replicas_in_sync
+    options = tf.data.Options()
+    if several_workers(strategy):
+        options.autotune.enabled = False
 
     def of_this_worker(pipeline: tf.distribute.InputContext) -> tf.data.Dataset:
         local = count // pipeline.num_input_pipelines
         first = pipeline.input_pipeline_id * local
         parts = [make(Part(first + replica, count)) for replica in range(local)]
-        if local == 1:
-            return parts[0]
-        turns = tf.data.Dataset.range(local).repeat()
-        return tf.data.Dataset.choose_from_datasets(parts, turns, stop_on_empty_dataset=True)
+        if local > 1:
+            turns = tf.data.Dataset.range(local).repeat()
+            parts = [tf.data.Dataset.choose_from_datasets(parts, turns, stop_on_empty_dataset=True)]
+        return parts[0].with_options(options)
 
     with _equally_long(strategy.extended):
         return strategy.distribute_datasets_from_function(of_this_worker)
@@ -195,24 +199,29 @@ def readable_worker_errors() -> Iterator[None]:
         raise
     except tf.errors.OpError as error:
         if LOST.search(str(error)) is None:
-            _tell_others(error)
+            _tell_others(f"{type(error).__name__}: {error}")
             raise
-        # Datasets that live until the interpreter ends can hold it up for a minute.
-        traceback.clear_frames(error.__traceback__)
+        _let_go(error)
         raise WorkerLost(what_was_lost(str(error))) from error
+    except Exception as error:
+        _tell_others(f"{type(error).__name__}: {error}")
+        raise
     except BaseException as error:
-        _tell_others(error)
+        _tell_others("it was told to")
+        _let_go(error)
         raise
 
 
 def what_was_lost(message: str) -> str:
     """Return in words what TensorFlow says about a lost worker."""
     cluster = cluster_from_environment()
-    reported = REPORTED.search(message)
-    if reported and "stopped sending heartbeats" not in message:
-        what = f"{_names(cluster, {int(reported['task'])})} stopped: {reported['reason'].strip()}"
+    told, reported = TOLD.search(message), REPORTED.search(message)
+    if told:
+        what = f"{_names(cluster, {int(told['task'])})} stopped: {told['reason'].strip()}"
+    elif reported and "different incarnation" in message:
+        what = f"{_names(cluster, {int(reported['task'])})} was started anew while others trained"
     else:
-        text = message[reported.end("task") :] if reported else message
+        text = message[reported.end() :] if reported else message
         names = _names(cluster, {int(index) for index in TASK.findall(text)})
         what = f"{names} cannot be reached any more; its own log says why"
     return (
@@ -227,14 +236,18 @@ def _names(cluster: Cluster | None, indices: set[int]) -> str:
     return " and ".join(cluster.name(index) for index in sorted(others)) or "a worker"
 
 
-def _tell_others(error: BaseException) -> None:
-    """Report the error that ends this worker, so that the others' collectives fail at once."""
-    runtime = context.context()
-    if runtime.coordination_service is None:
-        return
-    first = next(iter(str(error).splitlines()), "")
+def _tell_others(reason: str) -> None:
+    """Report why this worker ends, so that the others' collectives fail at once."""
     # The worker ends with its own error; that it cannot be told must not hide it.
     with contextlib.suppress(Exception):
-        runtime.report_error_to_cluster(
-            tf.errors.ABORTED, f"{type(error).__name__}: {first}"[:LONGEST_REASON]
-        )
+        cluster, runtime = cluster_from_environment(), context.context()
+        if cluster is not None and runtime.coordination_service is not None:
+            line = reason.partition("\n")[0][:LONGEST_REASON]
+            runtime.report_error_to_cluster(
+                tf.errors.ABORTED, f"tl_keras worker {cluster.index}: {line}"
+            )
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the error's frames hold: datasets can hold up the interpreter's end for a minute."""
+    traceback.clear_frames(error.__traceback__)

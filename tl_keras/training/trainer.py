@@ -10,12 +10,13 @@ from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
-from tl_keras.training.agreement import check_agreement
+from tl_keras.training.agreement import check_agreement, shared_statistics
 from tl_keras.training.averaging import finish_with_average
-from tl_keras.training.optimizers import build_optimizer, carry_slots
+from tl_keras.training.interrupts import StopAsked, StopSignals
+from tl_keras.training.optimizers import build_optimizer, carry_slots, computes_in_float16
 from tl_keras.training.run_directory import RunDirectory
 from tl_keras.training.settings import Settings
-from tl_keras.training.stage_data import stage_data
+from tl_keras.training.stage_data import StageData, stage_data
 from tl_keras.training.stage_epochs import StageEpochs
 from tl_keras.training.state import TrainingState
 from tl_keras.transfer_model import TransferModel
@@ -60,16 +61,13 @@ class Trainer:
 
     def run(self, stages: tuple[Stage, ...]) -> None:
         """Run all stages; afterwards the model has the best weights where validation decides."""
-        resumed, progress = self.state.take_up(), self.state.progress
+        resumed = self.state.take_up()
+        progress = self.state.progress
+        own_optimizer = getattr(self.model, "optimizer", None)
         # Besides comparing, this keeps the chief from writing before all others have read.
-        check_agreement(
-            self.strategy,
-            {
-                "output": (resumed, progress.stage, progress.epoch, progress.step),
-                "schedule": stages,
-            },
-        )
-        if resumed:
+        position = (resumed, progress.stage, progress.epoch, progress.step)
+        check_agreement(self.strategy, {"output": position})
+        if resumed and not progress.stage_over:
             self.settings.say(
                 f"resumed in epoch {progress.epoch + 1} after step {progress.step} of {self.steps}"
             )
@@ -90,9 +88,11 @@ class Trainer:
             self.state.kept.give_back()
             raise
         finally:
-            self.model.optimizer = None
-            if self.validation is not None:
+            self.model.optimizer = own_optimizer
+            if self.validation is not None and self.state.kept.epoch is not None:
                 self.state.kept.give_back()
+        if self.validation is not None and progress.best_epoch is None:
+            self.settings.say("the validation loss was never a number: the weights are the last")
 
     def _run_stage(self, index: int, stage: Stage, stages: int, callbacks) -> None:
         state, progress = self.state, self.state.progress
@@ -108,33 +108,45 @@ class Trainer:
             state.set_optimizer(optimizer)
         if progress.stage_over:
             return
-        variables = self.model.trainable_variables
-        count = sum(math.prod(variable.shape) for variable in variables)
+        count = sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
         self.settings.say(
             f"stage {index + 1} of {stages}: {stage.name}, {count:,} weights train, "
             f"{stage.epochs} epochs"
         )
-        state.save()
+        if state.is_new:
+            state.save()
         data = stage_data(
             self.model, self.strategy, stage, self.train, self.validation, self.settings
         )
         try:
-            epochs = StageEpochs(self, stage, data, callbacks)
-            check_agreement(self.strategy, {"cache": str(epochs.element_spec)})
-            ended_early = epochs.run()
+            with StopSignals() as signals, shared_statistics(self.model, self.strategy):
+                self._run_epochs(stage, data, callbacks, signals)
         finally:
             data.close()
-        finish_with_average(optimizer, variables)
-        if ended_early:
+
+    def _run_epochs(self, stage: Stage, data: StageData, callbacks, signals: StopSignals) -> None:
+        state = self.state
+        epochs = StageEpochs(self, stage, data, callbacks, signals)
+        check_agreement(self.strategy, {"cache": str(epochs.element_spec)})
+        try:
+            ended_early = epochs.run()
+        except StopAsked:
+            epochs.check_loss()
+            state.save()
+            signals.leave()
+        finish_with_average(state.optimizer, self.model.trainable_variables)
+        if ended_early and state.kept.epoch is not None:
             state.kept.give_back()
-        progress.stage_over = True
+        state.progress.stage_over = True
         state.save()
+        if signals.received is not None:
+            signals.leave()
 
     def _optimizer(self, stage: Stage) -> keras.optimizers.Optimizer:
         return build_optimizer(
             stage,
             self.model.trainable_variables,
             self.steps * stage.epochs,
-            scale_loss=self.model.backbone.compute_dtype == "float16",
+            scale_loss=computes_in_float16(self.model),
             factors=factors_of(self.model, stage),
         )
