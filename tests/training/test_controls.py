@@ -10,6 +10,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
+from tl_keras.training.averaging import averaged_weights, finish_with_average
 
 
 def train(blobs, stage, data=None, **arguments):
@@ -151,3 +152,91 @@ def test_after_it_the_model_has_its_best_weights(blobs):
 def test_what_cannot_work_is_refused_before_training(blobs, stage, arguments, text):
     with pytest.raises(InputError, match=text):
         train(blobs, stage, **arguments)
+
+
+def test_a_loss_that_is_no_number_at_once_leaves_the_weights_as_they_were(blobs):
+    x, y = blobs
+    x = x.astype(np.float32)
+    x[11] = 1e30
+    keras.utils.set_random_seed(0)
+    model = tl.build_transfer_model(tiny_network(), 3)
+    before = model.get_weights()
+    with pytest.raises(InputError, match="loss became nan"):
+        tl.fine_tune(
+            model,
+            (x, y),
+            schedule=tl.Stage(2, unfreeze="all", learning_rate=0.1),
+            objectives=[Fragile()],
+            batch_size=9,
+            verbose=False,
+        )
+    for weight, was in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, was)
+
+
+def test_averages_that_have_not_begun_are_not_used():
+    kernel = keras.Variable(np.ones((2, 2), "float32"), name="kernel")
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    optimizer.build([kernel])
+    with averaged_weights(optimizer, [kernel]):
+        np.testing.assert_array_equal(kernel.numpy(), np.ones((2, 2)))
+    finish_with_average(optimizer, [kernel])
+    np.testing.assert_array_equal(kernel.numpy(), np.ones((2, 2)))
+
+
+def test_stop_training_ends_the_stage_after_the_step(blobs):
+    class Stop(keras.callbacks.Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            self.model.stop_training = True
+
+    stop = Stop()
+    train(blobs, (tl.Stage(3), tl.Stage(2, unfreeze="all")), callbacks=[stop])
+    assert stop.steps == 2
+
+
+def test_a_compiled_model_stays_compiled(blobs):
+    x, y = blobs
+    model = tl.build_transfer_model(tiny_network(), 3)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    tl.fine_tune(model, (x, y), schedule=tl.Stage(1), verbose=False)
+    model.fit(x, y, epochs=1, verbose=0)
+
+
+def test_losses_of_frozen_layers_do_not_disturb_the_store(blobs):
+    images = keras.Input((16, 16, 3))
+    hidden = keras.layers.Conv2D(
+        4, 3, strides=2, name="block1_conv", activity_regularizer=keras.regularizers.L2(1e-3)
+    )(images)
+    network = keras.Model(images, keras.layers.Conv2D(4, 3, name="block2_conv")(hidden))
+    model = tl.build_transfer_model(network, 3)
+    run = tl.fine_tune(model, blobs, schedule=tl.Stage(2, unfreeze=1), verbose=False)
+    assert np.isfinite(run.history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"seed": 1.5}, "seed: expected a whole number"),
+        ({"checkpoints": 60}, r"checkpoints: expected tl\.Checkpoints"),
+        ({"cache": False}, r"cache: expected tl\.FeatureCache"),
+        ({"callbacks": [print]}, "callbacks: expected objects of"),
+        (
+            {"callbacks": [keras.callbacks.ReduceLROnPlateau()]},
+            "callbacks: ReduceLROnPlateau sets the learning rate",
+        ),
+        ({"data": (np.zeros((6, 8, 8, 3)), [0, 1, 2] * 2)}, r"data: the model takes inputs of"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(blobs, tmp_path, arguments, text):
+    with pytest.raises(InputError, match=text):
+        train(blobs, tl.Stage(1), output=tmp_path / "run", **arguments)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_second_stage_is_found_before_the_first_one_trains(blobs):
+    stages = (tl.Stage(1), tl.Stage(1, unfreeze=1, learning_rates={"blok*": 1e-3}))
+    with pytest.raises(InputError, match="learning_rates: no block is named like 'blok"):
+        train(blobs, stages)

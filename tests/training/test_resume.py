@@ -47,6 +47,18 @@ class CrashInValidation(keras.callbacks.Callback):
         signal.raise_signal(signal.SIGTERM)
 
 
+class StopAtEpochEnd(keras.callbacks.Callback):
+    """Asks to stop when nothing but the end of a stage is left to do."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch:
+            signal.raise_signal(signal.SIGTERM)
+
+
 class Watch(keras.callbacks.Callback):
     """Keeps the optimizer's variables at the end."""
 
@@ -137,6 +149,37 @@ def test_sigterm_saves_at_once_also_in_validation(undisturbed, tmp_path):
     assert_same(train(data, tmp_path / "run"), whole)
 
 
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_sigterm_at_the_end_of_an_epoch_or_a_stage(undisturbed, tmp_path, epoch):
+    data, whole = undisturbed
+    with pytest.raises(SystemExit, match="143"):
+        train(data, tmp_path / "run", [StopAtEpochEnd(epoch)])
+    assert_same(train(data, tmp_path / "run"), whole)
+
+
+def test_the_older_checkpoint_finds_its_best_weights(undisturbed, tmp_path):
+    data, whole = undisturbed
+    with pytest.raises(Stop):
+        train(data, tmp_path / "run", [Crash(13)])
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("checkpoint-*.zip"))[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match="is damaged and is passed over"):
+        resumed = train(data, tmp_path / "run")
+    assert_same(resumed, whole)
+
+
+def test_a_run_that_never_took_a_step_does_not_bind(undisturbed, tmp_path):
+    data, whole = undisturbed
+
+    class Broken(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(data, tmp_path / "run", [Broken()], seed=5)
+    assert_same(train(data, tmp_path / "run"), whole)
+
+
 def test_a_finished_run_is_taken_as_it_is(undisturbed, tmp_path, capsys):
     data, _ = undisturbed
     first, _ = train(data, tmp_path / "run")
@@ -145,6 +188,8 @@ def test_a_finished_run_is_taken_as_it_is(undisturbed, tmp_path, capsys):
     second, _ = train(data, tmp_path / "run", [Crash(1)])
     assert (tmp_path / "run" / MODEL_FILE).stat().st_mtime_ns == written
     assert (first.history, first.audits) == (second.history, second.audits)
+    flags = [[layer.trainable for layer in r.model._flatten_layers()] for r in (first, second)]
+    assert flags[0] == flags[1]
     for one, two in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -165,6 +210,19 @@ def test_changed_settings_are_noticed(undisturbed, tmp_path, change, text):
     with pytest.raises(InputError, match=text):
         train(data, tmp_path / "run", **change)
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == before
+
+
+def test_another_model_of_the_same_shapes_is_noticed(undisturbed, tmp_path):
+    x, y = undisturbed[0]
+    for pooling, error in (("average", None), ("max", "the layers of the model have changed")):
+        head = tl.heads.HeadSpec(pooling=pooling)
+        model = tl.build_transfer_model(tiny_network(), 3, head=head)
+        arguments = {"schedule": tl.Stage(1), "output": tmp_path / "run", "verbose": False}
+        if error is None:
+            tl.fine_tune(model, (x, y), **arguments)
+        else:
+            with pytest.raises(InputError, match=error):
+                tl.fine_tune(model, (x, y), **arguments)
 
 
 def test_changed_data_and_code_are_noticed(undisturbed, tmp_path, capsys):

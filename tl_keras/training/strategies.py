@@ -3,31 +3,30 @@
 import contextlib
 import functools
 import os
-import re
 import tempfile
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.eager import context
 
 from tl_keras.backbones.weights import copy_weights, finalize_normalization
-from tl_keras.cluster import TASK, VARIABLE, Cluster, cluster_from_environment, join_cluster
+from tl_keras.cluster import VARIABLE, cluster_from_environment, join_cluster
 from tl_keras.data.rows import Part
-from tl_keras.errors import InputError, WorkerLost, did_you_mean
+from tl_keras.errors import InputError, did_you_mean
 from tl_keras.training.agreement import from_chief, several_workers
+from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.transfer_model import TransferModel
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
-LOST = re.compile(
-    "Collective ops is aborted|check alive failed|stopped sending heartbeats|Socket closed"
-    "|Connection reset by peer|failed to connect to all addresses|Error reported from /job:"
-)
-REPORTED = re.compile(r"Error reported from \S*task:(?P<task>\d+):")
-TOLD = re.compile(r"tl_keras worker (?P<task>\d+): (?P<reason>.*)")
-LONGEST_REASON = 500
+__all__ = [
+    "distribute",
+    "give_back",
+    "is_chief",
+    "readable_worker_errors",
+    "resolve_strategy",
+    "under_strategy",
+]
 
 
 def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
@@ -112,12 +111,13 @@ def distribute(strategy: tf.distribute.Strategy, make: Callable[[Part], tf.data.
             datasets are equally long, and shares can be empty.
 
     Returns:
-        The distributed dataset; nothing is sharded or batched anew.
+        The dataset or distributed dataset; nothing is sharded or batched anew.
     """
     count = strategy.num_replicas_in_sync
+    made: list[tf.data.Dataset] = []
+    # The thread that tunes a pipeline can hold up the end of its iteration for a minute.
     options = tf.data.Options()
-    if several_workers(strategy):
-        options.autotune.enabled = False
+    options.autotune.enabled = False
 
     def of_this_worker(pipeline: tf.distribute.InputContext) -> tf.data.Dataset:
         local = count // pipeline.num_input_pipelines
@@ -126,10 +126,14 @@ def distribute(strategy: tf.distribute.Strategy, make: Callable[[Part], tf.data.
         if local > 1:
             turns = tf.data.Dataset.range(local).repeat()
             parts = [tf.data.Dataset.choose_from_datasets(parts, turns, stop_on_empty_dataset=True)]
-        return parts[0].with_options(options)
+        made.append(parts[0].with_options(options))
+        return made[0]
 
     with _equally_long(strategy.extended):
-        return strategy.distribute_datasets_from_function(of_this_worker)
+        distributed = strategy.distribute_datasets_from_function(of_this_worker)
+    # A worker that trains on its processor needs none of what copies batches to devices.
+    on_processor = several_workers(strategy) and "CPU" in strategy.extended.worker_devices[0]
+    return made[0] if on_processor else distributed
 
 
 @contextlib.contextmanager
@@ -181,73 +185,3 @@ def give_back(trained: TransferModel, model: TransferModel) -> None:
         own._trainable = trainable
         for variable in own._trainable_variables:
             variable.trainable = trainable
-
-
-@contextlib.contextmanager
-def readable_worker_errors() -> Iterator[None]:
-    """Turn TensorFlow's errors about lost workers into `WorkerLost`.
-
-    Whatever else ends the block in one worker is told to the others at once, which would
-    otherwise wait until they miss it.
-
-    Raises:
-        WorkerLost: If another worker died, could not be reached, or stopped.
-    """
-    try:
-        yield
-    except WorkerLost:
-        raise
-    except tf.errors.OpError as error:
-        if LOST.search(str(error)) is None:
-            _tell_others(f"{type(error).__name__}: {error}")
-            raise
-        _let_go(error)
-        raise WorkerLost(what_was_lost(str(error))) from error
-    except Exception as error:
-        _tell_others(f"{type(error).__name__}: {error}")
-        raise
-    except BaseException as error:
-        _tell_others("it was told to")
-        _let_go(error)
-        raise
-
-
-def what_was_lost(message: str) -> str:
-    """Return in words what TensorFlow says about a lost worker."""
-    cluster = cluster_from_environment()
-    told, reported = TOLD.search(message), REPORTED.search(message)
-    if told:
-        what = f"{_names(cluster, {int(told['task'])})} stopped: {told['reason'].strip()}"
-    elif reported and "different incarnation" in message:
-        what = f"{_names(cluster, {int(reported['task'])})} was started anew while others trained"
-    else:
-        text = message[reported.end() :] if reported else message
-        names = _names(cluster, {int(index) for index in TASK.findall(text)})
-        what = f"{names} cannot be reached any more; its own log says why"
-    return (
-        f"training: {what.rstrip('.')}. The other workers stop too. Start the job again with the "
-        "same command: a run with an output directory goes on from its last checkpoint."
-    )
-
-
-def _names(cluster: Cluster | None, indices: set[int]) -> str:
-    """Return the other workers among these, in words."""
-    others = set() if cluster is None else indices & set(range(cluster.size)) - {cluster.index}
-    return " and ".join(cluster.name(index) for index in sorted(others)) or "a worker"
-
-
-def _tell_others(reason: str) -> None:
-    """Report why this worker ends, so that the others' collectives fail at once."""
-    # The worker ends with its own error; that it cannot be told must not hide it.
-    with contextlib.suppress(Exception):
-        cluster, runtime = cluster_from_environment(), context.context()
-        if cluster is not None and runtime.coordination_service is not None:
-            line = reason.partition("\n")[0][:LONGEST_REASON]
-            runtime.report_error_to_cluster(
-                tf.errors.ABORTED, f"tl_keras worker {cluster.index}: {line}"
-            )
-
-
-def _let_go(error: BaseException) -> None:
-    """Free what the error's frames hold: datasets can hold up the interpreter's end for a minute."""
-    traceback.clear_frames(error.__traceback__)
