@@ -220,10 +220,7 @@ def test_lost_workers_in_words(monkeypatch, message, expected):
 
 
 def test_other_errors_stay_what_they_are():
-    for error in (
-        tf.errors.InvalidArgumentError(None, None, "shapes"),
-        InputError("bad"),
-        KeyError(),
-    ):
+    elsewhere = tf.errors.UnavailableError(None, None, "storage: Connection reset by peer")
+    for error in (elsewhere, InputError("bad"), KeyError(), SystemExit(143)):
         with pytest.raises(type(error)), readable_worker_errors():
             raise error
