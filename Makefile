@@ -26,6 +26,15 @@ bench: .venv/developer
 	$(BIN)/python -m benchmarks.elpv
 	$(BIN)/python -m benchmarks.batch_norm
 	$(BIN)/python -m benchmarks.defaults
+	$(BIN)/python -m benchmarks.head_only
+	$(BIN)/python -m benchmarks.head_only --growth --images 656
+	$(BIN)/python -m benchmarks.gradual
+	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.extract
+	$(BIN)/python -m benchmarks.serve
+	$(BIN)/python -m benchmarks.workers
+	$(BIN)/python -m benchmarks.kill_resume
+	$(BIN)/python -m benchmarks.long_data
 
 .venv/user: setup.cfg
 	$(PYTHON) -m venv .venv
