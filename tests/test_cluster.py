@@ -1,7 +1,9 @@
 import json
 import os
+import pathlib
 import subprocess
 import sys
+import textwrap
 
 import pytest
 import tensorflow as tf
@@ -11,6 +13,7 @@ from tl_keras.cluster import (
     _not_joined,
     check_equal_gpus,
     cluster_from_environment,
+    is_chief,
     join_cluster,
     join_seconds,
 )
@@ -45,11 +48,16 @@ def test_what_tf_config_says(monkeypatch, text, expected):
     assert cluster_from_environment() == expected
 
 
-def test_the_first_worker_is_the_chief():
+def test_the_first_worker_is_the_chief(monkeypatch):
     clusters = [Cluster((A, B), index) for index in (0, 1)]
     assert [cluster.is_chief for cluster in clusters] == [True, False]
     assert clusters[0].size == 2
     assert clusters[0].name(1) == f"worker 1 ({B})"
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert is_chief()
+    for index in (0, 1):
+        monkeypatch.setenv("TF_CONFIG", tf_config({"worker": [A, B]}, ("worker", index)))
+        assert is_chief() is (index == 0)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +78,6 @@ def test_the_first_worker_is_the_chief():
         (tf_config({"worker": {"0": A}}), "cluster.worker: expected a list of addresses"),
         (tf_config({"worker": [A, "10.0.0.2"]}), "'host:port', got '10.0.0.2'"),
         (tf_config({"worker": [A, A]}), "every worker needs an address of its own"),
-        (tf_config({"chief": [A, B], "worker": [C]}), "expected one chief, got 2"),
     ],
 )
 def test_a_tf_config_that_cannot_be_used(monkeypatch, text, message):
@@ -122,6 +129,54 @@ def test_the_workers_that_did_not_come_are_named():
     error = _not_joined(Cluster((A, B), 1), 45.0, "Could not start gRPC server")
     assert isinstance(error, InputError)
     assert f"worker 1 ({B}) cannot listen on the port of its address" in str(error)
+
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs" / "cluster"
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Run a shell script where Slurm's programs and `tl-keras` are replaced; gives its result."""
+    programs = {
+        "tl-keras": 'echo "$TF_CONFIG"; exit "${CODE:-0}"',
+        "scontrol": 'if [ "$1" = requeue ]; then echo "requeue $2"; else echo n1; echo n2; fi',
+        "srun": 'shift; for p in 0 1; do SLURM_PROCID=$p "$@" || code=$?; done; exit ${code:-0}',
+    }
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+
+    def run(script, **variables):
+        return subprocess.run(
+            ["bash", "-c", script],
+            env={"PATH": f"{tmp_path}:{os.environ['PATH']}", **variables},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def test_the_kubernetes_job_names_its_pods(run_script, monkeypatch):
+    _, _, rest = (DOCS / "train.yaml").read_text().partition("args:\n            - |\n")
+    script = textwrap.dedent(rest[: rest.index("          resources:")])
+    for index in "01":
+        result = run_script(script, WORKERS="2", JOB_COMPLETION_INDEX=index)
+        monkeypatch.setenv("TF_CONFIG", result.stdout)
+        workers = ("cells-0.cells:2222", "cells-1.cells:2222")
+        assert cluster_from_environment() == Cluster(workers, int(index)), result.stderr
+
+
+@pytest.mark.parametrize(("code", "requeued"), [("0", False), ("2", False), ("143", True)])
+def test_the_slurm_script_names_its_nodes_and_queues_again(run_script, monkeypatch, code, requeued):
+    script = (DOCS / "train.slurm").read_text()
+    result = run_script(script, SLURM_JOB_ID="20123", SLURM_JOB_NODELIST="n[1-2]", CODE=code)
+    assert result.returncode == int(code), result.stderr
+    lines = result.stdout.splitlines()
+    for index in (0, 1):
+        monkeypatch.setenv("TF_CONFIG", lines[index])
+        assert cluster_from_environment() == Cluster(("n1:20123", "n2:20123"), index)
+    assert lines[2:] == (["requeue 20123"] if requeued else [])
 
 
 @pytest.mark.slow

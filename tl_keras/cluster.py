@@ -9,12 +9,9 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tl_keras.errors import InputError, WorkerLost
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 VARIABLE = "TF_CONFIG"
 TIMEOUT_VARIABLE = "TL_KERAS_JOIN_TIMEOUT"
@@ -80,8 +77,6 @@ def cluster_from_environment() -> Cluster | None:
             "workers train in step, and the chief evaluates. Leave the others out"
         )
     addresses = {job: _addresses(job, jobs.get(job) or []) for job in JOBS}
-    if len(addresses["chief"]) > 1:
-        raise _refusal(f"expected one chief, got {len(addresses['chief'])}")
     workers = (*addresses["chief"], *addresses["worker"])
     if len(set(workers)) < len(workers):
         raise _refusal(f"every worker needs an address of its own, got {list(workers)}")
@@ -89,7 +84,13 @@ def cluster_from_environment() -> Cluster | None:
     return Cluster(workers, index) if len(workers) > 1 else None
 
 
-def join_cluster() -> "tf.distribute.Strategy | None":
+def is_chief() -> bool:
+    """Return whether this process is the one that writes: the first worker, or the only one."""
+    cluster = cluster_from_environment()
+    return cluster is None or cluster.is_chief
+
+
+def join_cluster() -> Any:
     """Become one of the workers that `TF_CONFIG` names, and wait until all of them have come.
 
     TensorFlow can do this only before it has computed anything in the process. `image_folder`,
@@ -97,8 +98,8 @@ def join_cluster() -> "tf.distribute.Strategy | None":
     before any of them calls it in its first line. Calling it again does nothing.
 
     Returns:
-        The strategy over all workers; None without several workers in `TF_CONFIG`, or if
-        TensorFlow has been at work already.
+        The `tf.distribute.Strategy` over all workers; None without several workers in `TF_CONFIG`,
+        or if TensorFlow has been at work already.
 
     Raises:
         InputError: If `TF_CONFIG` cannot be used, or the workers have different numbers of GPUs.
@@ -110,7 +111,7 @@ def join_cluster() -> "tf.distribute.Strategy | None":
 
 
 @functools.cache
-def _join(cluster: Cluster) -> "tf.distribute.Strategy | None":
+def _join(cluster: Cluster) -> Any:
     seconds = join_seconds()
     import tensorflow as tf
     from tensorflow.python.distribute import collective_all_reduce_strategy
@@ -208,14 +209,14 @@ def _not_joined(cluster: Cluster, seconds: float, message: str) -> Exception:
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C end the process while compiled code waits, where Python cannot look for it."""
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _addresses(job: str, listed: Any) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from tl_keras.cli.train_plan import (
     stages_of,
 )
 from tl_keras.cli.workers import run_workers
-from tl_keras.cluster import cluster_from_environment, join_cluster
+from tl_keras.cluster import cluster_from_environment, is_chief, join_cluster
 from tl_keras.errors import InputError
 
 DATA, MODEL, TRAINING = "Data", "Model", "Training"
@@ -149,7 +149,6 @@ def train(
             )
         raise typer.Exit(run_workers(workers, context, output / LOGS))
     cluster = cluster_from_environment()
-    is_chief = cluster is None or cluster.is_chief
     start_tensorflow()
     import keras
 
@@ -210,7 +209,7 @@ def train(
         output=output,
         seed=seed,
     )
-    if not is_chief:
+    if not is_chief():
         return
     written = {"model": output / MODEL_FILE, "curves": output / CURVES_FILE}
     report = None

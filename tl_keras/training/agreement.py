@@ -14,6 +14,7 @@ from tl_keras.errors import InputError
 from tl_keras.schedules.freezing import is_batch_norm
 
 WORD = np.dtype(np.int64)
+LONGEST_VALUE = 200
 
 
 def several_workers(strategy: tf.distribute.Strategy) -> bool:
@@ -79,7 +80,7 @@ def check_agreement(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) 
     (chief,) = from_chief(strategy, [own])
     differ = [name for name, a, b in zip(facts, own, chief, strict=True) if a != b]
     if differ:
-        what = ", ".join(f"{name} = {facts[name]!r}" for name in differ)
+        what = ", ".join(f"{name} = {repr(facts[name])[:LONGEST_VALUE]}" for name in differ)
         raise InputError(
             f"{', '.join(differ)}: not the same as in worker 0, got {what} here. Start all workers "
             "with the same command, data and run directory."
