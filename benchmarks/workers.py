@@ -25,11 +25,9 @@ def train(result: str, images: int, epochs: int) -> None:
 
     tl.join_cluster()
     import numpy as np
-    import tensorflow as tf
 
     from benchmarks.step import Clock
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (images, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
     y = random.integers(0, 2, images)
@@ -56,6 +54,7 @@ def seconds_of(workers: int, images: int, epochs: int) -> float:
             environment = {
                 **os.environ,
                 "TF_CONFIG": json.dumps({"cluster": cluster, "task": task}),
+                "TF_NUM_INTRAOP_THREADS": "1",
             }
             command = [sys.executable, "-m", "benchmarks.workers", "--train", f"{folder}/{index}"]
             command += ["--images", str(images), "--epochs", str(epochs)]

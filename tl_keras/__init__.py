@@ -18,6 +18,7 @@ _NAMES = {
     "TransferModel": "transfer_model",
     "InputError": "errors",
     "WorkerLost": "errors",
+    "is_chief": "cluster",
     "join_cluster": "cluster",
     "FeatureCache": "data.feature_cache",
     "Stage": "schedules",

@@ -105,9 +105,11 @@ def test_without_a_test_split_there_is_no_report(train, tmp_path, pictures):
     assert (run / "model.keras").is_file()
     assert not (run / "report.json").exists()
     assert out.splitlines()[0].split() == ["class", "training"]
+    code, out, _ = train(pictures, run, *options)
+    assert code == 0 and "this run is finished" in out
     code, _, err = train(pictures, run)
     assert code == 2
-    assert "already holds a run" in err
+    assert "holds a run with other settings" in err
 
 
 @pytest.mark.parametrize(

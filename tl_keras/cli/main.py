@@ -17,7 +17,7 @@ from tl_keras.cli.loading import LOG_LEVEL, QUIET, start_tensorflow
 from tl_keras.cli.output import examples, one_line, print_error, readable_warnings
 from tl_keras.cli.predict import predict
 from tl_keras.cli.train import train
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, WorkerLost
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -149,6 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader, such as `head`, has gone: let the interpreter flush to nowhere at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except WorkerLost as error:
+        if debug:
+            raise
+        print_error(error)
         return 1
     except Exception as error:
         if debug:

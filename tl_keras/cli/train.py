@@ -157,13 +157,8 @@ def train(
     from tl_keras.evaluation import evaluate
     from tl_keras.heads import resolve_head
     from tl_keras.training import fine_tune
-    from tl_keras.training.run_directory import CONFIG_FILE, CURVES_FILE, MODEL_FILE
+    from tl_keras.training.run_directory import CURVES_FILE, MODEL_FILE
 
-    if (output / CONFIG_FILE).exists():
-        raise InputError(
-            f"--output: {str(output)!r} already holds a run, which is not overwritten. Choose "
-            "another directory."
-        )
     if resolve_head(head).kind != "classification":
         raise InputError(
             f"--head: images in class folders need a classification head, got {head!r}. Use "
