@@ -43,6 +43,7 @@ bench: .venv/developer
 
 .venv/developer: .venv/user
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[offline,hub,onnx,keras-hub,notebooks,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps basic-pitch==0.4.0
 	touch $@
 
 clean:

@@ -6,15 +6,14 @@ The time is that of the epochs after the first, at the same global batch size.
 """
 
 import argparse
-import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
 
 from benchmarks.ratios import HEADER, medians, print_row
+from tl_keras.cli.workers import worker_variables
 
 IMAGE_SIZE, BATCH_SIZE = 96, 32
 
@@ -44,38 +43,20 @@ def train(result: str, images: int, epochs: int) -> None:
 
 def seconds_of(workers: int, images: int, epochs: int) -> float:
     """Start the workers, each on a core of its own, and return the chief's seconds."""
-    ports = [free_port() for _ in range(workers)]
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         processes = []
-        for index in range(workers):
-            cluster = {"worker": [f"localhost:{port}" for port in ports]}
-            task = {"type": "worker", "index": index}
-            environment = {
-                **os.environ,
-                "TF_CONFIG": json.dumps({"cluster": cluster, "task": task}),
-                "TF_NUM_INTRAOP_THREADS": "1",
-            }
+        for index, variables in enumerate(worker_variables(workers, [1] * workers, None)):
             command = [sys.executable, "-m", "benchmarks.workers", "--train", f"{folder}/{index}"]
             command += ["--images", str(images), "--epochs", str(epochs)]
-            processes.append(
-                subprocess.Popen(
-                    command,
-                    env=environment,
-                    stderr=subprocess.DEVNULL,
-                    preexec_fn=lambda index=index: os.sched_setaffinity(0, {cores[index]}),
-                )
+            process = subprocess.Popen(
+                command, env={**os.environ, **variables}, stderr=subprocess.DEVNULL
             )
+            os.sched_setaffinity(process.pid, {cores[index]})
+            processes.append(process)
         if any(process.wait() for process in processes):
             raise SystemExit("a worker failed")
         return float(pathlib.Path(f"{folder}/0").read_text())
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
 
 
 def main() -> None:

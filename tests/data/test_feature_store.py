@@ -123,7 +123,7 @@ def test_nothing_is_left_of_a_shard_that_cannot_be_written(store, monkeypatch, c
 
 
 def test_what_a_killed_process_left_goes_with_the_shard(store):
-    (store.folder / ".000001.x0.npy.99-1.partial").write_bytes(b"half")
+    (store.folder / ".partial-99-1.000001.x0.npy").write_bytes(b"half")
     (store.folder / "000001.x0.npy").write_bytes(b"whole")
     assert not store.is_there(1)
     store.discard(1)

@@ -60,7 +60,7 @@ def test_a_broken_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage)
 
 def test_without_any_there_is_none(tmp_path):
     assert read_checkpoint(tmp_path / "missing") is None
-    (tmp_path / "checkpoint-000001.partial").write_bytes(b"half")
+    (tmp_path / ".partial-99-1.checkpoint-000001.zip").write_bytes(b"half")
     assert read_checkpoint(tmp_path) is None
 
 

@@ -16,12 +16,11 @@ from tl_keras.training.agreement import (
     shared_statistics,
 )
 from tl_keras.training.empty_shares import filled
-from tl_keras.training.lost_workers import what_was_lost
+from tl_keras.training.lost_workers import readable_worker_errors, what_was_lost
 from tl_keras.training.strategies import (
     distribute,
     give_back,
     is_chief,
-    readable_worker_errors,
     resolve_strategy,
     under_strategy,
 )

@@ -10,6 +10,8 @@ weights of its own and the architecture's stage names (`block3a`, `conv4_block2`
 import collections
 import dataclasses
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -104,6 +106,12 @@ def functional_graph(layer: keras.layers.Layer) -> keras.Model | None:
     return layer if hasattr(layer, "_nodes_by_depth") else None
 
 
+def graph_nodes(graph: keras.Model) -> Iterator[Any]:
+    """Give the calls of a graph in the order of computation."""
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        yield from graph._nodes_by_depth[depth]
+
+
 def _expand(block: Block, nested: keras.layers.Layer) -> list[Block]:
     inner = list(find_blocks(nested))
     position = block.layers.index(nested)
@@ -114,11 +122,7 @@ def _expand(block: Block, nested: keras.layers.Layer) -> list[Block]:
 
 def _segments(graph: keras.Model, width: int) -> list[list[keras.layers.Layer]]:
     """Split the layers in topological order wherever at most `width` tensors are live."""
-    nodes = [
-        node
-        for depth in sorted(graph._nodes_by_depth, reverse=True)
-        for node in graph._nodes_by_depth[depth]
-    ]
+    nodes = list(graph_nodes(graph))
     readers = collections.Counter(id(t) for node in nodes for t in node.input_tensors)
     readers.update(id(t) for t in graph.outputs)
     live: dict[int, int] = {}

@@ -6,12 +6,12 @@ The models share the layers of the network: what is trained in one of them is tr
 import collections
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 
-from tl_keras.backbones.cuts import Block, functional_graph
+from tl_keras.backbones.cuts import Block, functional_graph, graph_nodes
 
 MOST_TENSORS = 2
 LOWER, UPPER, ACROSS = "lower", "upper", "across"
@@ -112,12 +112,12 @@ class _Cut:
 
 def _find_cut(graph: keras.Model, side: Callable[[Any], str | None]) -> _Cut | None:
     readers = collections.Counter(
-        id(tensor) for node in _nodes(graph) for tensor in node.input_tensors
+        id(tensor) for node in graph_nodes(graph) for tensor in node.input_tensors
     )
     readers.update(id(tensor) for tensor in graph.outputs)
     live: dict[int, keras.KerasTensor] = {}
     places: list[tuple[keras.KerasTensor, ...]] = []
-    nodes = list(_nodes(graph))
+    nodes = list(graph_nodes(graph))
     seen: set[int] = set()
     for index, node in enumerate(nodes):
         where = side(node.operation)
@@ -156,11 +156,6 @@ def _side(operation: Any, sides: dict[int, str]) -> str | None:
     inner = (layer for layer in graph.layers if not isinstance(layer, keras.layers.InputLayer))
     found = {_side(layer, sides) for layer in inner} - {None}
     return found.pop() if len(found) == 1 else (ACROSS if found else None)
-
-
-def _nodes(graph: keras.Model) -> Iterator[Any]:
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        yield from graph._nodes_by_depth[depth]
 
 
 def _runs_its_graph(network: keras.Model) -> bool:

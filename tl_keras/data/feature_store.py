@@ -1,20 +1,19 @@
 """Arrays on disk in shards, each of which is complete or not there."""
 
-import contextlib
 import dataclasses
 import json
 import os
 import pathlib
-import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from tl_keras.data.feature_layout import Column, Layout
 from tl_keras.data.locks import FileLock, is_locked
+from tl_keras.data.whole_files import remove_partials, written_whole
 
 STORE_VERSION = 1
 META_FILE = "meta.json"
@@ -48,7 +47,7 @@ class FeatureStore:
         """
         folder.mkdir(parents=True, exist_ok=True)
         meta = {"version": STORE_VERSION, "layout": dataclasses.asdict(layout), **info}
-        with _written_whole(folder / META_FILE) as path:
+        with written_whole(folder / META_FILE, durable=False) as path:
             path.write_text(json.dumps(meta, indent=1), encoding="utf-8")
         return cls(folder, layout)
 
@@ -103,10 +102,13 @@ class FeatureStore:
                 array = np.ascontiguousarray(array).view(column.stored_dtype)
                 if array.shape != self.layout.shape_in(shard, column):
                     raise ValueError(f"shard {shard}: {column.name} has the shape {array.shape}.")
-                with _written_whole(self._path(shard, column)) as path, open(path, "wb") as file:
+                with (
+                    written_whole(self._path(shard, column), durable=False) as path,
+                    open(path, "wb") as file,
+                ):
                     _save(file, array)
                 sums[column.name] = zlib.crc32(array.reshape(-1).view(np.uint8))
-            with _written_whole(self._record(shard)) as path:
+            with written_whole(self._record(shard), durable=False) as path:
                 text = json.dumps({"crc32": sums, "images": f"{images:x}"})
                 path.write_text(text, encoding="utf-8")
         except OSError:
@@ -156,9 +158,9 @@ class FeatureStore:
     def discard(self, shard: int) -> None:
         """Remove a shard, its record first, and what a dead process left of it."""
         self._record(shard).unlink(missing_ok=True)
-        left = self.folder.glob(f".{shard:06d}.*.partial")
-        for path in (*(self._path(shard, column) for column in self.layout.columns), *left):
-            path.unlink(missing_ok=True)
+        for column in self.layout.columns:
+            self._path(shard, column).unlink(missing_ok=True)
+        remove_partials(self.folder, f"{shard:06d}.*")
 
     def _record(self, shard: int) -> pathlib.Path:
         return self.folder / f"{shard:06d}.json"
@@ -180,14 +182,3 @@ def _save(file: BinaryIO, array: np.ndarray) -> None:
     """Write an array as `np.save` does, with errors that say what the system said."""
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
     file.write(array.reshape(-1).view(np.uint8).data)
-
-
-@contextlib.contextmanager
-def _written_whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Give another name to write under; afterwards the file has its own, or there is none."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

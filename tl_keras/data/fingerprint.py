@@ -14,6 +14,7 @@ from tl_keras.data.arrays import ArrayExamples
 from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.image_files import ImageFolder
+from tl_keras.data.listing import portable_names
 from tl_keras.errors import InputError
 
 SIZE = 16
@@ -71,7 +72,12 @@ def arrays_fingerprint(x: Any, y: Any) -> str:
 
 
 def files_fingerprint(
-    paths: Sequence[str], labels: Any, class_names: Sequence[str], image_size: tuple[int, int]
+    paths: Sequence[str],
+    labels: Any,
+    class_names: Sequence[str],
+    image_size: tuple[int, int],
+    *,
+    with_times: bool = True,
 ) -> str:
     """Return the fingerprint of labelled files in their order, without reading them.
 
@@ -80,19 +86,18 @@ def files_fingerprint(
         labels: Class numbers `(n,)`.
         class_names: Names of the classes.
         image_size: Height and width that the files are resized to.
+        with_times: Whether the times of the files count, which a new copy of them changes.
     """
-    absolute = [os.path.abspath(path) for path in paths]
-    common = os.path.commonpath([os.path.dirname(path) for path in absolute])
     digest = hashlib.blake2b(
         repr((tuple(class_names), tuple(image_size))).encode(), digest_size=SIZE
     )
-    for path, label in zip(absolute, labels, strict=True):
+    for path, name, label in zip(paths, portable_names(paths), labels, strict=True):
         try:
             found = os.stat(path)
         except OSError as error:
             raise InputError(f"data: {path!r} cannot be read: {error.strerror}.") from error
-        name = os.path.relpath(path, common).replace(os.sep, "/")
-        digest.update(repr((name, found.st_size, found.st_mtime_ns, int(label))).encode())
+        changed = found.st_mtime_ns if with_times else 0
+        digest.update(repr((name, found.st_size, changed, int(label))).encode())
     return digest.hexdigest()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tl_keras.cluster import join_cluster
 from tl_keras.data.image_files import ImageFolder
 from tl_keras.data.inspection import Problem, inspect_images, problem_table
-from tl_keras.data.listing import LabelledFile, list_images
+from tl_keras.data.listing import LabelledFile, list_images, portable_names
 from tl_keras.data.splits import check_split, stratified_split
 from tl_keras.errors import InputError, did_you_mean
 
@@ -78,7 +78,8 @@ def image_folder(
 
     if fractions is None:
         return part(np.arange(len(files)))
-    rows = stratified_split(_portable_names(files), labels, fractions, seed)
+    names = portable_names([file.path for file in files])
+    rows = stratified_split(names, labels, fractions, seed)
     if not all(map(len, rows)):
         raise InputError(
             f"split: {tuple(split)} of {len(files)} images leaves a part empty (parts of "
@@ -138,10 +139,3 @@ def _check_classes(
             "Add a subfolder (or label) with images for each class." + (table and "\n" + table)
         )
     return class_names
-
-
-def _portable_names(files: Sequence[LabelledFile]) -> list[str]:
-    """Return paths below the folder that holds all files: a split is the same on any machine."""
-    paths = [os.path.abspath(file.path) for file in files]
-    common = os.path.commonpath([os.path.dirname(path) for path in paths])
-    return [os.path.relpath(path, common).replace(os.sep, "/") for path in paths]

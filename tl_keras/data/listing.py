@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
 from tl_keras.data.inspection import IMAGE_EXTENSIONS, Problem
 from tl_keras.errors import InputError
@@ -154,3 +155,10 @@ def _read_rows(source: pathlib.Path) -> list[tuple[int, dict[str, str]]]:
             "columns are separated by commas."
         )
     return rows
+
+
+def portable_names(paths: Sequence[str]) -> list[str]:
+    """Return paths below the folder that holds all files: the same on any machine."""
+    absolute = [os.path.abspath(path) for path in paths]
+    common = os.path.commonpath([os.path.dirname(path) for path in absolute])
+    return [os.path.relpath(path, common).replace(os.sep, "/") for path in absolute]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -63,8 +64,9 @@ class Stage:
         """Check the values and name the stage."""
         for field in ("epochs", "accumulation"):
             value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
                 raise InputError(f"{field}: expected a whole number ≥ 1, got {value!r}.")
+            object.__setattr__(self, field, int(value))
         self._check_unfreeze()
         self._check_numbers()
         self._check_learning_rates()
@@ -96,6 +98,7 @@ class Stage:
                 continue
             if not _is_number(value) or not fits(value):
                 raise InputError(f"{field}: expected {expected}, got {value!r}.")
+            object.__setattr__(self, field, float(value))
 
     def _check_learning_rates(self):
         rates = self.learning_rates
@@ -117,13 +120,15 @@ class Stage:
 
     def _check_unfreeze(self):
         value = self.unfreeze
-        number = _is_number(value)
-        whole = number and math.isfinite(value) and value >= 0 and value == int(value)
-        if not (whole or (number and 0 < value < 1) or (isinstance(value, str) and value)):
+        whole = _is_number(value) and isinstance(value, numbers.Integral) and value >= 0
+        share = _is_number(value) and (value == 0 or 0 < value < 1)
+        if not (whole or share or (isinstance(value, str) and value)):
             raise InputError(
                 "unfreeze: expected 0, a number of blocks, a share below 1, 'all' or a pattern "
                 f"for block names, got {value!r}."
             )
+        if not isinstance(value, str):
+            object.__setattr__(self, "unfreeze", int(value) if whole else float(value))
 
     def _describe(self) -> str:
         if self.unfreeze == 0:
@@ -138,4 +143,4 @@ class Stage:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -2,15 +2,16 @@
 
 import io
 import json
-import os
 import pathlib
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from tl_keras.data.whole_files import written_whole
 
 CONTENTS = "contents.json"
 
@@ -31,28 +32,12 @@ def write_arrays(
     arrays = {name: np.asarray(values) for name, values in arrays.items()}
     contents = {"state": state, "types": {name: a.dtype.name for name, a in arrays.items()}}
 
-    def write(partial: pathlib.Path) -> None:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(CONTENTS, json.dumps(contents))
-            for name, values in arrays.items():
-                bits = values.view(np.uint16) if values.dtype.kind == "V" else values
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                    np.lib.format.write_array(entry, bits, allow_pickle=False)
-
-    write_whole(path, write)
-
-
-def write_whole(path: pathlib.Path, write: Callable[[pathlib.Path], Any]) -> None:
-    """Let a function write a neighbour of a file, and rename that when it is on the disk."""
-    partial = path.with_name(f"partial.{path.name}")
-    try:
-        write(partial)
-        _to_disk(partial)
-        partial.replace(path)
-        _to_disk(path.parent)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        archive.writestr(CONTENTS, json.dumps(contents))
+        for name, values in arrays.items():
+            bits = values.view(np.uint16) if values.dtype.kind == "V" else values
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, bits, allow_pickle=False)
 
 
 def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -86,14 +71,3 @@ def _typed(values: np.ndarray, kind: str) -> np.ndarray:
     if values.dtype.name == kind:
         return values
     return values.view(tf.as_dtype(kind).as_numpy_dtype)
-
-
-def _to_disk(path: pathlib.Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk, where the system can tell."""
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -34,6 +34,7 @@ from tl_keras.training.checks import (
 )
 from tl_keras.training.class_weights import resolve_class_weight
 from tl_keras.training.identity import check_same_run, run_config, shared_facts
+from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.training.run import Run, finished_run, write_finished_run
 from tl_keras.training.run_directory import (
     CONFIG_FILE,
@@ -46,7 +47,6 @@ from tl_keras.training.settings import Settings
 from tl_keras.training.strategies import (
     give_back,
     is_chief,
-    readable_worker_errors,
     resolve_strategy,
     under_strategy,
 )
@@ -117,7 +117,8 @@ def fine_tune(
         verbose: Whether to show progress.
 
     Returns:
-        The run: history, audit of what trained, `.plot()`, and the directory's path.
+        The run: history, audit of what trained, `.plot()`, and the directory's path. The losses in
+        it are those of the objectives, without the penalties of regularised layers.
 
     Raises:
         InputError: If an argument cannot be used or the loss is not finite. Nothing is trained

@@ -22,11 +22,9 @@ from tl_keras.data.feature_store import STORE_VERSION, FeatureStore
 from tl_keras.data.fingerprint import content_of, fingerprint
 from tl_keras.data.stored_examples import StoredExamples
 from tl_keras.training.feature_pass import DataChanges, FeaturePass, batch_size_of
-from tl_keras.training.folding import check_precision, fold
+from tl_keras.training.folding import check_precision
 from tl_keras.training.function_digest import function_digest, trace
 from tl_keras.training.prefix import Prefix
-
-__all__ = ["FeatureCache", "stored_features"]
 
 
 def stored_features(
@@ -102,7 +100,7 @@ class _Job:
     def run(self, verbose: bool) -> StoredExamples:
         """Compute what is missing and return the examples."""
         self._check()
-        lower = trace(self._prefix.lower, self._input)
+        lower = self._prefix.traced(self._input)
         folder = self._cache.features_folder / self._key(lower)
         store = FeatureStore.open(folder)
         if store is None:
@@ -194,13 +192,7 @@ class _Job:
 
     @functools.cached_property
     def _folded(self) -> Callable[[Any], Any]:
-        return fold(
-            self._prefix.lower,
-            self._input,
-            precision=self._cache.precision,
-            layers=self._prefix.layers,
-            say=self._say,
-        )
+        return self._prefix.folded(self._input, self._cache.precision, self._say)
 
     @functools.cached_property
     def _compiled_augment(self) -> Callable[..., Any]:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import tensorflow as tf
 import tl_keras
 from tl_keras.data import Examples, ImageFolder
 from tl_keras.data.augmentation import describe
-from tl_keras.data.fingerprint import fingerprint
+from tl_keras.data.fingerprint import files_fingerprint, fingerprint
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
@@ -45,17 +44,11 @@ def run_config(
         "model": _digest(_structure(model)),
         "image_shape": model.image_shape,
         "labels": model.labels,
-        "stages": [dataclasses.asdict(stage) for stage in stages],
-        "objectives": [_description(objective) for objective in objectives],
+        **_common(stages, objectives, settings),
         "training_examples": len(train),
         "training_data": _data(train),
         "validation_examples": None if validation is None else len(validation),
         "validation_data": None if validation is None else _data(validation),
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "early_stopping": settings.early_stopping,
-        "augmentation": describe(settings.augmentation),
-        "cache": _cache(settings),
         "replicas": replicas,
         "deterministic": deterministic,
         "callbacks": [type(callback).__name__ for callback in settings.callbacks],
@@ -76,13 +69,7 @@ def shared_facts(
         "model": [(tuple(weight.shape), weight.dtype) for weight in model.variables],
         "data": (len(train), train.class_names),
         "validation": None if validation is None else (len(validation), validation.class_names),
-        "schedule": [dataclasses.asdict(stage) for stage in stages],
-        "objectives": [_description(objective) for objective in objectives],
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "early_stopping": settings.early_stopping,
-        "augmentation": describe(settings.augmentation),
-        "cache": _cache(settings),
+        **_common(stages, objectives, settings),
     }
 
 
@@ -131,14 +118,32 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
+def _common(
+    stages: Sequence[Stage], objectives: Sequence[Objective], settings: Settings
+) -> dict[str, Any]:
+    """Return what decides the result besides model and data."""
+    return {
+        "stages": [dataclasses.asdict(stage) for stage in stages],
+        "objectives": [_description(objective) for objective in objectives],
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "early_stopping": settings.early_stopping,
+        "augmentation": describe(settings.augmentation),
+        "cache": _cache(settings),
+    }
+
+
 def _data(examples: Examples) -> str:
     """Return a fingerprint that a new copy of the same files shares."""
     if not isinstance(examples, ImageFolder):
         return fingerprint(examples)
-    common = os.path.commonpath([os.path.dirname(os.path.abspath(p)) for p in examples.paths])
-    files = [(os.path.relpath(path, common), os.path.getsize(path)) for path in examples.paths]
-    labels = [examples.class_names[label] for label in examples.labels]
-    return _digest([files, labels, examples.image_size])
+    return files_fingerprint(
+        examples.paths,
+        examples.labels,
+        examples.class_names,
+        examples.image_size,
+        with_times=False,
+    )
 
 
 def _cache(settings: Settings) -> list[Any] | None:

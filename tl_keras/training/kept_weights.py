@@ -1,10 +1,7 @@
 """Weights worth keeping: of the best epoch, or of the last one where nothing tells the best."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
 from tl_keras.training.finite import check_weights
 from tl_keras.training.run_directory import RunDirectory
@@ -39,7 +36,7 @@ class KeptWeights:
         Raises:
             InputError: If a weight is NaN or infinite; the copy from before stays.
         """
-        values = [variable.numpy() for variable in self._model.weights]
+        values = self._model.get_weights()
         named = {f"weight/{index:05}": value for index, value in enumerate(values)}
         if epoch is not None:
             check_weights(named)
@@ -61,11 +58,4 @@ class KeptWeights:
     def give_back(self) -> None:
         """Set the model's weights to the copy, if there is one."""
         if self._values is not None:
-            assign_weights(self._model, self._values)
-
-
-def assign_weights(model: TransferModel, values: Sequence[np.ndarray]) -> None:
-    """Set all weights of a model, normalisation constants included."""
-    for variable, value in zip(model.weights, values, strict=True):
-        variable.assign(value)
-    finalize_normalization(model)
+            self._model.set_weights(self._values)

@@ -21,8 +21,10 @@ from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.checks import check_model, checked_targets, whole
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
+from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import build_optimizer, computes_in_float16
 from tl_keras.training.prefix import frozen_prefix
+from tl_keras.training.train_step import make_train_step, make_validation_step
 from tl_keras.transfer_model import TransferModel
 
 MEMORY_LIMIT = 2 * 2**30
@@ -159,7 +161,7 @@ def _record(model, examples, stage, rates, batch_size, seed, width, verbose):
         factors=factors_of(model, stage),
     )
     forward, batches, measured = _batches(model, examples, batch_size, len(rates), seed)
-    update, measure = _functions(model, optimizer, forward)
+    update, measure = _functions(model, optimizer, forward, measured[0])
     losses: list[float] = []
     best = math.inf
     with tqdm(total=len(rates), desc="learning rates", disable=not verbose, leave=False) as bar:
@@ -183,27 +185,20 @@ def _record(model, examples, stage, rates, batch_size, seed, width, verbose):
     return losses, False
 
 
-def _functions(model: TransferModel, optimizer, forward: Callable) -> tuple[Callable, Callable]:
-    """Return the compiled update and the compiled loss, functions of a batch `(x, y)`."""
-    variables, targets, objective = model.trainable_variables, model.targets, Supervised()
+def _functions(
+    model: TransferModel, optimizer, forward: Callable, batch: Batch
+) -> tuple[Callable, Callable]:
+    """Return the update and the mean loss as functions of a batch `(x, y)` like the one given."""
+    arguments = (tf.distribute.get_strategy(), model)
+    spec = tf.nest.map_structure(tf.type_spec_from_value, batch)
+    objectives = (Supervised(),)
+    step = make_train_step(*arguments, optimizer, objectives, spec, forward=forward)
+    validation = make_validation_step(*arguments, objectives, spec, forward=forward)
 
-    def mean_loss(x, y, training):
-        return tf.reduce_mean(objective.losses(forward(x, training), y, targets)["loss"])
+    def measure(x, y) -> float:
+        return validation(x, y, Totals.zero()).means(validation.names)["loss"]
 
-    @tf.function(reduce_retracing=True)
-    def update(x, y):
-        with tf.GradientTape() as tape:
-            loss = mean_loss(x, y, True)
-            if model.losses:
-                loss += tf.add_n([tf.cast(value, loss.dtype) for value in model.losses])
-            scaled = optimizer.scale_loss(loss)
-        optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
-
-    @tf.function(reduce_retracing=True)
-    def measure(x, y):
-        return mean_loss(x, y, False)
-
-    return update, measure
+    return lambda x, y: step(x, y, Totals.zero()), measure
 
 
 def _batches(

@@ -1,6 +1,6 @@
 """The part of a model that a stage leaves as it is, and the part that trains on top of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -11,6 +11,8 @@ from tl_keras.backbones.split import Split, split_network
 from tl_keras.heads import Head
 from tl_keras.pooling import GlobalPooling
 from tl_keras.schedules.freezing import is_batch_norm
+from tl_keras.training.folding import fold
+from tl_keras.training.function_digest import trace
 from tl_keras.transfer_model import Forward, TransferModel
 
 
@@ -40,6 +42,8 @@ class Prefix:
         self._split = split
         self._pools = split is None and pools_without_weights(model)
         self.random_layer = _random_layer(self.layers)
+        self._traced: dict[tf.TensorSpec, Any] = {}
+        self._folded: dict[tuple[tf.TensorSpec, str], Callable[[Any], Any]] = {}
 
     def __str__(self) -> str:
         """Return which blocks these are, in words."""
@@ -72,6 +76,28 @@ class Prefix:
             return self.model.head.pool(features) if self._pools else features
         values = self._split.lower(images, training=training)
         return tuple(values) if isinstance(values, (list, tuple)) else values
+
+    def traced(self, images: tf.TensorSpec) -> Any:
+        """Return the concrete function of `lower` for such images, traced once."""
+        if images not in self._traced:
+            self._traced[images] = trace(self.lower, images)
+        return self._traced[images]
+
+    def folded(
+        self, images: tf.TensorSpec, precision: str, say: Callable[[str], None]
+    ) -> Callable[[Any], Any]:
+        """Return `lower` with the weights of the first call as constants, as `fold` gives it."""
+        key = (images, precision)
+        if key not in self._folded:
+            self._folded[key] = fold(
+                self.lower,
+                images,
+                traced=self.traced(images),
+                precision=precision,
+                layers=self.layers,
+                say=say,
+            )
+        return self._folded[key]
 
     def forward(self, values: Any, training: bool = False) -> Forward:
         """Run the rest of the backbone and the head.

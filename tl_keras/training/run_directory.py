@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tl_keras.data.whole_files import remove_partials, written_whole
 from tl_keras.errors import InputError
-from tl_keras.training.array_files import read_arrays, write_arrays, write_whole
+from tl_keras.training.array_files import read_arrays, write_arrays
 from tl_keras.training.checkpoints import checkpoint_states, read_checkpoint, write_checkpoint
 from tl_keras.transfer_model import TransferModel
 
@@ -112,6 +113,7 @@ class RunDirectory:
             return
         folder = self.path / CHECKPOINTS
         write_checkpoint(folder, arrays, state)
+        remove_partials(folder)
         needed = {state["best_epoch"] for state in checkpoint_states(folder)}
         for file in folder.iterdir():
             epoch = BEST_OF_EPOCH.fullmatch(file.name)
@@ -150,8 +152,8 @@ class RunDirectory:
     def _write(self, name: str, write: Callable[[pathlib.Path], Any]) -> None:
         if not self._writes:
             return
-        with self._readable_errors():
-            write_whole(self.path / name, write)
+        with self._readable_errors(), written_whole(self.path / name) as path:
+            write(path)
 
     @contextlib.contextmanager
     def _readable_errors(self) -> Iterator[None]:

@@ -15,18 +15,9 @@ from tl_keras.cluster import VARIABLE, cluster_from_environment, join_cluster
 from tl_keras.data.rows import Part
 from tl_keras.errors import InputError, did_you_mean
 from tl_keras.training.agreement import from_chief, several_workers
-from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.transfer_model import TransferModel
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
-__all__ = [
-    "distribute",
-    "give_back",
-    "is_chief",
-    "readable_worker_errors",
-    "resolve_strategy",
-    "under_strategy",
-]
 
 
 def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
@@ -56,6 +47,13 @@ def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.St
             f"{did_you_mean(str(strategy), NAMES)}"
         )
     if current is not None:
+        if strategy == "one_device" or (
+            strategy == "mirrored" and not isinstance(current, tf.distribute.MirroredStrategy)
+        ):
+            raise InputError(
+                f"strategy: {strategy!r} contradicts the scope of {type(current).__name__} that "
+                "fine_tune was called in. Leave the argument out, or call it outside the scope."
+            )
         return current
     cluster = cluster_from_environment()
     if cluster is not None:
