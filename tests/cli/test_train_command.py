@@ -1,9 +1,13 @@
 import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
-from tl_keras.cli.train_plan import split_shares, stages_of
+from tl_keras.cli.choices import MixedPrecision
+from tl_keras.cli.train_plan import dtype_policy, split_shares, stages_of
 from tl_keras.errors import InputError
 from tl_keras.training import load_run_model
 
@@ -45,6 +49,56 @@ def test_from_images_to_predictions_with_an_application(tl_keras_cli, pictures, 
     ]
     assert len(scores[0]) == 24
     np.testing.assert_allclose(*scores, atol=1e-5)
+
+
+def test_controls_reach_every_stage(tl_keras_cli, tiny_backbone, pictures, tmp_path):
+    run = tmp_path / "run"
+    code, _, err = tl_keras_cli(
+        *("train", pictures, "--output", run, "--backbone", tiny_backbone),
+        *("--schedule", "two_stage", "--head-epochs", 1, "--epochs", 1, "--learning-rate", 1e-4),
+        *("--layer-decay", 0.5, "--clip-norm", 1, "--ema", 0.9, "--accumulation", 2),
+        *("--augment", "flips", "--augment", "mixup", "--deterministic"),
+        "--tensorboard",
+    )
+    assert code == 0, err
+    config = json.loads((run / "config.json").read_text())
+    assert [stage["learning_rate"] for stage in config["stages"]] == [1e-3, 1e-4]
+    for stage in config["stages"]:
+        assert (stage["layer_decay"], stage["clip_norm"]) == (0.5, 1)
+        assert (stage["ema"], stage["accumulation"]) == (0.9, 2)
+    assert config["deterministic"] is True
+    augmentation = json.dumps(config["augmentation"])
+    assert augmentation.index("RandomFlip") < augmentation.index("MixUp")
+    losses = tensorboard_values(run / "tensorboard", "epoch_loss")
+    history = json.loads((run / "history.json").read_text())
+    np.testing.assert_allclose(losses, history["loss"], rtol=1e-6)
+
+
+def tensorboard_values(folder, tag):
+    """Read the scalars that TensorBoard would show, with TensorFlow's own reader of its files."""
+    values = {}
+    for file in sorted(folder.rglob("events.out.tfevents.*")):
+        for record in tf.data.TFRecordDataset(str(file)):
+            event = event_pb2.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                if value.tag == tag and "train" in file.parent.name:
+                    values[event.step] = float(tf.make_ndarray(value.tensor))
+    return [values[step] for step in sorted(values)]
+
+
+def test_layers_are_built_in_the_precision_and_nothing_after_them():
+    with dtype_policy(MixedPrecision.bfloat16):
+        layer = keras.layers.Dense(2)
+    assert (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "float32")
+    assert keras.layers.Dense(2).compute_dtype == "float32"
+
+
+def test_views_are_kept(train, pictures, tmp_path):
+    run = tmp_path / "run"
+    code, out, err = train(pictures, run, "--augment", "horizontal_flip", "--views", 2)
+    assert code == 0, err
+    assert "features of 18 images" in out
+    assert json.loads((run / "config.json").read_text())["cache"]
 
 
 def test_the_report_is_of_the_test_split(trained, pictures):
@@ -118,8 +172,11 @@ def test_without_a_test_split_there_is_no_report(train, tmp_path, pictures):
         (("--head", "regression"), "--head: images in class folders need a classification head"),
         (("--head", "liner"), "Did you mean 'linear'"),
         (("--backbone", "MobilNetV2"), "Did you mean 'MobileNetV2'"),
-        (("--schedule", "auto"), "the schedule auto chooses the epochs itself"),
+        (("--schedule", "auto"), "the schedule auto chooses them itself"),
         (("--head-epochs", 3), "feature_extraction has no stage for the head alone"),
+        (("--schedule", "auto", "--learning-rate", 0.1), "the schedule auto chooses them itself"),
+        (("--mixed-precision", "bfloat16"), "bring their own precision, float32"),
+        (("--ema", 1), "ema: expected a number between 0 and 1"),
         (("--test-split", 0.5, "--validation-split", 0.5), "leaves nothing to train on"),
         (("--test-split", 0, "--assert-accuracy-at-least", 0.5), "--test-split is 0"),
         (("--validation-split", 0, "--early-stopping", 2), "--validation-split is 0"),
@@ -168,6 +225,8 @@ def test_epochs_go_to_the_named_schedule():
 
     assert stages_of("auto", None, None) == "auto"
     assert epochs("full_fine_tuning", 4, None) == [4]
+    rates = [stage.learning_rate for stage in stages_of("two_stage", None, None, 0.5)]
+    assert rates == [1e-3, 0.5]
     assert epochs("feature_extraction", 4, None) == [4]
     assert epochs("two_stage", 4, 2) == [2, 4]
     assert epochs("gradual_unfreezing", 2, 7) == [7, 2, 2, 2]

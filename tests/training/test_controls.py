@@ -10,6 +10,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
+from tl_keras.training import checks
 from tl_keras.training.averaging import averaged_weights, finish_with_average
 
 
@@ -234,6 +235,13 @@ def test_arguments_of_another_kind_are_refused(blobs, tmp_path, arguments, text)
     with pytest.raises(InputError, match=text):
         train(blobs, tl.Stage(1), output=tmp_path / "run", **arguments)
     assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_without_its_package_is_refused(blobs, monkeypatch, tmp_path):
+    monkeypatch.setattr(checks, "_is_installed", lambda package: False)
+    board = keras.callbacks.TensorBoard(tmp_path / "logs")
+    with pytest.raises(InputError, match="callbacks: TensorBoard needs the package tensorboard"):
+        train(blobs, tl.Stage(1), callbacks=board)
 
 
 def test_a_wrong_second_stage_is_found_before_the_first_one_trains(blobs):

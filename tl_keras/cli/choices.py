@@ -32,9 +32,19 @@ class ClassWeight(str, enum.Enum):
 class Augmentation(str, enum.Enum):
     """Random changes to training images."""
 
-    none = "none"
     horizontal_flip = "horizontal_flip"
     flips = "flips"
+    randaugment = "randaugment"
+    mixup = "mixup"
+    cutmix = "cutmix"
+
+
+class MixedPrecision(str, enum.Enum):
+    """What layers compute in, with weights in float32."""
+
+    none = "none"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
 
 
 class OnProblem(str, enum.Enum):

@@ -1,139 +1,62 @@
 """`tl-keras train`: from a folder of images to a run directory."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from tl_keras.cli.choices import Augmentation, ClassWeight, OnProblem, Schedule, Strategy
+from tl_keras.cli import train_options as options
+from tl_keras.cli.choices import ClassWeight, MixedPrecision, OnProblem, Schedule, Strategy
 from tl_keras.cli.loading import start_tensorflow
-from tl_keras.cli.output import check_accuracy, print_table, share_or_none
+from tl_keras.cli.output import check_accuracy, print_table
 from tl_keras.cli.train_plan import (
-    augmentation_layer,
+    augmentation_layers,
     backbone_and_size,
+    check_precision,
+    dtype_policy,
     part_names,
     split_shares,
     stages_of,
+    with_controls,
 )
 from tl_keras.cli.workers import run_workers
 from tl_keras.cluster import cluster_from_environment, is_chief, join_cluster
 from tl_keras.errors import InputError
 
-DATA, MODEL, TRAINING = "Data", "Model", "Training"
-LOGS = "logs"
+LOGS, TENSORBOARD = "logs", "tensorboard"
+NO_AUGMENTATION = ()
 
 
 def train(
     context: typer.Context,
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR", help="Folder with a subfolder per class, or a CSV file: path,label."
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="RUN", help="Directory of the run.")
-    ],
-    backbone: Annotated[
-        str,
-        typer.Option(
-            help="A name from `tl-keras backbones`, keras_hub:PRESET, a .keras file, or a "
-            "SavedModel (code from its author: take it from people you trust).",
-            rich_help_panel=MODEL,
-        ),
-    ] = "EfficientNetB0",
-    head: Annotated[
-        str, typer.Option(help="linear, mlp, attention, gem or cosine.", rich_help_panel=MODEL)
-    ] = "linear",
-    weights: Annotated[
-        str, typer.Option(help="imagenet, none, or a weights file.", rich_help_panel=MODEL)
-    ] = "imagenet",
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Height and width in pixels; by default the backbone's own.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    schedule: Annotated[
-        Schedule, typer.Option(help="What trains when.", rich_help_panel=TRAINING)
-    ] = Schedule.auto,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Epochs of each stage of the named schedule that trains the backbone "
-            "(feature_extraction: the head).",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    head_epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Epochs of the head alone, of two_stage and gradual_unfreezing.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Images per update.", rich_help_panel=TRAINING)
-    ] = 32,
-    validation_split: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Share of images.", rich_help_panel=DATA)
-    ] = 0.15,
-    test_split: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Share of images.", rich_help_panel=DATA)
-    ] = 0.15,
-    on_problem: Annotated[
-        OnProblem, typer.Option(help="What to do with broken files.", rich_help_panel=DATA)
-    ] = OnProblem.skip,
-    augment: Annotated[
-        Augmentation, typer.Option(help="Random flips while training.", rich_help_panel=DATA)
-    ] = Augmentation.none,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the split and the training.", rich_help_panel=TRAINING)
-    ] = 0,
-    class_weight: Annotated[
-        ClassWeight,
-        typer.Option(help="balanced: rare classes count more.", rich_help_panel=TRAINING),
-    ] = ClassWeight.none,
-    label_smoothing: Annotated[
-        float, typer.Option(min=0, max=0.99, help="0 is none.", rich_help_panel=TRAINING)
-    ] = 0.0,
-    early_stopping: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Stop after N epochs without gain.", rich_help_panel=TRAINING
-        ),
-    ] = None,
-    strategy: Annotated[
-        Strategy,
-        typer.Option(
-            help="auto: the workers that TF_CONFIG names, or all GPUs if there are several.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = Strategy.auto,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Train in N processes on this machine, which share its cores and GPUs.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = 1,
-    assert_accuracy_at_least: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X",
-            callback=share_or_none,
-            help="Exit with code 1 if the test accuracy (0 to 1) is below X.",
-        ),
-    ] = None,
-    export_saved_model: Annotated[
-        bool, typer.Option("--export-saved-model", help="Also write RUN/saved_model.")
-    ] = False,
+    data: options.Data,
+    output: options.Output,
+    backbone: options.Backbone = "EfficientNetB0",
+    head: options.Head = "linear",
+    weights: options.Weights = "imagenet",
+    image_size: options.ImageSize = None,
+    schedule: options.ScheduleName = Schedule.auto,
+    epochs: options.Epochs = None,
+    head_epochs: options.HeadEpochs = None,
+    learning_rate: options.LearningRate = None,
+    layer_decay: options.LayerDecay = 1.0,
+    clip_norm: options.ClipNorm = None,
+    ema: options.Ema = None,
+    accumulation: options.Accumulation = 1,
+    batch_size: options.BatchSize = 32,
+    validation_split: options.ValidationSplit = 0.15,
+    test_split: options.TestSplit = 0.15,
+    on_problem: options.BrokenFiles = OnProblem.skip,
+    augment: options.Augment = NO_AUGMENTATION,
+    views: options.Views = 0,
+    seed: options.Seed = 0,
+    class_weight: options.ClassWeighting = ClassWeight.none,
+    label_smoothing: options.LabelSmoothing = 0.0,
+    early_stopping: options.EarlyStopping = None,
+    mixed_precision: options.Precision = MixedPrecision.none,
+    deterministic: options.Deterministic = False,
+    tensorboard: options.Tensorboard = False,
+    strategy: options.StrategyName = Strategy.auto,
+    workers: options.Workers = 1,
+    assert_accuracy_at_least: options.AssertAccuracyAtLeast = None,
+    export_saved_model: options.ExportSavedModel = False,
 ) -> None:
     """Fine-tune a pretrained backbone on a folder of images and measure it on a test split.
 
@@ -154,8 +77,10 @@ def train(
 
     from tl_keras.builder import build_transfer_model
     from tl_keras.data import image_folder
+    from tl_keras.data.feature_cache import FeatureCache
     from tl_keras.evaluation import evaluate
     from tl_keras.heads import resolve_head
+    from tl_keras.schedules.named import resolve_schedule
     from tl_keras.training import fine_tune
     from tl_keras.training.run_directory import CURVES_FILE, MODEL_FILE
 
@@ -167,7 +92,7 @@ def train(
     if cluster is not None:
         typer.echo(f"{cluster.name(cluster.index)} of {cluster.size} waits for the others")
         join_cluster()
-    stages = stages_of(schedule.value, epochs, head_epochs)
+    stages = stages_of(schedule.value, epochs, head_epochs, learning_rate)
     weights_or_none = None if weights == "none" else weights
     spec, size = backbone_and_size(backbone, weights_or_none, image_size)
     parts = image_folder(data, image_size=size, split=split, seed=seed, on_problem=on_problem.value)
@@ -182,14 +107,26 @@ def train(
         numbers=len(parts),
     )
     keras.utils.set_random_seed(seed)
-    model = build_transfer_model(
-        spec,
-        len(training.class_names),
-        head=head,
-        weights=weights_or_none,
-        input_shape=(*size, 3),
-        labels=training.class_names,
+    with dtype_policy(mixed_precision):
+        model = build_transfer_model(
+            spec,
+            len(training.class_names),
+            head=head,
+            weights=weights_or_none,
+            input_shape=(*size, 3),
+            labels=training.class_names,
+        )
+    check_precision(model.backbone, mixed_precision)
+    stages = with_controls(
+        resolve_schedule(stages, num_examples=len(training), batch_size=batch_size),
+        layer_decay=layer_decay,
+        clip_norm=clip_norm,
+        ema=ema,
+        accumulation=accumulation,
     )
+    callbacks = []
+    if tensorboard and is_chief():
+        callbacks.append(keras.callbacks.TensorBoard(output / TENSORBOARD))
     run = fine_tune(
         model,
         training,
@@ -199,7 +136,10 @@ def train(
         batch_size=batch_size,
         class_weight=None if class_weight is ClassWeight.none else class_weight.value,
         label_smoothing=label_smoothing,
-        augmentation=augmentation_layer(augment, seed),
+        augmentation=augmentation_layers(augment, seed),
+        cache=FeatureCache(views=views),
+        callbacks=callbacks,
+        deterministic=deterministic,
         early_stopping=early_stopping,
         output=output,
         seed=seed,

@@ -1,8 +1,11 @@
 """From the options of `tl-keras train` to the arguments of the library."""
 
+import contextlib
+import dataclasses
 import inspect
+from collections.abc import Iterator, Sequence
 
-from tl_keras.cli.choices import Augmentation
+from tl_keras.cli.choices import Augmentation, MixedPrecision
 from tl_keras.errors import InputError
 
 
@@ -34,18 +37,20 @@ def split_shares(
     return tuple(share for share in (1 - validation - test, validation, test) if share)
 
 
-def stages_of(name: str, epochs: int | None, head_epochs: int | None):
-    """Return the schedule with the epochs asked for."""
+def stages_of(
+    name: str, epochs: int | None, head_epochs: int | None, learning_rate: float | None = None
+):
+    """Return the schedule with the epochs and the learning rate asked for."""
     from tl_keras.schedules.named import NAMED_SCHEDULES
 
-    chosen = {"epochs": epochs, "head_epochs": head_epochs}
+    chosen = {"epochs": epochs, "head_epochs": head_epochs, "learning_rate": learning_rate}
     chosen = {key: value for key, value in chosen.items() if value is not None}
     if not chosen:
         return name
     if name == "auto":
         raise InputError(
-            "--epochs, --head-epochs: the schedule auto chooses the epochs itself. Leave them out "
-            "or name a schedule, such as --schedule two_stage."
+            "--epochs, --head-epochs, --learning-rate: the schedule auto chooses them itself. "
+            "Leave them out or name a schedule, such as --schedule two_stage."
         )
     function = NAMED_SCHEDULES[name]
     if "head_epochs" in chosen and "head_epochs" not in inspect.signature(function).parameters:
@@ -75,11 +80,45 @@ def backbone_and_size(name: str, weights: str | None, image_size: int | None):
     return resolved, shape[:2]
 
 
-def augmentation_layer(augment: Augmentation, seed: int):
-    """Return the layer that changes training images, or None."""
-    if augment is Augmentation.none:
-        return None
+def with_controls(stages: Sequence, **controls) -> tuple:
+    """Return the stages with the same fields set in each."""
+    return tuple(dataclasses.replace(stage, **controls) for stage in stages)
+
+
+@contextlib.contextmanager
+def dtype_policy(precision: MixedPrecision) -> Iterator[None]:
+    """Build layers in this precision within the block."""
     import keras
 
-    both = augment is Augmentation.flips
-    return keras.layers.RandomFlip("horizontal_and_vertical" if both else "horizontal", seed=seed)
+    before = keras.config.dtype_policy()
+    if precision is not MixedPrecision.none:
+        keras.config.set_dtype_policy(f"mixed_{precision.value}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def check_precision(backbone, precision: MixedPrecision) -> None:
+    """Refuse a precision that a backbone does not take on."""
+    found = {layer.compute_dtype for layer in backbone._flatten_layers() if layer.weights}
+    if precision is not MixedPrecision.none and found and precision.value not in found:
+        raise InputError(
+            f"--mixed-precision: the layers of {backbone.name!r} bring their own precision, "
+            f"{', '.join(sorted(found))}. Leave the option out, or save the backbone in the one "
+            "that you want."
+        )
+
+
+def augmentation_layers(names: Sequence[Augmentation], seed: int) -> list:
+    """Return the layers that change training images, in the order given."""
+    import keras
+
+    makers = {
+        Augmentation.horizontal_flip: lambda: keras.layers.RandomFlip("horizontal", seed=seed),
+        Augmentation.flips: lambda: keras.layers.RandomFlip("horizontal_and_vertical", seed=seed),
+        Augmentation.randaugment: lambda: keras.layers.RandAugment(seed=seed),
+        Augmentation.mixup: lambda: keras.layers.MixUp(seed=seed),
+        Augmentation.cutmix: lambda: keras.layers.CutMix(seed=seed),
+    }
+    return [makers[name]() for name in names]

@@ -1,5 +1,6 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,7 +98,16 @@ def resolve_callbacks(callbacks: Any) -> tuple[keras.callbacks.Callback, ...]:
             raise InputError(
                 f"callbacks: expected objects of keras.callbacks.Callback, got {callback!r}."
             )
+        if isinstance(callback, keras.callbacks.TensorBoard) and not _is_installed("tensorboard"):
+            raise InputError(
+                "callbacks: TensorBoard needs the package tensorboard, which TensorFlow leaves "
+                "out. Run `pip install tensorboard`."
+            )
     return several
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def check_kinds(settings: Settings) -> None:

@@ -1,0 +1,223 @@
+"""The options of `tl-keras train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tl_keras.cli.choices import (
+    Augmentation,
+    ClassWeight,
+    MixedPrecision,
+    OnProblem,
+    Schedule,
+    Strategy,
+)
+from tl_keras.cli.output import share_or_none
+
+DATA, MODEL, TRAINING = "Data", "Model", "Training"
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR", help="Folder with a subfolder per class, or a CSV file: path,label."
+    ),
+]
+
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="RUN", help="Directory of the run.")
+]
+
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="A name from `tl-keras backbones`, keras_hub:PRESET, a .keras file, or a "
+        "SavedModel (code from its author: take it from people you trust).",
+        rich_help_panel=MODEL,
+    ),
+]
+
+Head = Annotated[
+    str, typer.Option(help="linear, mlp, attention, gem or cosine.", rich_help_panel=MODEL)
+]
+
+Weights = Annotated[
+    str, typer.Option(help="imagenet, none, or a weights file.", rich_help_panel=MODEL)
+]
+
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Height and width in pixels; by default the backbone's own.",
+        rich_help_panel=MODEL,
+    ),
+]
+
+ScheduleName = Annotated[Schedule, typer.Option(help="What trains when.", rich_help_panel=TRAINING)]
+
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Epochs of each stage of the named schedule that trains the backbone "
+        "(feature_extraction: the head).",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+HeadEpochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Epochs of the head alone, of two_stage and gradual_unfreezing.",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+BatchSize = Annotated[int, typer.Option(min=1, help="Images per update.", rich_help_panel=TRAINING)]
+
+ValidationSplit = Annotated[
+    float, typer.Option(min=0, max=0.99, help="Share of images.", rich_help_panel=DATA)
+]
+
+TestSplit = Annotated[
+    float, typer.Option(min=0, max=0.99, help="Share of images.", rich_help_panel=DATA)
+]
+
+BrokenFiles = Annotated[
+    OnProblem, typer.Option(help="What to do with broken files.", rich_help_panel=DATA)
+]
+
+Augment = Annotated[
+    list[Augmentation],
+    typer.Option(
+        help="Random changes while training; can be given several times.", rich_help_panel=DATA
+    ),
+]
+
+Seed = Annotated[
+    int, typer.Option(help="Seed of the split and the training.", rich_help_panel=TRAINING)
+]
+
+ClassWeighting = Annotated[
+    ClassWeight,
+    typer.Option(help="balanced: rare classes count more.", rich_help_panel=TRAINING),
+]
+
+LabelSmoothing = Annotated[
+    float, typer.Option(min=0, max=0.99, help="0 is none.", rich_help_panel=TRAINING)
+]
+
+EarlyStopping = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Stop after N epochs without gain.", rich_help_panel=TRAINING
+    ),
+]
+
+StrategyName = Annotated[
+    Strategy,
+    typer.Option(
+        help="auto: the workers that TF_CONFIG names, or all GPUs if there are several.",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Train in N processes on this machine, which share its cores and GPUs.",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+AssertAccuracyAtLeast = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        callback=share_or_none,
+        help="Exit with code 1 if the test accuracy (0 to 1) is below X.",
+    ),
+]
+
+ExportSavedModel = Annotated[
+    bool, typer.Option("--export-saved-model", help="Also write RUN/saved_model.")
+]
+
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Peak learning rate of the stages of the named schedule that train the backbone "
+        "(feature_extraction: of the head).",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+LayerDecay = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Factor of the learning rate from block to block, downwards; 1 is none.",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+ClipNorm = Annotated[
+    float | None,
+    typer.Option(min=0, help="Longest gradient over all weights.", rich_help_panel=TRAINING),
+]
+
+Ema = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Keep a moving average of the weights, such as 0.99.",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+Accumulation = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Slices that a batch is cut into, to save memory.", rich_help_panel=TRAINING
+    ),
+]
+
+Precision = Annotated[
+    MixedPrecision,
+    typer.Option(
+        help="What the backbone computes in; the head stays in float32.", rich_help_panel=TRAINING
+    ),
+]
+
+Views = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="K",
+        help="Keep K augmented views of each image as features of the frozen layers; 0: a new one "
+        "in every epoch.",
+        rich_help_panel=DATA,
+    ),
+]
+
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="The same weights to the last bit in every run, slower.",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+Tensorboard = Annotated[
+    bool,
+    typer.Option(
+        "--tensorboard", help="Write RUN/tensorboard for TensorBoard.", rich_help_panel=TRAINING
+    ),
+]
