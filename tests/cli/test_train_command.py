@@ -95,7 +95,7 @@ def test_layers_are_built_in_the_precision_and_nothing_after_them():
 
 def test_views_are_kept(train, pictures, tmp_path):
     run = tmp_path / "run"
-    code, out, err = train(pictures, run, "--augment", "horizontal_flip", "--views", 2)
+    code, out, err = train(pictures, run, "--augment", "flips", "--views", 2, "--epochs", 4)
     assert code == 0, err
     assert "features of 18 images" in out
     assert json.loads((run / "config.json").read_text())["cache"]
