@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tl_keras import data, evaluation, export
 from tl_keras.builder import build_transfer_model
+from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.data.samples import solar_cells, write_cells_csv
 from tl_keras.errors import InputError
 from tl_keras.schedules import Stage
@@ -51,16 +52,24 @@ def demo(output: str, quick: bool = False) -> None:
         BACKBONE, head="linear", labels=train.class_names, input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3)
     )
     _step(f"1. The head alone, on frozen ImageNet features of {BACKBONE}")
-    head_epochs, epochs = (1, 1) if quick else (15, 4)
+    head_epochs, epochs = (1, 1) if quick else (15, 6)
     fine_tune(model, train, validation, schedule=Stage(head_epochs), output=path / "head")
     pretrained = _copy(model)
-    _step("2. The upper third of the blocks, BatchNorm statistics frozen")
+    _step("2. The upper 11 blocks, BatchNorm statistics frozen, flips and MixUp")
     run = fine_tune(
         model,
         train,
         validation,
-        schedule=Stage(epochs, unfreeze=1 / 3, learning_rate=5e-4, warmup=0.1),
-        augmentation=keras.layers.RandomFlip("horizontal_and_vertical", seed=0),
+        schedule=Stage(
+            epochs, unfreeze=11, learning_rate=3e-4, warmup=0.1, clip_norm=1.0, ema=0.99
+        ),
+        batch_size=16,
+        label_smoothing=0.1,
+        augmentation=[
+            keras.layers.RandomFlip("horizontal_and_vertical", seed=0),
+            keras.layers.MixUp(0.2, seed=0),
+        ],
+        cache=FeatureCache(views=4),
         output=path / "fine_tuned",
     )
     run.plot(path / "curves.png")
