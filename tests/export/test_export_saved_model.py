@@ -1,5 +1,6 @@
 """SavedModels: loaded where neither this package nor Keras can be imported, and by signature."""
 
+import importlib
 import io
 import json
 import subprocess
@@ -256,6 +257,28 @@ def test_mixed_precision_serves_what_it_predicts(build, network, images, tmp_pat
     )
     assert found["scores"].dtype == np.float32
     np.testing.assert_allclose(found["scores"], model.predict(images, verbose=0), atol=2e-3)
+
+
+def test_the_backbone_is_constants_where_its_graph_can_be_folded(
+    build, images, tmp_path, monkeypatch
+):
+    model = build(labels=LABELS)
+    folded = export.saved_model(model, tmp_path / "folded")
+
+    def refuse(*_):
+        raise ValueError("its weights take 2.1 GB")
+
+    module = importlib.import_module("tl_keras.export.saved_model")
+    monkeypatch.setattr(module, "fold_concrete", refuse)
+    plain = export.saved_model(model, tmp_path / "plain")
+    counts = []
+    for path in (folded, plain):
+        variables = tf.train.list_variables(str(path / "variables" / "variables"))
+        counts.append(sum(name.startswith("_all_variables/") for name, _ in variables))
+    assert counts == [len(model.head.weights), len(model.weights)]
+    answers = [signature(path, "serving_default")(images=images) for path in (folded, plain)]
+    np.testing.assert_allclose(answers[0]["scores"], answers[1]["scores"], atol=1e-6)
+    assert (answers[0]["label"] == answers[1]["label"]).all()
 
 
 def test_a_trained_and_reloaded_model_exports(build, images, tmp_path):

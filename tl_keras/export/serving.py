@@ -35,21 +35,25 @@ def check_model(model: Any) -> TransferModel:
     return model
 
 
-def signatures(model: TransferModel) -> dict[str, Signature]:
+def signatures(
+    model: TransferModel, feature_map: Callable[[tf.Tensor], Any]
+) -> dict[str, Signature]:
     """Return signature name → (function, what it takes) for a SavedModel.
 
     Args:
         model: The model to serve.
+        feature_map: From images to what the backbone makes of them, as `model.feature_map`.
 
     Returns:
         `serving_default` and `features`, and `serve_bytes` if the input is images of a fixed size.
     """
 
     def serving_default(images):
-        return answer(model, model(images, training=False))
+        forward = model.forward_from_feature_map(feature_map(images))
+        return answer(model, model.activate(forward.logits))
 
     def features(images):
-        return {FEATURES: model.features(images)}
+        return {FEATURES: model.head.pool(feature_map(images))}
 
     images = tf.TensorSpec([None, *model.image_shape], tf.float32, name=IMAGES)
     found = {"serving_default": (serving_default, images), "features": (features, images)}

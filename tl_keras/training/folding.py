@@ -55,16 +55,18 @@ def fold(
     plain = trace(function, spec) if traced is None else traced
     try:
         if precision == "float32":
-            return _folded(plain, plain, spec)
-        if not on_gpu:
-            return _folded(plain, plain, spec, rewrite=_with_onednn_bfloat16)
-        with computing_in("mixed_bfloat16", layers):
-            lower = trace(function, spec)
-        return _folded(lower, plain, spec)
+            folded = fold_concrete(plain, spec)
+        elif not on_gpu:
+            folded = fold_concrete(plain, spec, rewrite=_with_onednn_bfloat16)
+        else:
+            with computing_in("mixed_bfloat16", layers):
+                lower = trace(function, spec)
+            folded = fold_concrete(lower, spec, like=plain)
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         say(f"frozen layers run as they are: their graph cannot be folded ({reason[:120]})")
-        return lambda images: plain(tf.convert_to_tensor(images, spec.dtype))
+        folded = plain
+    return lambda images: folded(tf.convert_to_tensor(images, spec.dtype))
 
 
 def check_precision(precision: str, cpu_info: str = "/proc/cpuinfo") -> bool:
@@ -118,10 +120,21 @@ def computing_in(policy: str, layers: Iterable[keras.layers.Layer]) -> Iterator[
             layer.dtype_policy = own
 
 
-def _folded(
-    concrete: Any, like: Any, spec: tf.TypeSpec, rewrite: Callable | None = None
-) -> Callable[[Any], Any]:
-    """Return a function with constants for variables, and results in the dtypes of `like`."""
+def fold_concrete(
+    concrete: Any, spec: tf.TypeSpec, *, like: Any = None, rewrite: Callable | None = None
+) -> Any:
+    """Return a concrete function with constants for variables.
+
+    Args:
+        concrete: Concrete function of one tensor.
+        spec: Of the tensor.
+        like: Concrete function whose results' dtypes are wanted; by default `concrete`.
+        rewrite: Changes the graph before it is compiled.
+
+    Raises:
+        Exception: Of any kind, if the graph is too large, holds something that is no constant, or
+            does not run on this device.
+    """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     size = sum(math.prod(v.shape) * v.dtype.size for v in concrete.graph.variables)
@@ -130,6 +143,7 @@ def _folded(
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     if rewrite is not None:
         frozen = rewrite(frozen)
+    like = like or concrete
     dtypes = [tensor.dtype for tensor in like.outputs]
 
     @tf.function(input_signature=[spec])
@@ -141,7 +155,7 @@ def _folded(
     compiled = run.get_concrete_function()
     # What has no kernel on this device fails here, while there is still a way back.
     compiled(tf.zeros([1 if side is None else side for side in spec.shape], spec.dtype))
-    return lambda images: compiled(tf.convert_to_tensor(images, spec.dtype))
+    return compiled
 
 
 def _with_onednn_bfloat16(frozen: Any) -> Any:
