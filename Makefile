@@ -10,13 +10,13 @@ demo: .venv/user
 	$(BIN)/tl-keras demo --output demo_run
 
 test: .venv/developer
-	$(BIN)/python -m pytest -q --durations=15
+	$(BIN)/python -m pytest -q --durations=15 -n 2 --dist loadfile
 
 test-fast: .venv/developer
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 conformance: .venv/developer
-	TL_KERAS_CONFORMANCE=all $(BIN)/python -m pytest -q tests/conformance
+	TL_KERAS_CONFORMANCE=all $(BIN)/python -m pytest -q -n 2 tests/conformance
 
 lint: .venv/developer
 	$(BIN)/ruff format --check .
