@@ -124,7 +124,7 @@ def check_training(name, tmp_path):
     assert changed(model.head, before)
 
     stages = (tl.Stage(1, unfreeze=1), tl.Stage(1, unfreeze="all"))
-    tl.fine_tune(model, (x, y), schedule=stages[0], batch_size=6, verbose=False)
+    tl.fine_tune(model, (x, y), schedule=stages[0], batch_size=6, cache=None, verbose=False)
     in_top = {w.path for w in top.weights}
     assert changed(model.backbone, before) and changed(model.backbone, before) <= in_top
     tl.fine_tune(model, (x, y), schedule=stages[1], batch_size=6, verbose=False)

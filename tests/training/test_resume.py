@@ -7,10 +7,12 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
@@ -296,3 +298,22 @@ def test_kill_9_from_outside(tmp_path):
     one, two = (np.load(tmp_path / f"{name}.npz") for name in ("whole", "killed"))
     for name in one.files:
         np.testing.assert_array_equal(one[name], two[name])
+
+
+@pytest.mark.parametrize("reshuffles", [True, False])
+def test_a_dataset_that_shuffles_itself_is_noticed_when_a_run_goes_on(blobs, tmp_path, reshuffles):
+    data = tf.data.Dataset.from_tensor_slices(blobs)
+    data = data.shuffle(45, seed=1, reshuffle_each_iteration=reshuffles).batch(8)
+    model = tl.build_transfer_model(tiny_network(), 3)
+    arguments = {"schedule": STAGES[0], "output": tmp_path / "run", "batch_size": 8}
+    arguments |= {"checkpoints": tl.Checkpoints(steps=1), "verbose": False}
+    with pytest.raises(Stop):
+        tl.fine_tune(model, data, callbacks=Crash(7), **arguments)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = tl.fine_tune(tl.build_transfer_model(tiny_network(), 3), data, **arguments)
+    assert len(run.history["loss"]) == 2
+    said = [
+        str(one.message) for one in caught if "in another order in each pass" in str(one.message)
+    ]
+    assert len(said) == reshuffles

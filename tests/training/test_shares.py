@@ -70,3 +70,10 @@ def test_data_in_another_order_in_each_pass_cannot_be_shared(blobs, two_devices)
     model = tl.build_transfer_model(tiny_network(), 3)
     with pytest.raises(InputError, match="data: the dataset comes in another order"):
         tl.fine_tune(model, data, schedule=sgd(), strategy=two_devices, verbose=False)
+
+
+def test_data_in_another_order_in_each_pass_is_not_deterministic(blobs):
+    model = tl.build_transfer_model(tiny_network(), 3)
+    data = tf.data.Dataset.from_tensor_slices(blobs).shuffle(45).batch(8)
+    with pytest.raises(InputError, match=r"and deterministic=True could not be kept\. Leave"):
+        tl.fine_tune(model, data, schedule=sgd(), deterministic=True, verbose=False)

@@ -1,6 +1,7 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -133,20 +134,46 @@ def check_images(model: TransferModel, examples: Examples, argument: str) -> Non
         )
 
 
-def check_shares(strategy: tf.distribute.Strategy, data: Mapping[str, Examples | None]) -> None:
-    """Refuse data that has another order in each pass where several replicas read it.
+REMEDY = (
+    "Leave .shuffle out (fine_tune shuffles), or pass reshuffle_each_iteration=False or "
+    "shuffle=False where it is made."
+)
 
-    Each replica makes its own pass and takes its share: with other orders, shares overlap.
+
+def check_order(
+    strategy: tf.distribute.Strategy, data: Mapping[str, Examples | None], deterministic: bool
+) -> None:
+    """Refuse data that has another order in each pass where that order counts.
+
+    Each of several replicas makes its own pass and takes its share: with other orders, shares
+    overlap. A deterministic run that was killed could not go on where it was.
     """
-    if strategy.num_replicas_in_sync == 1:
+    if strategy.num_replicas_in_sync > 1:
+        why = "the replicas would read other shares than their own"
+    elif deterministic:
+        why = "deterministic=True could not be kept"
+    else:
         return
     for argument, examples in data.items():
-        if isinstance(examples, DatasetExamples) and not examples.has_fixed_order():
+        if has_changing_order(examples):
             raise InputError(
-                f"{argument}: the dataset comes in another order in each pass, and the replicas "
-                "would read other shares than their own. Leave .shuffle out (fine_tune shuffles), "
-                "or pass reshuffle_each_iteration=False or shuffle=False where it is made."
+                f"{argument}: the dataset comes in another order in each pass, and {why}. {REMEDY}"
             )
+
+
+def warn_of_changing_order(train: Examples) -> None:
+    """Warn where a run that goes on cannot know which examples its last epoch has seen."""
+    if has_changing_order(train):
+        warnings.warn(
+            "data: the dataset comes in another order in each pass, so that the epoch which was "
+            f"interrupted sees some examples twice and others not at all. {REMEDY}",
+            stacklevel=3,
+        )
+
+
+def has_changing_order(examples: Examples | None) -> bool:
+    """Return whether two passes over a dataset differ; makes the passes."""
+    return isinstance(examples, DatasetExamples) and not examples.has_fixed_order()
 
 
 def check_combination(

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.cluster import join_cluster
-from tl_keras.data import as_examples
+from tl_keras.data import Examples, as_examples
 from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.augmentation_checks import check_augmentation
 from tl_keras.data.feature_cache import FeatureCache
@@ -25,11 +25,12 @@ from tl_keras.training.checks import (
     check_images,
     check_kinds,
     check_model,
-    check_shares,
+    check_order,
     checked_targets,
     resolve_callbacks,
     resolve_objectives,
     resolve_seed,
+    warn_of_changing_order,
     whole,
 )
 from tl_keras.training.class_weights import resolve_class_weight
@@ -154,7 +155,7 @@ def fine_tune(
         strategy = resolve_strategy(strategy)
         check_augmentation(settings.augmentation, model.image_shape, model.targets)
         check_combination(model, stages, settings, strategy, len(train))
-        check_shares(strategy, {"data": train, "validation": held_out})
+        check_order(strategy, {"data": train, "validation": held_out}, deterministic)
         if not is_chief(strategy):
             settings = dataclasses.replace(settings, verbose=False)
         check_agreement(
@@ -174,12 +175,14 @@ def fine_tune(
                 replicas=strategy.num_replicas_in_sync,
                 deterministic=deterministic,
             )
-            if _is_finished(directory, config, strategy, settings, resume):
+            if _is_finished(directory, config, strategy, train, settings, resume):
                 return finished_run(directory, model, stages)
         return _train(model, strategy, objectives, train, held_out, settings, stages, directory)
 
 
-def _is_finished(directory, config, strategy, settings: Settings, resume: bool) -> bool:
+def _is_finished(
+    directory, config, strategy, train: Examples, settings: Settings, resume: bool
+) -> bool:
     """Return whether a directory holds the run asked for to its end, and prepare it if not."""
     # What the chief finds counts, and it has looked before it writes.
     (found,) = from_chief(strategy, [np.int64(directory.found())])
@@ -196,6 +199,8 @@ def _is_finished(directory, config, strategy, settings: Settings, resume: bool) 
         settings.say(line)
     if found == Found.FINISHED:
         settings.say(f"this run is finished: {directory.path / MODEL_FILE} is taken as it is")
+    else:
+        warn_of_changing_order(train)
     return found == Found.FINISHED
 
 
