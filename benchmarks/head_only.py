@@ -33,7 +33,7 @@ def ours(folder: pathlib.Path, epochs: int) -> tl.TransferModel:
         tl.fine_tune(
             model,
             train,
-            schedule=tl.schedules.feature_extraction(epochs),
+            schedule=tl.Stage(epochs, learning_rate=1e-3, optimizer="adam", decay="constant"),
             cache=tl.FeatureCache(folder=cache),
             verbose=False,
         )
