@@ -25,7 +25,7 @@ def schedule(epochs: int) -> tuple[tl.Stage, ...]:
     """Return the schedule that is measured."""
     return (
         tl.Stage(10, learning_rate=1e-3, augment=False),
-        tl.Stage(epochs, unfreeze="all", learning_rate=3e-4, warmup=0.1, clip_norm=1.0, ema=0.99),
+        tl.Stage(epochs, unfreeze=11, learning_rate=3e-4, warmup=0.1, clip_norm=1.0, ema=0.99),
     )
 
 
@@ -62,6 +62,7 @@ def measure(x, y, seed: int, epochs: int, verbose: bool) -> tuple[list[float], l
         schedule=schedule(epochs),
         batch_size=BATCH_SIZE,
         augmentation=augmentation(),
+        cache=tl.FeatureCache(views=4),
         label_smoothing=0.1,
         seed=seed,
         verbose=verbose,
