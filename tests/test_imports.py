@@ -12,6 +12,9 @@ import tl_keras
 ROOT = pathlib.Path(tl_keras.__file__).parent
 LEVELS = (
     {"errors", "cluster", "targets", "plots"},
+    {"arrays", "divergences"},
+    {"instances", "features", "relations"},
+    {"validation"},
     {"head_specs"},
     {"preprocessing", "pooling"},
     {"heads", "backbones"},

@@ -8,10 +8,14 @@ _MODULES = (
     "data",
     "evaluation",
     "export",
+    "features",
     "heads",
+    "instances",
     "objectives",
     "preprocessing",
+    "relations",
     "schedules",
+    "validation",
 )
 _NAMES = {
     "build_transfer_model": "builder",

@@ -1,5 +1,6 @@
 """Data to train on and to evaluate: image folders, arrays and `tf.data.Dataset`."""
 
+from tl_keras.arrays import stack_domains
 from tl_keras.data.decoding import decode_and_resize, decode_batch, decode_image, resize_image
 from tl_keras.data.examples import Examples, as_examples
 from tl_keras.data.image_files import ImageFolder
@@ -19,4 +20,5 @@ __all__ = [
     "decode_image",
     "image_folder",
     "resize_image",
+    "stack_domains",
 ]

@@ -1,0 +1,25 @@
+"""What all estimators on feature arrays share: domains, labels, weights, kernels, memory.
+
+Nothing here, and nothing in `instances`, `features`, `relations` and `validation`, needs TensorFlow.
+"""
+
+from tl_keras.arrays.base import DomainTransformer, DomainWeighter
+from tl_keras.arrays.domains import Domains, resolve_domains, stack_domains
+from tl_keras.arrays.labels import labelled_samples, require_classes, unlabelled
+from tl_keras.arrays.memory import check_memory
+from tl_keras.arrays.weights import DegenerateWeights, effective_sample_size, finished_weights
+
+__all__ = [
+    "DegenerateWeights",
+    "DomainTransformer",
+    "DomainWeighter",
+    "Domains",
+    "check_memory",
+    "effective_sample_size",
+    "finished_weights",
+    "labelled_samples",
+    "require_classes",
+    "resolve_domains",
+    "stack_domains",
+    "unlabelled",
+]

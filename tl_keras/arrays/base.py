@@ -1,0 +1,191 @@
+"""The two forms of array methods: a weight for each source sample, or a map of the features."""
+
+import abc
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tl_keras.arrays.domains import Domains, resolve_domains
+from tl_keras.arrays.weights import effective_sample_size, finished_weights
+from tl_keras.errors import InputError
+
+
+class DomainWeighter(BaseEstimator, abc.ABC):
+    """A weight for each source sample, so that the sources resemble the target.
+
+    A subclass has the parameter `target` and implements `_estimate`.
+
+    Attributes:
+        weights_: `(n,)`: of source samples the estimated weight, with mean one over all of them;
+            of target samples one.
+        effective_sample_size_: `(Σw)² / Σw²` over the source samples.
+    """
+
+    # With scikit-learn's metadata routing switched on, `domain` arrives without further requests.
+    __metadata_request__fit: ClassVar = {"domain": True}
+    _sparse: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def _estimate(self, source: Any, target: Any) -> np.ndarray:
+        """Return weights `(n_source,)`, not negative and of any scale.
+
+        Args:
+            source: Samples of all source domains `(n_source, features)`.
+            target: Samples of all target domains `(n_target, features)`.
+        """
+
+    def fit(self, X, y=None, *, domain=None):
+        """Estimate the weights.
+
+        Args:
+            X: `(n, features)`, finite.
+            y: Ignored.
+            domain: Domain label of each sample `(n,)`; None: nothing has shifted.
+
+        Returns:
+            self
+
+        Raises:
+            InputError: If `domain` does not fit or has no source or target sample.
+            ValueError: If `X` is not finite or not two-dimensional.
+        """
+        X = validate_data(self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS)
+        domains = resolve_domains(domain, self.target, X.shape[0])
+        estimated = self._estimate(X[domains.source], X[domains.target])
+        weights = finished_weights(estimated, type(self).__name__)
+        self.weights_ = np.ones(X.shape[0])
+        self.weights_[domains.source] = weights
+        self.effective_sample_size_ = effective_sample_size(weights)
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self._sparse
+        return tags
+
+
+class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
+    """A map of the features after which the domains resemble each other.
+
+    A subclass has the parameter `target` and implements `_fit` and `_map`.
+
+    Attributes:
+        sources_: Labels of the source domains.
+        targets_: Labels of the target domains.
+    """
+
+    __metadata_request__fit: ClassVar = {"domain": True}
+    __metadata_request__transform: ClassVar = {"domain": True}
+    _sparse: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def _fit(self, X: Any, y: np.ndarray | None, domains: Domains) -> None:
+        """Learn the map.
+
+        Args:
+            X: `(n, features)`, checked.
+            y: Labels `(n,)` as the user gave them, or None.
+            domains: Which sample belongs where.
+        """
+
+    @abc.abstractmethod
+    def _map(self, X: Any, domain: Any) -> Any:
+        """Return the mapped samples `(n, mapped features)` of one domain.
+
+        Args:
+            X: Samples `(n, features)` of that domain, `n ≥ 1`, checked.
+            domain: Its label, one of `sources_` or `targets_`.
+        """
+
+    def fit(self, X, y=None, *, domain=None):
+        """Learn the map.
+
+        Args:
+            X: `(n, features)`, finite.
+            y: Labels `(n,)` where the method uses them; unlabelled target samples are −1, NaN or
+                None.
+            domain: Domain label of each sample `(n,)`; None: nothing has shifted.
+
+        Returns:
+            self
+
+        Raises:
+            InputError: If `domain` does not fit or has no source or target sample.
+            ValueError: If `X` is not finite or not two-dimensional.
+        """
+        X = validate_data(self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS)
+        domains = resolve_domains(domain, self.target, X.shape[0])
+        self.sources_, self.targets_ = domains.sources, domains.targets
+        self._fit(X, None if y is None else np.asarray(y), domains)
+        return self
+
+    def transform(self, X, *, domain=None):
+        """Map samples.
+
+        Args:
+            X: `(n, features)`.
+            domain: Domain label of each sample `(n,)`, among those seen in `fit`. None: all
+                belong to the target, as what a model meets in use does.
+
+        Returns:
+            `(n, mapped features)`
+
+        Raises:
+            InputError: If a domain was not seen in `fit`, or is left out where there are several
+                targets with maps of their own.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS, reset=False
+        )
+        label = self._labels(domain, X.shape[0])
+        names = list(dict.fromkeys(label.tolist()))
+        if len(names) == 1:
+            return self._map(X, names[0])
+        first = self._map(X[label == names[0]], names[0])
+        mapped = np.empty((X.shape[0], first.shape[1]), first.dtype)
+        mapped[label == names[0]] = first
+        for name in names[1:]:
+            mapped[label == name] = self._map(X[label == name], name)
+        return mapped
+
+    def fit_transform(self, X, y=None, *, domain=None):
+        """Learn the map and return the mapped samples, each by the map of its domain."""
+        return self.fit(X, y, domain=domain).transform(X, domain=domain)
+
+    def _labels(self, domain: Any, count: int) -> np.ndarray:
+        if domain is None:
+            if len(self.targets_) > 1 and self._one_map_per_target:
+                raise InputError(
+                    f"domain: {type(self).__name__} has a map for each of its target domains "
+                    f"{list(self.targets_)}. Say which one each sample belongs to."
+                )
+            return np.full(count, self.targets_[0])
+        label = np.asarray(domain)
+        if label.shape != (count,):
+            raise InputError(
+                f"domain: expected one label per sample, shape ({count},), got {label.shape}."
+            )
+        if label.dtype == object:
+            label = np.array([str(value) for value in label])
+        known = {*self.sources_, *self.targets_}
+        strange = [name for name in np.unique(label).tolist() if name not in known]
+        if strange:
+            raise InputError(
+                f"domain: {strange[0]!r} was not seen in fit, which had "
+                f"{sorted(known, key=str)}. Fit again with samples of it."
+            )
+        return label
+
+    # Whether `_map` differs between target domains.
+    _one_map_per_target: ClassVar[bool] = False
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self._sparse
+        return tags
+
+
+_FLOATS = (np.float64, np.float32)

@@ -1,0 +1,155 @@
+"""Which sample belongs to which domain."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from tl_keras.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Domains:
+    """The domains of a set of samples.
+
+    Attributes:
+        label: Domain of each sample `(n,)`, any labels that compare equal.
+        sources: Labels of the source domains, sorted.
+        targets: Labels of the target domains, sorted.
+        given: Whether the user said which sample belongs where; if not, all samples are one
+            domain that is source and target at once.
+    """
+
+    label: np.ndarray
+    sources: tuple[Any, ...]
+    targets: tuple[Any, ...]
+    given: bool = True
+
+    @property
+    def source(self) -> np.ndarray:
+        """Mask `(n,)` of the samples of all source domains."""
+        return np.isin(self.label, np.asarray(self.sources))
+
+    @property
+    def target(self) -> np.ndarray:
+        """Mask `(n,)` of the samples of all target domains."""
+        return np.isin(self.label, np.asarray(self.targets))
+
+    def of(self, domain: Any) -> np.ndarray:
+        """Return the mask `(n,)` of the samples of one domain."""
+        return self.label == domain
+
+
+def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
+    """Check `domain` and find source and target domains in it.
+
+    Args:
+        domain: A label per sample `(n,)`, strings or integers. None puts all samples into one
+            domain that is source and target at once: nothing has shifted.
+        target: Label of the target domain, or a list of labels.
+        count: Number of samples.
+
+    Raises:
+        InputError: If the length is wrong, a label is missing, or there is no source or target
+            sample.
+    """
+    if domain is None:
+        return Domains(np.zeros(count, np.int64), (0,), (0,), given=False)
+    label = np.asarray(domain)
+    if label.shape != (count,):
+        raise InputError(
+            f"domain: expected one label per sample, an array of shape ({count},), got shape "
+            f"{label.shape}. tl.data.stack_domains builds X, y and domain that fit together."
+        )
+    if label.dtype == object:
+        if any(value is None or value != value for value in label):
+            raise InputError("domain: expected a label for every sample, got None or NaN.")
+        label = np.array([str(value) for value in label])
+    elif label.dtype.kind == "f" and np.isnan(label).any():
+        raise InputError("domain: expected a label for every sample, got NaN.")
+    wanted = list(target) if isinstance(target, (list, tuple, set, np.ndarray)) else [target]
+    there = np.unique(label).tolist()
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise InputError(
+            f"target: no sample belongs to domain {missing[0]!r}; `domain` has {_some(there)}. "
+            "Name the target domains with target=… when the estimator is made, or add samples "
+            "of it."
+        )
+    sources = tuple(name for name in there if name not in wanted)
+    if not sources:
+        raise InputError(
+            f"domain: all samples belong to target domains ({_some(there)}), there is none to "
+            "transfer from. Add samples of a source domain."
+        )
+    return Domains(label, sources, tuple(name for name in there if name in wanted))
+
+
+def stack_domains(**domains: tuple[Any, Any]) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Stack the samples of several domains into `X`, `y` and `domain`.
+
+    Args:
+        **domains: Domain name → `(X, y)`, with `X` `(n, features)` dense or sparse, and `y`
+            `(n,)` or None for a domain without labels.
+
+    Returns:
+        `X` `(Σn, features)`, sparse if any part is; `y` `(Σn,)`, where unlabelled samples are −1
+        for integer classes, NaN for numbers and None for strings; `domain` `(Σn,)`, the names.
+
+    Raises:
+        InputError: If parts do not fit together.
+
+    Example:
+        >>> X, y, domain = stack_domains(source=([[0.0], [1.0]], [0, 1]), target=([[2.0]], None))
+        >>> y.tolist(), domain.tolist()
+        ([0, 1, -1], ['source', 'source', 'target'])
+    """
+    if not domains:
+        raise InputError("stack_domains: expected at least one domain, as name=(X, y).")
+    parts, labels = {}, {}
+    for name, pair in domains.items():
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InputError(f"{name}: expected (X, y), with y=None for a domain without labels.")
+        x = pair[0] if scipy.sparse.issparse(pair[0]) else np.asarray(pair[0])
+        if x.ndim != 2:
+            raise InputError(f"{name}: expected X of shape (samples, features), got {x.shape}.")
+        parts[name] = x
+        labels[name] = None if pair[1] is None else np.asarray(pair[1])
+        if labels[name] is not None and labels[name].shape != (x.shape[0],):
+            raise InputError(
+                f"{name}: expected y of shape ({x.shape[0]},), one label per sample of X, got "
+                f"{labels[name].shape}."
+            )
+    widths = {name: x.shape[1] for name, x in parts.items()}
+    if len(set(widths.values())) > 1:
+        raise InputError(
+            f"stack_domains: the domains have different numbers of features, {widths}. Bring "
+            "them to the same features first."
+        )
+    any_sparse = any(scipy.sparse.issparse(x) for x in parts.values())
+    stack = (lambda rows: scipy.sparse.vstack(rows, format="csr")) if any_sparse else np.vstack
+    name_of = np.concatenate([np.full(x.shape[0], name) for name, x in parts.items()])
+    return stack(list(parts.values())), _stacked_labels(parts, labels), name_of
+
+
+def _stacked_labels(parts: dict, labels: dict) -> np.ndarray:
+    known = [y for y in labels.values() if y is not None]
+    if any(y.dtype.kind not in "biuf" for y in known):
+        blank, kind = None, object
+    elif any(y.dtype.kind == "f" for y in known):
+        blank, kind = np.nan, np.float64
+    else:
+        blank, kind = -1, np.int64
+    return np.concatenate(
+        [
+            np.full(x.shape[0], blank, kind) if labels[name] is None else labels[name].astype(kind)
+            for name, x in parts.items()
+        ]
+    )
+
+
+def _some(names: Sequence[Any], most: int = 6) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,116 @@
+"""Kernels of array methods: their width, and low-rank features of them for many samples."""
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import row_norms
+
+from tl_keras.errors import InputError
+
+KERNELS = ("linear", "rbf", "laplacian", "polynomial", "cosine")
+MEDIAN_SAMPLES = 1000
+
+
+def median_gamma(X: Any, random_state: Any = None) -> float:
+    """Return `γ = 1 / median ‖x − x′‖²`, the median heuristic, from 1,000 samples at the most.
+
+    Args:
+        X: `(n, features)`, dense or sparse.
+        random_state: Seed of the choice among more than 1,000 samples.
+    """
+    if X.shape[0] > MEDIAN_SAMPLES:
+        random = check_random_state(random_state)
+        X = X[random.choice(X.shape[0], MEDIAN_SAMPLES, replace=False)]
+    squares = row_norms(X, squared=True)
+    product = X @ X.T
+    product = product.toarray() if hasattr(product, "toarray") else product
+    distances = squares[:, None] + squares[None, :] - 2.0 * product
+    median = (
+        float(np.median(distances[np.triu_indices(len(squares), 1)])) if len(squares) > 1 else 1
+    )
+    return 1.0 / median if median > 0 else 1.0
+
+
+def resolve_gamma(gamma: Any, X: Any, random_state: Any = None) -> float:
+    """Return the kernel width `γ`: a number as it is, `"median"`, or `"scale"` (1 / features·var).
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if isinstance(gamma, str):
+        if gamma == "median":
+            return median_gamma(X, random_state)
+        if gamma == "scale":
+            dense = X.toarray() if hasattr(X, "toarray") else X
+            variance = float(dense.var())
+            return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
+    elif np.isscalar(gamma) and gamma > 0:
+        return float(gamma)
+    raise InputError(f"gamma: expected a number above 0, 'median' or 'scale', got {gamma!r}.")
+
+
+def kernel_matrix(A: Any, B: Any, kernel: str, gamma: float) -> np.ndarray:
+    """Return `k(a, b)` for all pairs, `(n, m)` float64.
+
+    Args:
+        A: `(n, features)`.
+        B: `(m, features)`.
+        kernel: One of `KERNELS`.
+        gamma: Width, for all but linear and cosine.
+
+    Raises:
+        InputError: If the kernel is unknown.
+    """
+    if kernel not in KERNELS:
+        raise InputError(f"kernel: expected one of {', '.join(KERNELS)}, got {kernel!r}.")
+    parameters = {} if kernel in ("linear", "cosine") else {"gamma": gamma}
+    return pairwise_kernels(A, B, metric=kernel, **parameters)
+
+
+class NystroemFeatures:
+    """Features `φ` with `φ(a)·φ(b) ≈ k(a, b)`, from landmarks among the samples.
+
+    `φ(x) = k(x, L) (U λ^−½)` where `k(L, L) = U λ Uᵀ` (Williams and Seeger, NIPS 2000). Directions
+    with vanishing eigenvalues are left out, so that it is exact where the landmarks span the
+    samples.
+
+    Args:
+        landmarks: `(m, features)`.
+        kernel: One of `KERNELS`.
+        gamma: Width.
+    """
+
+    def __init__(self, landmarks: Any, kernel: str, gamma: float):
+        self.landmarks, self.kernel, self.gamma = landmarks, kernel, gamma
+        gram = kernel_matrix(landmarks, landmarks, kernel, gamma)
+        values, vectors = scipy.linalg.eigh((gram + gram.T) / 2)
+        kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
+        self.projection = vectors[:, kept] / np.sqrt(values[kept])
+
+    def __call__(self, X: Any, batch: int = 8192) -> np.ndarray:
+        """Return `(n, rank)` features, computed a batch of rows at a time."""
+        return np.vstack(
+            [
+                kernel_matrix(X[start : start + batch], self.landmarks, self.kernel, self.gamma)
+                @ self.projection
+                for start in range(0, X.shape[0], batch)
+            ]
+        )
+
+
+def choose_landmarks(X: Any, count: int, random_state: Any = None) -> Any:
+    """Return `count` of the samples as landmarks, drawn without replacement.
+
+    Args:
+        X: `(n, features)`.
+        count: How many; all samples if there are fewer.
+        random_state: Seed.
+    """
+    if X.shape[0] <= count:
+        return X
+    random = check_random_state(random_state)
+    chosen = random.choice(X.shape[0], count, replace=False)
+    return X[chosen]

@@ -1,0 +1,3 @@
+"""Maps of feature arrays that bring the domains together: transfer of features."""
+
+__all__ = []

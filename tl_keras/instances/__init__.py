@@ -1,0 +1,3 @@
+"""Weights for source samples, and boosting that corrects them: transfer of instances."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""Structure that domains share: transfer of relations."""
+
+__all__ = []

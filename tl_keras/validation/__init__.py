@@ -1,0 +1,3 @@
+"""Scores and splits for choosing among adapted estimators without target labels."""
+
+__all__ = []
