@@ -1,6 +1,6 @@
 """What all estimators on feature arrays share: domains, labels, weights, kernels, memory.
 
-Nothing here, and nothing in `instances`, `features`, `relations` and `validation`, needs TensorFlow.
+Nothing here, nor in `instances`, `features`, `relations` and `validation`, needs TensorFlow.
 """
 
 from tl_keras.arrays.base import DomainTransformer, DomainWeighter
