@@ -4,10 +4,11 @@ import abc
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tl_keras.arrays.domains import Domains, resolve_domains
+from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains
 from tl_keras.arrays.weights import effective_sample_size, finished_weights
 from tl_keras.errors import InputError
 
@@ -118,7 +119,12 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         X = validate_data(self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS)
         domains = resolve_domains(domain, self.target, X.shape[0])
         self.sources_, self.targets_ = domains.sources, domains.targets
-        self._fit(X, None if y is None else np.asarray(y), domains)
+        y = None if y is None else np.asarray(y)
+        if y is not None and (y.ndim == 0 or y.shape[0] != X.shape[0]):
+            raise InputError(
+                f"y: expected one label per sample of X, {X.shape[0]} of them, got shape {y.shape}."
+            )
+        self._fit(X, y, domains)
         return self
 
     def transform(self, X, *, domain=None):
@@ -144,11 +150,14 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         names = list(dict.fromkeys(label.tolist()))
         if len(names) == 1:
             return self._map(X, names[0])
-        first = self._map(X[label == names[0]], names[0])
-        mapped = np.empty((X.shape[0], first.shape[1]), first.dtype)
-        mapped[label == names[0]] = first
-        for name in names[1:]:
-            mapped[label == name] = self._map(X[label == name], name)
+        rows = [np.flatnonzero(label == name) for name in names]
+        parts = [self._map(X[row], name) for row, name in zip(rows, names, strict=True)]
+        if any(scipy.sparse.issparse(part) for part in parts):
+            order = np.argsort(np.concatenate(rows))
+            return scipy.sparse.vstack(parts, format="csr")[order]
+        mapped = np.empty((X.shape[0], parts[0].shape[1]), np.result_type(*parts))
+        for row, part in zip(rows, parts, strict=True):
+            mapped[row] = part
         return mapped
 
     def fit_transform(self, X, y=None, *, domain=None):
@@ -163,13 +172,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
                     f"{list(self.targets_)}. Say which one each sample belongs to."
                 )
             return np.full(count, self.targets_[0])
-        label = np.asarray(domain)
-        if label.shape != (count,):
-            raise InputError(
-                f"domain: expected one label per sample, shape ({count},), got {label.shape}."
-            )
-        if label.dtype == object:
-            label = np.array([str(value) for value in label])
+        label = domain_labels(domain, count)
         known = {*self.sources_, *self.targets_}
         strange = [name for name in np.unique(label).tolist() if name not in known]
         if strange:

@@ -57,19 +57,12 @@ def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
     """
     if domain is None:
         return Domains(np.zeros(count, np.int64), (0,), (0,), given=False)
-    label = np.asarray(domain)
-    if label.shape != (count,):
-        raise InputError(
-            f"domain: expected one label per sample, an array of shape ({count},), got shape "
-            f"{label.shape}. tl.data.stack_domains builds X, y and domain that fit together."
-        )
-    if label.dtype == object:
-        if any(value is None or value != value for value in label):
-            raise InputError("domain: expected a label for every sample, got None or NaN.")
-        label = np.array([str(value) for value in label])
-    elif label.dtype.kind == "f" and np.isnan(label).any():
-        raise InputError("domain: expected a label for every sample, got NaN.")
+    label = domain_labels(domain, count)
     wanted = list(target) if isinstance(target, (list, tuple, set, np.ndarray)) else [target]
+    if not wanted:
+        raise InputError("target: expected the label of a domain or a list of them, got none.")
+    if label.dtype.kind == "U":
+        wanted = [str(name) for name in wanted]
     there = np.unique(label).tolist()
     missing = [name for name in wanted if name not in there]
     if missing:
@@ -85,6 +78,34 @@ def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
             "transfer from. Add samples of a source domain."
         )
     return Domains(label, sources, tuple(name for name in there if name in wanted))
+
+
+def domain_labels(domain: Any, count: int) -> np.ndarray:
+    """Return `domain` as an array `(n,)` of numbers or strings that compares label by label.
+
+    Labels of several types, such as `[1, "b"]`, all become strings.
+
+    Args:
+        domain: A label per sample.
+        count: Number of samples.
+
+    Raises:
+        InputError: If the length is wrong or a label is missing.
+    """
+    label = np.asarray(domain)
+    if label.shape != (count,):
+        raise InputError(
+            f"domain: expected one label per sample, an array of shape ({count},), got shape "
+            f"{label.shape}. tl.data.stack_domains builds X, y and domain that fit together."
+        )
+    if label.dtype == object:
+        if any(value is None or value != value for value in label):
+            raise InputError("domain: expected a label for every sample, got None or NaN.")
+        numbers = all(isinstance(value, (int, float, np.number, np.bool_)) for value in label)
+        return np.array(label.tolist() if numbers else [str(value) for value in label])
+    if label.dtype.kind == "f" and np.isnan(label).any():
+        raise InputError("domain: expected a label for every sample, got NaN.")
+    return label
 
 
 def stack_domains(**domains: tuple[Any, Any]) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -1,9 +1,11 @@
 """Kernels of array methods: their width, and low-rank features of them for many samples."""
 
+import numbers
 from typing import Any
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import row_norms
@@ -17,6 +19,8 @@ MEDIAN_SAMPLES = 1000
 def median_gamma(X: Any, random_state: Any = None) -> float:
     """Return `γ = 1 / median ‖x − x′‖²`, the median heuristic, from 1,000 samples at the most.
 
+    Where more than half of the pairs are equal the mean takes the median's place; 1 if all are.
+
     Args:
         X: `(n, features)`, dense or sparse.
         random_state: Seed of the choice among more than 1,000 samples.
@@ -24,14 +28,21 @@ def median_gamma(X: Any, random_state: Any = None) -> float:
     if X.shape[0] > MEDIAN_SAMPLES:
         random = check_random_state(random_state)
         X = X[random.choice(X.shape[0], MEDIAN_SAMPLES, replace=False)]
+    X = X.astype(np.float64)
+    digits = 64 * np.finfo(np.float64).eps
+    zero = digits**2 * float(row_norms(X, squared=True).max())
+    if not scipy.sparse.issparse(X):
+        X -= X.mean(axis=0)  # Far from the origin, ‖x‖² + ‖x′‖² − 2 x·x′ loses its digits.
     squares = row_norms(X, squared=True)
+    zero += digits * float(squares.max())
     product = X @ X.T
-    product = product.toarray() if hasattr(product, "toarray") else product
+    product = product.toarray() if scipy.sparse.issparse(product) else product
     distances = squares[:, None] + squares[None, :] - 2.0 * product
-    median = (
-        float(np.median(distances[np.triu_indices(len(squares), 1)])) if len(squares) > 1 else 1
-    )
-    return 1.0 / median if median > 0 else 1.0
+    distances = distances[np.triu_indices(len(squares), 1)]
+    if not (distances > zero).any():
+        return 1.0
+    median = float(np.median(distances))
+    return 1.0 / (median if median > zero else float(distances.mean()))
 
 
 def resolve_gamma(gamma: Any, X: Any, random_state: Any = None) -> float:
@@ -44,12 +55,20 @@ def resolve_gamma(gamma: Any, X: Any, random_state: Any = None) -> float:
         if gamma == "median":
             return median_gamma(X, random_state)
         if gamma == "scale":
-            dense = X.toarray() if hasattr(X, "toarray") else X
-            variance = float(dense.var())
+            variance = _variance(X)
             return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
-    elif np.isscalar(gamma) and gamma > 0:
+    elif isinstance(gamma, numbers.Real) and 0 < gamma < np.inf:
         return float(gamma)
     raise InputError(f"gamma: expected a number above 0, 'median' or 'scale', got {gamma!r}.")
+
+
+def _variance(X: Any) -> float:
+    if not scipy.sparse.issparse(X):
+        return float(X.var(dtype=np.float64))
+    count = X.shape[0] * X.shape[1]
+    mean = float(X.sum(dtype=np.float64)) / count
+    values = X.data.astype(np.float64)
+    return float(np.square(values - mean).sum() + (count - values.size) * mean**2) / count
 
 
 def kernel_matrix(A: Any, B: Any, kernel: str, gamma: float) -> np.ndarray:
@@ -62,12 +81,20 @@ def kernel_matrix(A: Any, B: Any, kernel: str, gamma: float) -> np.ndarray:
         gamma: Width, for all but linear and cosine.
 
     Raises:
-        InputError: If the kernel is unknown.
+        InputError: If the kernel is unknown or its values overflow.
     """
     if kernel not in KERNELS:
         raise InputError(f"kernel: expected one of {', '.join(KERNELS)}, got {kernel!r}.")
     parameters = {} if kernel in ("linear", "cosine") else {"gamma": gamma}
-    return pairwise_kernels(A, B, metric=kernel, **parameters)
+    A, B = A.astype(np.float64, copy=False), B.astype(np.float64, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = pairwise_kernels(A, B, metric=kernel, **parameters)
+        if not np.isfinite(values.sum()):
+            raise InputError(
+                f"X: the {kernel} kernel of these features overflows. Scale them, for instance "
+                "with StandardScaler."
+            )
+    return values
 
 
 class NystroemFeatures:

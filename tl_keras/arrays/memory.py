@@ -1,23 +1,65 @@
 """Large matrices are refused before they are taken, not after the machine has stalled."""
 
+import math
 import os
 
 from tl_keras.errors import InputError
 
 SHARE = 0.8
+MEMINFO = "/proc/meminfo"
+# Files of a control group that limit a container, version 2 and version 1: its limit, its use, and
+# the name of the part of it that is cached files, which give way.
+CONTROL_GROUPS = (
+    ("/sys/fs/cgroup/", "memory.max", "memory.current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory/",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
 
 
-def available_bytes() -> int:
-    """Return the bytes of memory that are free now, within the limit of a container if any."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def available_bytes() -> float:
+    """Return the bytes of memory that are free now, within the limit of a container if any.
+
+    Infinity where the system does not say.
+    """
+    return min(_free_of_machine(), _free_of_container())
+
+
+def _free_of_machine() -> float:
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
+        with open(MEMINFO, encoding="ascii") as lines:
             for line in lines:
                 if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
+                    return float(line.split()[1]) * 1024
     except OSError:
         pass
-    return free
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+
+
+def _free_of_container() -> float:
+    for directory, limit, used, cache in CONTROL_GROUPS:
+        try:
+            free = _number(directory + limit) - _number(directory + used)
+            return max(free + _reclaimable(directory + "memory.stat", cache), 0.0)
+        except (OSError, ValueError):
+            continue
+    return math.inf
+
+
+def _number(path: str) -> float:
+    with open(path, encoding="ascii") as file:
+        return float(file.read().strip().replace("max", "inf"))
+
+
+def _reclaimable(path: str, name: str) -> float:
+    with open(path, encoding="ascii") as lines:
+        return sum(float(line.split()[1]) for line in lines if line.split()[0] == name)
 
 
 def check_memory(needed: float, method: str, remedy: str, limit: int | None = None) -> None:
@@ -32,7 +74,7 @@ def check_memory(needed: float, method: str, remedy: str, limit: int | None = No
     Raises:
         InputError: If more is needed.
     """
-    limit = int(SHARE * available_bytes()) if limit is None else limit
+    limit = SHARE * available_bytes() if limit is None else limit
     if needed > limit:
         raise InputError(
             f"{method}: this needs about {needed / 2**30:.1f} GiB of memory, of which "

@@ -58,4 +58,5 @@ def finished_weights(weights: np.ndarray, method: str) -> np.ndarray:
             DegenerateWeights,
             stacklevel=3,
         )
-    return weights / weights.mean()
+    scaled = weights / weights.max()  # A mean of huge or tiny weights would leave their range.
+    return scaled / scaled.mean()
