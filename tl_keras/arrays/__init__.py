@@ -5,6 +5,7 @@ Nothing here, nor in `instances`, `features`, `relations` and `validation`, need
 
 from tl_keras.arrays.base import DomainTransformer, DomainWeighter
 from tl_keras.arrays.domains import Domains, resolve_domains, stack_domains
+from tl_keras.arrays.labelled_only import LabelledOnly
 from tl_keras.arrays.labels import labelled_samples, require_classes, unlabelled
 from tl_keras.arrays.memory import check_memory
 from tl_keras.arrays.weights import DegenerateWeights, effective_sample_size, finished_weights
@@ -14,6 +15,7 @@ __all__ = [
     "DomainTransformer",
     "DomainWeighter",
     "Domains",
+    "LabelledOnly",
     "check_memory",
     "effective_sample_size",
     "finished_weights",
