@@ -63,12 +63,13 @@ def resolve_gamma(gamma: Any, X: Any, random_state: Any = None) -> float:
 
 
 def _variance(X: Any) -> float:
-    if not scipy.sparse.issparse(X):
-        return float(X.var(dtype=np.float64))
+    """Return the variance of all values; 0 where it is rounding."""
+    values = (X.data if scipy.sparse.issparse(X) else X).astype(np.float64)
     count = X.shape[0] * X.shape[1]
-    mean = float(X.sum(dtype=np.float64)) / count
-    values = X.data.astype(np.float64)
-    return float(np.square(values - mean).sum() + (count - values.size) * mean**2) / count
+    mean = float(values.sum()) / count
+    variance = float(np.square(values - mean).sum() + (count - values.size) * mean**2) / count
+    digits = 64 * np.finfo(np.float64).eps
+    return variance if variance > digits**2 * float(np.square(values).sum()) / count else 0.0
 
 
 def kernel_matrix(A: Any, B: Any, kernel: str, gamma: float) -> np.ndarray:

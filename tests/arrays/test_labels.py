@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from tl_keras import InputError
+from tl_keras.arrays import labelled_samples, require_classes, resolve_domains, unlabelled
+
+DOMAINS = resolve_domains(["s", "s", "t", "t"], "t", 4)
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        ([0, 1, -1], [False, False, True]),
+        ([0.0, np.nan, -1.0], [False, True, True]),
+        (np.array(["a", None, np.nan], object), [False, True, True]),
+        (np.array([0, -1, None], object), [False, True, True]),
+        (["a", "-1", ""], [False, False, False]),
+        (np.array([1, 255], np.uint8), [False, False]),
+        ([True, False], [False, False]),
+    ],
+)
+def test_marks(y, expected):
+    assert unlabelled(y).tolist() == expected
+    assert unlabelled(y).dtype == bool
+
+
+def test_samples_to_learn_from():
+    assert labelled_samples([0, 1, -1, 1], DOMAINS).tolist() == [True, True, False, True]
+    assert labelled_samples([0, 1, -1, -1], DOMAINS).tolist() == [True, True, False, False]
+
+
+def test_for_regression_minus_one_is_a_value():
+    y = np.array([-1.0, 2.0, -1.0, np.nan])
+    assert labelled_samples(y, DOMAINS, regression=True).tolist() == [True, True, True, False]
+    whole = labelled_samples(np.array([-1, 2, -1, 3]), DOMAINS, regression=True)
+    assert whole.all()
+
+
+def test_without_domains_every_label_counts():
+    alone = resolve_domains(None, "t", 3)
+    assert labelled_samples([-1, 1, -1], alone).all()
+
+
+@pytest.mark.parametrize("y", [[-1, 1, 1, 1], [np.nan, 1.0, 1.0, 1.0], [None, "a", "b", "a"]])
+def test_sources_need_labels(y):
+    text = r"y: 1 of 2 samples of source domain 's' have no label \(−1, NaN or None\)"
+    with pytest.raises(InputError, match=text):
+        labelled_samples(np.array(y), DOMAINS)
+
+
+def test_regression_sources_need_labels():
+    with pytest.raises(InputError, match="y: 2 of 2 samples of source domain 's' have no label"):
+        labelled_samples(np.array([np.nan, np.nan, 1, 1]), DOMAINS, regression=True)
+
+
+def test_classes():
+    assert require_classes(np.array(["b", "a", "b"]), "the sources").tolist() == ["a", "b"]
+    with pytest.raises(InputError, match=r"y: expected .* two classes or more in the sources.*'a'"):
+        require_classes(np.array(["a", "a"]), "the sources")
+    with pytest.raises(InputError, match=r"in the sources, got .*\b3\b"):
+        require_classes(np.array([3]), "the sources")
+    with pytest.raises(InputError, match="in the sources, got none"):
+        require_classes(np.array([]), "the sources")

@@ -1,0 +1,82 @@
+"""What splits of samples of several domains have in common."""
+
+import abc
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from tl_keras.arrays.domains import Domains, resolve_domains
+from tl_keras.errors import InputError
+
+
+class DomainSplitter(BaseEstimator, abc.ABC):
+    """A cross-validator in scikit-learn's form that knows the domain of each sample.
+
+    It asks for `domain` itself, so that `cross_validate` and `GridSearchCV` hand it over while
+    metadata routing is switched on. Without routing, `groups` takes its place. A subclass has the
+    parameter `target` and implements `_splits` and `_count`.
+    """
+
+    __metadata_request__split: ClassVar = {"domain": True, "groups": True}
+
+    @abc.abstractmethod
+    def _splits(self, y: np.ndarray | None, domains: Domains) -> Iterator[np.ndarray]:
+        """Yield for each split the mask `(n,)` of its test samples."""
+
+    @abc.abstractmethod
+    def _count(self, domains: Domains | None) -> int:
+        """Return the number of splits."""
+
+    _needs_domain: ClassVar[bool] = False
+
+    def split(self, X, y=None, groups=None, *, domain=None):
+        """Yield the splits.
+
+        Args:
+            X: `(n, features)`; only its length counts.
+            y: Labels `(n,)`, or None.
+            groups: Stands in for `domain` where scikit-learn hands over nothing else.
+            domain: Domain label of each sample `(n,)`.
+
+        Yields:
+            Indices of the training samples and of the test samples.
+
+        Raises:
+            InputError: If `domain` is missing or a domain has too few samples.
+        """
+        domains = self._domains(X, groups, domain)
+        y = None if y is None else np.asarray(y)
+        if y is not None and len(y) != len(domains.label):
+            raise InputError(f"y: expected {len(domains.label)} labels, got {len(y)}.")
+        for test in self._splits(y, domains):
+            yield np.flatnonzero(~test), np.flatnonzero(test)
+
+    def get_n_splits(self, X=None, y=None, groups=None, *, domain=None) -> int:
+        """Return the number of splits; the arguments are those of `split`."""
+        return self._count(self._domains(X, groups, domain) if self._needs_domain else None)
+
+    def _domains(self, X: Any, groups: Any, domain: Any) -> Domains:
+        domain = groups if domain is None else domain
+        if domain is None:
+            raise InputError(
+                f"domain: {type(self).__name__} needs the domain of each sample. "
+                "tl.validation.cross_validate and tl.validation.fit_search hand it over; "
+                "scikit-learn's functions take groups=domain."
+            )
+        count = len(domain) if X is None else X.shape[0] if hasattr(X, "shape") else len(X)
+        return resolve_domains(domain, self.target, count)
+
+
+def checked_splits(n_splits: Any, fewest: int) -> int:
+    """Return the number of splits.
+
+    Raises:
+        InputError: If it is not a whole number of `fewest` or more.
+    """
+    if not isinstance(n_splits, (int, np.integer)) or n_splits < fewest:
+        raise InputError(
+            f"n_splits: expected a whole number of {fewest} or more, got {n_splits!r}."
+        )
+    return int(n_splits)
