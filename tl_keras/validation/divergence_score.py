@@ -90,7 +90,7 @@ def divergence_score(
         >>> X, domain = [[0.0], [2.0], [9.0], [11.0]], np.repeat(["source", "target"], 2)
         >>> scaler = StandardScaler().fit(X)
         >>> round(divergence_score("frechet")(scaler, X, domain=domain), 3)
-        -3.81
+        -3.812
     """
     return DivergenceScore(divergence, normalise, target)
 

@@ -33,7 +33,7 @@ class SourceTargetShuffleSplit(DomainSplitter):
         >>> domain = ["source"] * 4 + ["target"] * 4
         >>> splits = SourceTargetShuffleSplit(1, source_test_size=0.25, target_test_size=0.5)
         >>> train, test = next(splits.split([[0.0]] * 8, domain=domain))
-        >>> (test < 4).sum(), (test >= 4).sum()
+        >>> int((test < 4).sum()), int((test >= 4).sum())
         (1, 2)
     """
 
