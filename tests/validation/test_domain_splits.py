@@ -107,6 +107,9 @@ def test_strings_none_and_continuous_labels():
     expected = [test for _, test in DomainSplit(3, random_state=0).split(X, y, domain=domain)]
     given = [test for _, test in DomainSplit(3, random_state=0).split(X, names, domain=domain)]
     assert all(np.array_equal(a, b) for a, b in zip(expected, given, strict=True))
+    kept = DomainSplit(3, target_labels="kept", random_state=0)
+    pairs = zip(kept.split(X, y, domain=domain), kept.split(X, names, domain=domain), strict=True)
+    assert all(np.array_equal(a[1], b[1]) for a, b in pairs)
     values = np.random.default_rng(0).normal(size=121)
     for _, test in DomainSplit(3, random_state=0).split(X, values, domain=domain):
         # Every fold has small and large values.
