@@ -63,7 +63,7 @@ def require_classes(y: np.ndarray, where: str) -> np.ndarray:
     """
     classes = np.unique(y)
     if classes.size < 2:
-        found = f"only {classes[0]!r}" if classes.size else "none"
+        found = f"one class only, {classes.tolist()[0]!r}" if classes.size else "none"
         raise InputError(
             f"y: expected labels of two classes or more in {where}, got {found}. Add samples of "
             "the other classes."
