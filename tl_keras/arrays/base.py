@@ -148,7 +148,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         )
         label = self._labels(domain, X.shape[0])
         names = list(dict.fromkeys(label.tolist()))
-        if len(names) == 1:
+        if len(names) == 1 or self._one_map:
             return self._map(X, names[0])
         rows = [np.flatnonzero(label == name) for name in names]
         parts = [self._map(X[row], name) for row, name in zip(rows, names, strict=True)]
@@ -184,6 +184,8 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
 
     # Whether `_map` differs between target domains.
     _one_map_per_target: ClassVar[bool] = False
+    # Whether `_map` is the same for all domains; it may return sparse matrices then.
+    _one_map: ClassVar[bool] = False
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

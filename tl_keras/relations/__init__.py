@@ -1,3 +1,5 @@
 """Structure that domains share: transfer of relations."""
 
-__all__ = []
+from tl_keras.relations.structural_correspondence_learning import StructuralCorrespondenceLearning
+
+__all__ = ["StructuralCorrespondenceLearning"]
