@@ -73,7 +73,9 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
         archive.track(model if feature_map is None else model.head)
         for name, (function, takes) in signatures(model, feature_map or model.feature_map).items():
             archive.add_endpoint(name, function, [takes])
-        archive.write_out(str(new), verbose=False)
+        # Activations such as swish bring gradients of their own, which constants have no use for.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        archive.write_out(str(new), options, verbose=False)
         (new / "assets").mkdir(exist_ok=True)
         for name, text in label_files(model).items():
             (new / "assets" / name).write_text(text, encoding="utf-8")
