@@ -16,7 +16,7 @@ import numpy as np
 
 import tl_keras as tl
 from benchmarks.jpegs import write_cells
-from benchmarks.ratios import HEADER, alternate, print_row, seconds
+from benchmarks.ratios import HEADER, medians, print_row, seconds
 
 IMAGE_SIZE = 224
 SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
@@ -96,15 +96,18 @@ def main() -> None:
         def run(name, function):
             models[name] = function(root / "cells", arguments.epochs)
 
-        print(HEADER, flush=True)
-        measured = alternate(
-            lambda: run("ours", ours), lambda: run("peer", plain_keras), arguments.runs
-        )
+        rounds = [
+            (
+                seconds(lambda: run("ours", ours)),
+                seconds(lambda: run("peer", plain_keras)),
+                seconds(lambda: forward_pass(root / "cells")),
+            )
+            for _ in range(arguments.runs)
+        ]
+        print(HEADER)
         work = f"{arguments.images} JPEG files, {arguments.epochs} epochs of the head"
-        print_row(work, measured, "≥ 6×, aim 9×")
-        once = alternate(
-            lambda: run("ours", ours), lambda: forward_pass(root / "cells"), arguments.runs
-        )
+        print_row(work, medians([(own, peer) for own, peer, _ in rounds]), "≥ 6×, aim 9×")
+        once = medians([(own, bare) for own, _, bare in rounds])
         print_row("the same against one bare forward pass", once, "aim ≥ 0.83×")
         for name, model in models.items():
             print(f"accuracy on the training images, {name}: {accuracy(model, root / 'cells'):.4f}")

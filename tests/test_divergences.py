@@ -10,8 +10,7 @@ import scipy.sparse
 from scipy.spatial.distance import cdist
 from sklearn.naive_bayes import GaussianNB
 
-from tl_keras import InputError
-from tl_keras.arrays import memory
+from tl_keras import InputError, memory
 from tl_keras.divergences import (
     coral_distance,
     frechet_distance,

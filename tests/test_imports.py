@@ -11,7 +11,7 @@ import tl_keras
 
 ROOT = pathlib.Path(tl_keras.__file__).parent
 LEVELS = (
-    {"errors", "cluster", "targets", "plots"},
+    {"errors", "cluster", "targets", "plots", "memory"},
     {"arrays", "divergences"},
     {"instances", "features", "relations"},
     {"validation"},

@@ -232,5 +232,5 @@ def test_bad_input_is_refused(monkeypatch):
         domain,
         threshold=0.0,
     )
-    monkeypatch.setattr("tl_keras.arrays.memory.available_bytes", lambda: 1e4)
+    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 1e4)
     fails("needs about .* Give a smaller max_samples", X, domain, kernel="rbf")

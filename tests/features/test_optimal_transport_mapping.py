@@ -271,7 +271,7 @@ def test_bad_input_is_refused():
 
 
 def test_a_plan_that_would_not_fit_is_refused(monkeypatch):
-    monkeypatch.setattr("tl_keras.arrays.memory.available_bytes", lambda: 1e4)
+    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 1e4)
     Xs, Xt, *_ = problem()
     X, domain = feature_domains.stacked(source=Xs, target=Xt)
     fails("OptimalTransportMapping: this needs about .* Give max_samples", X, None, domain)

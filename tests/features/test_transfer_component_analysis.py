@@ -329,7 +329,7 @@ def test_products_that_overflow(kernel, count):
 @pytest.mark.parametrize("solver", ["exact", "nystroem"])
 def test_memory_is_refused_before_it_is_taken(solver, monkeypatch):
     X, domain = two_domains(20)
-    monkeypatch.setattr("tl_keras.arrays.memory.available_bytes", lambda: 10_000)
+    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 10_000)
     with pytest.raises(InputError, match=r"TransferComponentAnalysis: this needs about .* Use "):
         TransferComponentAnalysis(solver=solver).fit(X, domain=domain)
 

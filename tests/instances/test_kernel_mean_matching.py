@@ -113,7 +113,7 @@ def test_solver_is_chosen_by_size(monkeypatch):
 @pytest.mark.parametrize("solver", ["exact", "nystroem"])
 def test_memory_is_refused_before_it_is_taken(monkeypatch, solver):
     X, domain = shifted(0, 60)
-    monkeypatch.setattr("tl_keras.arrays.memory.available_bytes", lambda: 10_000)
+    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 10_000)
     with pytest.raises(InputError, match=rf"KernelMeanMatching\(solver='{solver}'\): this needs"):
         KernelMeanMatching(solver=solver).fit(X, domain=domain)
 

@@ -140,6 +140,6 @@ def test_parameters_that_do_not_fit(parameters, message):
 
 def test_memory_is_refused_before_it_is_taken(monkeypatch):
     X, domain, _ = gaussians(0, 60)
-    monkeypatch.setattr("tl_keras.arrays.memory.available_bytes", lambda: 10_000)
+    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 10_000)
     with pytest.raises(InputError, match=r"ULSIF: this needs about.*Use fewer centres"):
         ULSIF().fit(X, domain=domain)

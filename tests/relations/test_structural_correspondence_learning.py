@@ -246,7 +246,7 @@ def test_bad_samples(monkeypatch):
         learning.fit(constant, y, domain=domain)
     with pytest.raises(InputError, match="there in 5 or more of the 300 source"):
         learning.fit(np.ones((600, 4)), y, domain=domain)
-    monkeypatch.setattr("tl_keras.arrays.memory.available_bytes", lambda: 10_000)
+    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 10_000)
     with pytest.raises(InputError, match="Use fewer pivots, or fewer features"):
         learning.fit(X, y, domain=domain)
 

@@ -82,6 +82,15 @@ def test_a_graph_that_is_too_large_runs_as_it_is(monkeypatch):
     assert len(said) == 1 and "cannot be folded (its weights take" in said[0]
 
 
+def test_a_graph_that_would_not_fit_into_memory_runs_as_it_is(monkeypatch):
+    prefix = prefix_of()
+    monkeypatch.setattr(folding, "available_bytes", lambda: 1000.0)
+    said = []
+    run = fold(prefix.lower, IMAGES, say=said.append)
+    np.testing.assert_allclose(run(pixels()), prefix.lower(pixels()), rtol=1e-6)
+    assert len(said) == 1 and "of memory, and less is free" in said[0]
+
+
 def test_bfloat16_is_refused_where_it_is_slow(monkeypatch):
     monkeypatch.setattr(folding, "has_amx", lambda path: False)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from tl_keras.arrays.memory import check_memory
 from tl_keras.divergences.samples import REMEDY, checked_pair, compact_pair
+from tl_keras.memory import check_memory
 
 
 def frechet_distance(source: Any, target: Any) -> float:

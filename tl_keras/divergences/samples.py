@@ -7,8 +7,8 @@ import scipy.linalg
 import scipy.sparse
 from sklearn.utils import check_array
 
-from tl_keras.arrays.memory import check_memory
 from tl_keras.errors import InputError
+from tl_keras.memory import check_memory
 
 LARGEST = 1e60
 REMEDY = "Reduce the features first, for instance with PCA or TruncatedSVD, or take fewer samples."

@@ -45,8 +45,8 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
 
     The backbone's weights are constants of the graph, which lets TensorFlow merge normalisation
     into convolutions: a CPU answers sooner. It is for serving, not for training on; keep
-    `model.save("….keras")` for that. A backbone that cannot be written so, because it takes more
-    than 2 GB or holds tables, keeps its variables.
+    `model.save("….keras")` for that. A backbone that cannot be written so, because forty times
+    its size would not fit into free memory or because it holds tables, keeps its variables.
 
     Args:
         model: A model from `build_transfer_model`.
@@ -73,7 +73,9 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
         archive.track(model if feature_map is None else model.head)
         for name, (function, takes) in signatures(model, feature_map or model.feature_map).items():
             archive.add_endpoint(name, function, [takes])
-        archive.write_out(str(new), verbose=False)
+        # Activations such as swish bring gradients of their own, which constants have no use for.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        archive.write_out(str(new), options, verbose=False)
         (new / "assets").mkdir(exist_ok=True)
         for name, text in label_files(model).items():
             (new / "assets" / name).write_text(text, encoding="utf-8")

@@ -8,10 +8,10 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 
 from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.domains import Domains
-from tl_keras.arrays.memory import check_memory
 from tl_keras.errors import InputError
 from tl_keras.features.checks import is_number
 from tl_keras.features.subspaces import principal_subspace
+from tl_keras.memory import check_memory
 
 
 class Covariance(NamedTuple):

@@ -9,10 +9,10 @@ from sklearn.base import OneToOneFeatureMixin
 
 from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.domains import Domains
-from tl_keras.arrays.memory import check_memory
 from tl_keras.errors import InputError
 from tl_keras.features.checks import checked_components
 from tl_keras.features.subspaces import LARGE, Subspace, principal_subspace
+from tl_keras.memory import check_memory
 
 # How many axes `n_components="auto"` looks at, and which disparity counts as one.
 MOST_AUTO = 100

@@ -11,7 +11,6 @@ from sklearn.utils.extmath import row_norms
 from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.domains import Domains
 from tl_keras.arrays.kernels import median_gamma
-from tl_keras.arrays.memory import check_memory
 from tl_keras.errors import InputError
 from tl_keras.features.checks import is_number
 from tl_keras.features.weighted_discrepancy import (
@@ -21,6 +20,7 @@ from tl_keras.features.weighted_discrepancy import (
     polynomial_discrepancy,
     rbf_discrepancy,
 )
+from tl_keras.memory import check_memory
 
 KERNELS = ("linear", "polynomial", "rbf")
 # A discrepancy below this share of the kernel's diagonal is rounding.

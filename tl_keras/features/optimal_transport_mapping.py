@@ -12,7 +12,6 @@ from sklearn.utils import check_random_state
 from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.domains import Domains
 from tl_keras.arrays.labels import labelled_samples, require_classes
-from tl_keras.arrays.memory import check_memory
 from tl_keras.errors import InputError
 from tl_keras.features.checks import is_number
 from tl_keras.features.transport_plans import (
@@ -22,6 +21,7 @@ from tl_keras.features.transport_plans import (
     group_lasso_plan,
     import_pot,
 )
+from tl_keras.memory import check_memory
 
 METHODS = ("sinkhorn", "exact", "group-lasso")
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine")

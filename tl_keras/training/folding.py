@@ -15,10 +15,14 @@ import tensorflow as tf
 
 from tl_keras.data.feature_cache import PRECISIONS
 from tl_keras.errors import InputError, did_you_mean
+from tl_keras.memory import available_bytes
 from tl_keras.training.function_digest import trace
 
 LARGEST_GRAPH = 2_000_000_000
 """Bytes of constants in one graph; protocol buffers end at 2 GiB."""
+COPIES = 20
+"""Memory that folding takes at its peak, in sizes of the weights: TensorFlow copies the graph from
+one form into the next. Writing it takes as much again."""
 
 
 def fold(
@@ -140,6 +144,8 @@ def fold_concrete(
     size = sum(math.prod(v.shape) * v.dtype.size for v in concrete.graph.variables)
     if size > LARGEST_GRAPH:
         raise ValueError(f"its weights take {size / 1e9:.1f} GB")
+    if COPIES * size > available_bytes() / 2:
+        raise ValueError(f"it would take {COPIES * size / 1e9:.0f} GB of memory, and less is free")
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     if rewrite is not None:
         frozen = rewrite(frozen)

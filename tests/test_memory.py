@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from tl_keras import InputError
-from tl_keras.arrays import check_memory, memory
+from tl_keras import InputError, memory
+from tl_keras.memory import check_memory
 
 GIB = 2**30
 

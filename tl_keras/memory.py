@@ -1,4 +1,4 @@
-"""Large matrices are refused before they are taken, not after the machine has stalled."""
+"""How much memory is free: what would not fit is refused before the machine stalls."""
 
 import math
 import os
