@@ -100,7 +100,7 @@ def test_one_step_of_sgd_is_the_gradient_of_the_mean_loss(blobs):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_two_devices_equal_one(blobs, optimizer, two_devices):
     schedule = (
-        tl.Stage(2, learning_rate=1e-2, optimizer=optimizer),
+        tl.Stage(2, learning_rate=1e-2, optimizer=optimizer, decay="constant"),
         tl.Stage(2, unfreeze=2, learning_rate=1e-3, optimizer=optimizer),
         tl.Stage(2, unfreeze="all", learning_rate=1e-3, optimizer=optimizer),
     )

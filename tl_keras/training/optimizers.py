@@ -50,7 +50,7 @@ def last_learning_rate(
     """Return the learning rate of the last update; a constant one may be changed by callbacks."""
     rate = learning_rate_of(stage, total_steps)
     if isinstance(rate, float):
-        return float(optimizer.learning_rate)
+        return float(optimizer.learning_rate.numpy())
     return float(rate(optimizer.iterations.value - 1))
 
 
