@@ -34,6 +34,7 @@ class Watching(Objective):
         self.shapes = setup.forward_shapes
         self.layer = keras.layers.Dense(2, name="watch")
         self.layer.build((None, setup.num_features))
+        self.flip = keras.layers.RandomFlip("horizontal")
         self.count = keras.Variable(0.0, trainable=False, aggregation="only_first_replica")
 
     def networks(self):
@@ -43,7 +44,7 @@ class Watching(Objective):
         return [self.count]
 
     def views(self):
-        return {"flipped": ((keras.layers.RandomFlip("horizontal"),), ("target",))}
+        return {"flipped": ((self.flip,), ("target",))}
 
     def after_update(self, model):
         self.count.assign_add(1.0)

@@ -42,7 +42,7 @@ class DomainBatch:
         labelled: float32 `(b,)`, 1 where there is a label and 0 where not; task name → that; None
             where `y` is.
         forward: The pass over `x`.
-        real: bool scalar: False where the share is empty and an example of zeros stands in.
+        real: bool `(b,)`: False for an example of zeros that stands in for an empty share.
         counts: Of the whole batch, over all replicas.
     """
 
@@ -71,23 +71,22 @@ class DomainBatch:
     @property
     def share(self):
         """This replica's share of the batch, 0 … 1; the shares of all replicas add up to 1."""
-        size = tf.cast(tf.shape(tf.nest.flatten(self.x)[0])[0], tf.float32)
-        return tf.where(self.real, size, 0.0) / tf.maximum(self.counts.examples, 1.0)
+        return self.mean(tf.ones_like(self.real, tf.float32))
 
     def mean(self, values):
         """Return this replica's part of the mean over the whole batch of values `(b,)`.
 
         The parts of all replicas add up to the mean, whatever the sizes of their shares.
         """
-        total = tf.reduce_sum(tf.cast(values, tf.float32))
-        return tf.where(self.real, total, 0.0) / tf.maximum(self.counts.examples, 1.0)
+        total = tf.reduce_sum(tf.where(self.real, tf.cast(values, tf.float32), 0.0))
+        return total / tf.maximum(self.counts.examples, 1.0)
 
     def labelled_mean(self, values, task: str | None = None):
         """Return this replica's part of the mean of values `(b,)` over examples with a label."""
         mask = self.labelled if task is None else self.labelled[task]
         count = self.counts.labelled if task is None else self.counts.labelled[task]
-        total = tf.reduce_sum(tf.cast(values, tf.float32) * mask)
-        return tf.where(self.real, total, 0.0) / tf.maximum(count, 1.0)
+        total = tf.reduce_sum(tf.where(self.real, tf.cast(values, tf.float32) * mask, 0.0))
+        return total / tf.maximum(count, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +158,7 @@ class Batch(Mapping):
 
     def per_pair(self, value):
         """As `per_batch`, and nothing where a domain has no example in this replica's share."""
-        real = tf.reduce_all([one.real for one in self.domains.values()])
+        real = tf.reduce_all([one.real[0] for one in self.domains.values()])
         return tf.where(real, self.per_batch(value), 0.0)
 
 
@@ -189,7 +188,7 @@ def pooled(domains: Sequence[DomainBatch]) -> DomainBatch:
         y=y,
         labelled=labelled,
         forward=_concatenated([one.forward for one in domains]),
-        real=tf.reduce_any([one.real for one in domains]),
+        real=_concatenated([one.real for one in domains]),
         counts=Counts(
             tf.add_n([one.counts.examples for one in domains]),
             tf.nest.map_structure(

@@ -62,7 +62,8 @@ def domain_pass(
     inputs, reals, labels = {}, {}, {}
     for name, values in x.items():
         whole = (values, y[name]) if name in y else (values,)
-        (inputs[name], *rest), reals[name] = filled(whole)
+        (inputs[name], *rest), real = filled(whole)
+        reals[name] = tf.fill(tf.shape(tf.nest.flatten(inputs[name])[0])[:1], real)
         labels[name] = rest[0] if rest else None
     views = _views(objectives, inputs, seed) if training else {}
     keyed = {(None, name): values for name, values in inputs.items()} | views
