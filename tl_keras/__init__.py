@@ -28,6 +28,8 @@ _NAMES = {
     "LearningRates": "training",
     "Run": "training",
     "load_run_model": "training",
+    "two_way_transfer": "training",
+    "TwoWay": "training",
     "evaluate": "evaluation",
     "compare": "evaluation",
     "Report": "evaluation",

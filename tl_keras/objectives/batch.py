@@ -44,6 +44,8 @@ class DomainBatch:
         forward: The pass over `x`.
         real: bool `(b,)`: False for an example of zeros that stands in for an empty share.
         counts: Of the whole batch, over all replicas.
+        teacher_outputs: Name of a teacher → what it says about `x`; see
+            `Objective.teacher_functions`.
     """
 
     x: Any
@@ -52,6 +54,7 @@ class DomainBatch:
     forward: Forward
     real: Any
     counts: Counts
+    teacher_outputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def features(self):
@@ -197,6 +200,7 @@ def pooled(domains: Sequence[DomainBatch]) -> DomainBatch:
             if with_labels
             else None,
         ),
+        teacher_outputs=_concatenated([dict(one.teacher_outputs) for one in domains]),
     )
 
 

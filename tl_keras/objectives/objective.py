@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import keras
@@ -148,6 +148,15 @@ class Objective(abc.ABC):
         """Return view name → (augmentation layers, domains or None for all).
 
         Every view goes through the same forward pass as the images themselves.
+        """
+        return {}
+
+    def teacher_functions(self) -> dict[str, Callable[[Any], Any]]:
+        """Return name → function of images, 0–255, to a tensor `(b, …)`: what never changes.
+
+        `DomainBatch.teacher_outputs` has what they say. Where nothing random changes the images, it
+        is computed once per image and stored; else it is computed in every step. No two objectives
+        may use the same name.
         """
         return {}
 

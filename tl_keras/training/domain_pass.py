@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tl_keras.data.augmentation import augment, batch_seed
 from tl_keras.data.domains import domain_seed
+from tl_keras.data.taught_examples import without_outputs
 from tl_keras.objectives import Batch, Counts, DomainBatch, Objective
 from tl_keras.training.empty_shares import filled
 from tl_keras.transfer_model import Forward, TransferModel
@@ -41,6 +42,7 @@ def domain_pass(
     objectives: Sequence[Objective] = (),
     progress: Any = 1.0,
     seed: Any = None,
+    teachers: Mapping[str, Callable[[Any], Any]] | None = None,
     training: bool,
 ) -> Batch:
     """Run the network once over what one replica has of all domains.
@@ -57,12 +59,16 @@ def domain_pass(
         objectives: Say which views there are; none in validation.
         progress: Share of the stage that has passed.
         seed: int64 `(2,)`, of the views of this batch.
+        teachers: Name → function of images, for teachers whose outputs do not come with `x`.
         training: Whether dropout and the like are at work.
     """
-    inputs, reals, labels = {}, {}, {}
+    inputs, outputs, reals, labels = {}, {}, {}, {}
     for name, values in x.items():
         whole = (values, y[name]) if name in y else (values,)
         (inputs[name], *rest), real = filled(whole)
+        inputs[name], outputs[name] = without_outputs(inputs[name])
+        for teacher, function in (teachers or {}).items():
+            outputs[name][teacher] = tf.stop_gradient(function(inputs[name]))
         reals[name] = tf.fill(tf.shape(tf.nest.flatten(inputs[name])[0])[:1], real)
         labels[name] = rest[0] if rest else None
     views = _views(objectives, inputs, seed) if training else {}
@@ -75,7 +81,8 @@ def domain_pass(
             mask = tf.nest.map_structure(_mask, own)
             own = tf.nest.map_structure(_without_blanks, own)
         key = (view, name)
-        return DomainBatch(keyed[key], own, mask, passed[key], reals[name], counts[name])
+        said = outputs[name] if view is None else {}
+        return DomainBatch(keyed[key], own, mask, passed[key], reals[name], counts[name], said)
 
     by_view: dict[str, dict[str, DomainBatch]] = {}
     for view, name in views:

@@ -52,6 +52,11 @@ class Prefix:
         return f"{name}, {which} blocks" + (", pooled" if self._pools else "")
 
     @property
+    def name(self) -> str:
+        """Name of the backbone."""
+        return self.model.backbone.name
+
+    @property
     def layers(self) -> list[keras.layers.Layer]:
         """The layers of the frozen blocks, in the order of computation."""
         return [layer for block in self.model.blocks[: self.boundary] for layer in block.layers]

@@ -2,20 +2,22 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from tl_keras.data import Epochs, Part
 from tl_keras.data.augmentation import LABEL_MIXING, augment, batch_seed
-from tl_keras.data.domains import DomainExamples, domain_seed
 from tl_keras.data.base import Specs
+from tl_keras.data.domains import DomainExamples, domain_seed
+from tl_keras.data.taught_examples import TaughtExamples
 from tl_keras.schedules import Stage
 from tl_keras.training.frozen_features import stored_features
 from tl_keras.training.prefix import frozen_prefix
 from tl_keras.training.settings import Settings
 from tl_keras.training.strategies import distribute
+from tl_keras.training.teacher_outputs import Teacher, stored_outputs
 from tl_keras.training.train_step import ForwardPass
 from tl_keras.transfer_model import TransferModel
 
@@ -30,6 +32,7 @@ class StageData:
         validation: Distributed batches to measure on, or None.
         validation_forward: Forward pass on the `x` of those.
         close: Lets go of the feature stores, so that they can be cleared.
+        teachers: Name → function of images, for teachers that have to run in the step.
     """
 
     train: Callable[[Epochs], Any]
@@ -37,6 +40,7 @@ class StageData:
     validation: Any
     validation_forward: ForwardPass
     close: Callable[[], None]
+    teachers: Mapping[str, Callable[[Any], Any]]
 
 
 def stage_data(
@@ -49,6 +53,7 @@ def stage_data(
     *,
     targets: Specs,
     store: bool = True,
+    teachers: Mapping[str, Teacher] | None = None,
 ) -> StageData:
     """Prepare a stage whose freezing has been applied.
 
@@ -64,6 +69,8 @@ def stage_data(
         settings: The run's.
         targets: What labels are encoded for.
         store: Whether features may be stored; objectives that read images forbid it.
+        teachers: Name → teacher, of all objectives. Where nothing random changes the images, their
+            outputs come from a store as well; else they run in the step, and need the images.
     """
     prefix = frozen_prefix(model)
     layers = settings.augmentation if stage.augment else ()
@@ -73,7 +80,7 @@ def stage_data(
 
         def stored(domains: DomainExamples, augmentation) -> DomainExamples | None:
             """Return all domains' features, or None if those of one cannot be stored."""
-            if not store or prefix is None or settings.cache is None or stage.epochs == 1:
+            if not may_store or prefix is None or settings.cache is None or stage.epochs == 1:
                 return None
             found = {}
             with contextlib.ExitStack() as own:
@@ -94,16 +101,25 @@ def stage_data(
                 stores.push(own.pop_all())
             return DomainExamples(found)
 
+        said = None
+        if teachers and not layers and settings.cache is not None and stage.epochs > 1:
+            said = stored_outputs(teachers, train, settings.cache, stores, settings.verbose)
+        live_teachers = {}
+        if teachers and said is None:
+            live_teachers = {k: one.in_step(model.image_shape) for k, one in teachers.items()}
+        may_store = store and not live_teachers
         features = stored(train, layers)
         held_out = None if validation is None else stored(validation, ())
         close = stores.pop_all().close
     changes = layers if features is None else ()
+    chosen = train if features is None else features
+    if said is not None:
+        chosen = DomainExamples({k: TaughtExamples(one, said[k]) for k, one in chosen.items()})
     steps = -(-len(train) // settings.batch_size)
 
     def train_batches(epochs: Epochs) -> Any:
         def make(part: Part) -> tf.data.Dataset:
-            examples = train if features is None else features
-            batches = examples.batches(targets, settings.batch_size, epochs=epochs, part=part)
+            batches = chosen.batches(targets, settings.batch_size, epochs=epochs, part=part)
             return _augmented(batches, changes, epochs, part, steps) if changes else batches
 
         return distribute(strategy, make)
@@ -118,6 +134,7 @@ def stage_data(
         None if validation is None else distribute(strategy, validation_batches),
         live if held_out is None else prefix.forward,
         close,
+        live_teachers,
     )
 
 

@@ -74,6 +74,7 @@ class StageEpochs:
                 accumulation=stage.accumulation,
                 total_steps=self.steps * stage.epochs,
                 seed=(self.settings.seed, progress.stage),
+                teachers=data.teachers,
             )
             if self.validation is not None:
                 self.validation_step = make_validation_step(

@@ -72,6 +72,7 @@ def make_train_step(
     accumulation: int = 1,
     total_steps: int = 1,
     seed: tuple[int, int] = (0, 0),
+    teachers: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Step:
     """Return the compiled step of one stage.
 
@@ -89,6 +90,7 @@ def make_train_step(
         accumulation: Slices that each replica's batch is cut into, to save memory.
         total_steps: Steps of the stage, of which the progress is a share.
         seed: Seed of the run and number of the stage, for the objectives' views.
+        teachers: Name → function of images, for teachers that run in the step.
     """
     variables = trained_variables(model, objectives)
     values = [variable.value for variable in variables]
@@ -108,6 +110,7 @@ def make_train_step(
                 objectives=objectives,
                 progress=tf.cast(step, tf.float32) / total_steps,
                 seed=step_seed(*seed, step * accumulation + slice_index),
+                teachers=teachers,
                 training=True,
             )
             sums = weighted_losses(objectives, batch) | batch_metrics(batch)
