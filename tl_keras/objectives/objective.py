@@ -67,13 +67,20 @@ class Setup:
 
     def require_domains(self, objective: "Objective") -> None:
         """Raise `InputError` unless there is a source and a target domain."""
-        for kind, names in (("source", self.sources), ("target", self.targets)):
-            if not names:
-                raise InputError(
-                    f"data: {type(objective).__name__} needs a {kind} domain, got the domains "
-                    f"{list(self.domains)}. Pass {{'source': …, 'target': …}}; names of target "
-                    "domains begin with 'target', all others are sources."
-                )
+        self._require("source", self.sources, objective)
+        self.require_targets(objective)
+
+    def require_targets(self, objective: "Objective") -> None:
+        """Raise `InputError` unless there is a target domain."""
+        self._require("target", self.targets, objective)
+
+    def _require(self, kind: str, names: tuple[str, ...], objective: "Objective") -> None:
+        if not names:
+            raise InputError(
+                f"data: {type(objective).__name__} needs a {kind} domain, got the domains "
+                f"{list(self.domains)}. Pass {{'source': …, 'target': …}}; names of target "
+                "domains begin with 'target', all others are sources."
+            )
 
     def require_classes(self, objective: "Objective") -> None:
         """Raise `InputError` unless the model is a classifier with one task."""
@@ -97,12 +104,15 @@ class Objective(abc.ABC):
         validates: Whether validation data is measured by it.
         partly_labelled: Whether it is made for data in which some labels are −1 or NaN.
         reads_images: Whether it needs the images, so that no feature store can stand in for them.
+        domains_apart: Whether each domain goes through the network by itself, so that BatchNorm
+            layers that update their statistics normalise it by itself.
     """
 
     ramps: ClassVar[bool] = False
     validates: ClassVar[bool] = False
     partly_labelled: ClassVar[bool] = False
     reads_images: ClassVar[bool] = False
+    domains_apart: ClassVar[bool] = False
 
     def __init__(self, weight: Any = 1.0):
         """Keep the weight.
@@ -163,6 +173,15 @@ class Objective(abc.ABC):
     def after_update(self, model: TransferModel) -> None:
         """Change the memory after an update of the weights, on every replica alike."""
         del model
+
+    def finish(self, model: TransferModel, domains: Mapping[str, Any]) -> None:
+        """Change the trained model at the end of the run, once the best weights are back.
+
+        Args:
+            model: The user's model, outside any strategy.
+            domains: Name → training examples of the domain.
+        """
+        del model, domains
 
     def weight_at(self, progress: Any) -> Any:
         """Return the weight at a progress of 0 … 1."""

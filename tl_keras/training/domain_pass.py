@@ -48,7 +48,8 @@ def domain_pass(
     """Run the network once over what one replica has of all domains.
 
     Domains are put together for the pass, so that it costs what one large batch costs. Where
-    BatchNorm layers update their statistics, these are those of all domains together.
+    BatchNorm layers update their statistics, these are those of all domains together, unless an
+    objective asks for each domain by itself.
 
     Args:
         model: What trains.
@@ -73,7 +74,10 @@ def domain_pass(
         labels[name] = rest[0] if rest else None
     views = _views(objectives, inputs, seed) if training else {}
     keyed = {(None, name): values for name, values in inputs.items()} | views
-    passed = _joint_pass(forward, keyed, training)
+    apart = training and any(one.domains_apart for one in objectives)
+    passed = {}
+    for group in _by_domain(keyed) if apart else [keyed]:
+        passed |= _joint_pass(forward, group, training)
 
     def one(view: str | None, name: str) -> DomainBatch:
         own, mask = labels[name], None
@@ -118,6 +122,14 @@ def step_seed(seed: int, stage: int, step: Any) -> tf.Tensor:
     """Return the seed of the views of one step on this replica, int64 `(2,)`."""
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     return batch_seed(seed, stage, step, replica)
+
+
+def _by_domain(keyed: Mapping[Any, Any]) -> list[dict]:
+    """Return one dict a domain: its images and their views."""
+    groups: dict[str, dict] = {}
+    for (view, name), values in keyed.items():
+        groups.setdefault(name, {})[view, name] = values
+    return list(groups.values())
 
 
 def _joint_pass(forward: ForwardPass, inputs: Mapping[Any, Any], training: bool) -> dict:

@@ -229,6 +229,8 @@ def _train(
         raise
     finally:
         give_back(trained, model)
+    for objective in objectives:
+        objective.finish(model, train)
     progress = trainer.state.progress
     run = Run(
         model=model,
