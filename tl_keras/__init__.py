@@ -15,6 +15,8 @@ _MODULES = (
 )
 _NAMES = {
     "build_transfer_model": "builder",
+    "build_autoencoder": "autoencoder",
+    "build_fusion_model": "fusion",
     "TransferModel": "transfer_model",
     "InputError": "errors",
     "WorkerLost": "errors",
@@ -23,6 +25,7 @@ _NAMES = {
     "FeatureCache": "data.feature_cache",
     "Stage": "schedules",
     "fine_tune": "training",
+    "pretrain": "training",
     "Checkpoints": "training",
     "find_learning_rate": "training",
     "LearningRates": "training",
@@ -34,6 +37,9 @@ _NAMES = {
     "compare": "evaluation",
     "Report": "evaluation",
     "Comparison": "evaluation",
+    "set_prototypes": "prototypes",
+    "uniform_soup": "soups",
+    "greedy_soup": "soups",
     "SavedModelBackbone": "backbones.saved_model",
 }
 

@@ -41,7 +41,7 @@ class DomainBatch:
             Rows without a label are zeros.
         labelled: float32 `(b,)`, 1 where there is a label and 0 where not; task name → that; None
             where `y` is.
-        forward: The pass over `x`.
+        forward: The pass over `x`; None in training where all objectives read their views only.
         real: bool `(b,)`: False for an example of zeros that stands in for an empty share.
         counts: Of the whole batch, over all replicas.
         teacher_outputs: Name of a teacher → what it says about `x`; see
@@ -51,7 +51,7 @@ class DomainBatch:
     x: Any
     y: Any
     labelled: Any
-    forward: Forward
+    forward: Forward | None
     real: Any
     counts: Counts
     teacher_outputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)

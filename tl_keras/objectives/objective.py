@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tl_keras.data.augmentation import describe
 from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, is_target
 from tl_keras.objectives.weights import resolve_weight
@@ -104,6 +105,8 @@ class Objective(abc.ABC):
         validates: Whether validation data is measured by it.
         partly_labelled: Whether it is made for data in which some labels are −1 or NaN.
         reads_images: Whether it needs the images, so that no feature store can stand in for them.
+        reads_views_only: Whether it reads its own views and nothing of the pass over the images
+            themselves; where all objectives do, that pass is left out.
         domains_apart: Whether each domain goes through the network by itself, so that BatchNorm
             layers that update their statistics normalise it by itself.
     """
@@ -112,6 +115,7 @@ class Objective(abc.ABC):
     validates: ClassVar[bool] = False
     partly_labelled: ClassVar[bool] = False
     reads_images: ClassVar[bool] = False
+    reads_views_only: bool = False
     domains_apart: ClassVar[bool] = False
 
     def __init__(self, weight: Any = 1.0):
@@ -212,6 +216,8 @@ class Objective(abc.ABC):
 def _described(value: Any) -> Any:
     if isinstance(value, keras.layers.Layer):
         shapes = [tuple(weight.shape) for weight in value.weights]
+        if not shapes:
+            return describe((value,))[0]
         return f"{type(value).__name__} with {len(shapes)} weights"
     if isinstance(value, Mapping):
         return {str(key): _described(one) for key, one in value.items()}

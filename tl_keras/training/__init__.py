@@ -4,6 +4,7 @@ from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.fine_tune import fine_tune
 from tl_keras.training.learning_rate_finder import find_learning_rate
 from tl_keras.training.learning_rates import LearningRates
+from tl_keras.training.pretrain import pretrain
 from tl_keras.training.run import Run, load_run_model
 from tl_keras.training.two_way import TwoWay, two_way_transfer
 
@@ -15,5 +16,6 @@ __all__ = [
     "find_learning_rate",
     "fine_tune",
     "load_run_model",
+    "pretrain",
     "two_way_transfer",
 ]

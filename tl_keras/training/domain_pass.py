@@ -73,7 +73,9 @@ def domain_pass(
         reals[name] = tf.fill(tf.shape(tf.nest.flatten(inputs[name])[0])[:1], real)
         labels[name] = rest[0] if rest else None
     views = _views(objectives, inputs, seed) if training else {}
-    keyed = {(None, name): values for name, values in inputs.items()} | views
+    keyed = dict(views)
+    if not views or not all(one.reads_views_only for one in objectives):
+        keyed = {(None, name): values for name, values in inputs.items()} | views
     apart = training and any(one.domains_apart for one in objectives)
     passed = {}
     for group in _by_domain(keyed) if apart else [keyed]:
@@ -85,8 +87,9 @@ def domain_pass(
             mask = tf.nest.map_structure(_mask, own)
             own = tf.nest.map_structure(_without_blanks, own)
         key = (view, name)
+        x = keyed.get(key, inputs[name])
         said = outputs[name] if view is None else {}
-        return DomainBatch(keyed[key], own, mask, passed[key], reals[name], counts[name], said)
+        return DomainBatch(x, own, mask, passed.get(key), reals[name], counts[name], said)
 
     by_view: dict[str, dict[str, DomainBatch]] = {}
     for view, name in views:

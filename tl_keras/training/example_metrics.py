@@ -42,6 +42,8 @@ def batch_metrics(batch: Batch) -> dict[str, Any]:
     """
     means = {}
     for name, domain in batch.labelled.items():
+        if domain.forward is None:
+            continue
         outputs = batch.model.activate(domain.logits)
         start = "" if len(batch) == 1 else f"{name}_"
         if not isinstance(batch.targets, Mapping):

@@ -14,7 +14,8 @@ from tl_keras.cluster import join_cluster
 from tl_keras.data import Examples
 from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.augmentation_checks import check_augmentation
-from tl_keras.data.domains import as_domains
+from tl_keras.data.base import Specs
+from tl_keras.data.domains import DomainExamples, as_domains
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Supervised
@@ -158,34 +159,76 @@ def fine_tune(
         if objectives is None:
             weights = resolve_class_weight(class_weight, model.targets, list(encoded.values()))
             asked = (Supervised(label_smoothing, weights),)
-        strategy = resolve_strategy(strategy)
-        check_augmentation(settings.augmentation, model.image_shape, model.targets)
-        check_combination(model, stages, settings, strategy, len(train))
-        check_order(strategy, {"data": train, "validation": held_out}, deterministic)
-        if not is_chief(strategy):
-            settings = dataclasses.replace(settings, verbose=False)
-        check_agreement(
-            strategy, shared_facts(model, stages, asked, settings, train, held_out)
+        return train_stages(
+            model,
+            asked,
+            train,
+            held_out,
+            settings,
+            stages,
+            targets=targets,
+            strategy=strategy,
+            output=output,
+            resume=resume,
+            deterministic=deterministic,
         )
-        if deterministic:
-            _make_deterministic(settings.seed)
-        directory = None if output is None else RunDirectory(output, writes=is_chief(strategy))
-        if directory is not None:
-            config = run_config(
-                model,
-                stages,
-                asked,
-                settings,
-                train,
-                held_out,
-                replicas=strategy.num_replicas_in_sync,
-                deterministic=deterministic,
-            )
-            if _is_finished(directory, config, strategy, train, settings, resume):
-                return finished_run(directory, model, stages)
-        return _train(
-            model, strategy, asked, train, held_out, settings, stages, directory, targets
+
+
+def train_stages(
+    model: TransferModel,
+    objectives: tuple[Objective, ...],
+    train: DomainExamples,
+    held_out: DomainExamples | None,
+    settings: Settings,
+    stages: tuple[Stage, ...],
+    *,
+    targets: Specs,
+    strategy: str | tf.distribute.Strategy,
+    output: str | os.PathLike | None,
+    resume: bool,
+    deterministic: bool,
+) -> Run:
+    """Check what depends on several arguments, then train, go on, or return what is finished.
+
+    Args:
+        model: Trained in place.
+        objectives: What is minimised.
+        train: Training examples.
+        held_out: Examples measured after each epoch, or None.
+        settings: The rest.
+        stages: The schedule.
+        targets: What labels are encoded for; None to leave labels out.
+        strategy: As for `fine_tune`, and so are those that follow.
+        output: Directory of the run.
+        resume: Whether to go on with a run that is there.
+        deterministic: Whether two runs are equal to the last bit.
+    """
+    strategy = resolve_strategy(strategy)
+    check_augmentation(settings.augmentation, model.image_shape, targets and model.targets)
+    check_combination(model, stages, settings, strategy, len(train))
+    check_order(strategy, {"data": train, "validation": held_out}, deterministic)
+    if not is_chief(strategy):
+        settings = dataclasses.replace(settings, verbose=False)
+    check_agreement(strategy, shared_facts(model, stages, objectives, settings, train, held_out))
+    if deterministic:
+        _make_deterministic(settings.seed)
+    directory = None if output is None else RunDirectory(output, writes=is_chief(strategy))
+    if directory is not None:
+        config = run_config(
+            model,
+            stages,
+            objectives,
+            settings,
+            train,
+            held_out,
+            replicas=strategy.num_replicas_in_sync,
+            deterministic=deterministic,
         )
+        if _is_finished(directory, config, strategy, train, settings, resume):
+            return finished_run(directory, model, stages)
+    return _train(
+        model, strategy, objectives, train, held_out, settings, stages, directory, targets
+    )
 
 
 def _is_finished(
