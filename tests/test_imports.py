@@ -20,9 +20,18 @@ LEVELS = (
     {"heads", "backbones"},
     {"transfer_model"},
     {"builder"},
-    {"schedules", "objectives", "data"},
+    {
+        "schedules",
+        "objectives",
+        "data",
+        "passes",
+        "prototypes",
+        "autoencoder",
+        "fusion",
+        "fusion_layers",
+    },
     {"training"},
-    {"evaluation", "export"},
+    {"evaluation", "export", "soups"},
     {"cli"},
 )
 LEVEL = {name: index for index, names in enumerate(LEVELS) for name in names}

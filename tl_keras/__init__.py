@@ -20,6 +20,8 @@ _MODULES = (
 )
 _NAMES = {
     "build_transfer_model": "builder",
+    "build_autoencoder": "autoencoder",
+    "build_fusion_model": "fusion",
     "TransferModel": "transfer_model",
     "InputError": "errors",
     "WorkerLost": "errors",
@@ -28,15 +30,21 @@ _NAMES = {
     "FeatureCache": "data.feature_cache",
     "Stage": "schedules",
     "fine_tune": "training",
+    "pretrain": "training",
     "Checkpoints": "training",
     "find_learning_rate": "training",
     "LearningRates": "training",
     "Run": "training",
     "load_run_model": "training",
+    "two_way_transfer": "training",
+    "TwoWay": "training",
     "evaluate": "evaluation",
     "compare": "evaluation",
     "Report": "evaluation",
     "Comparison": "evaluation",
+    "set_prototypes": "prototypes",
+    "uniform_soup": "soups",
+    "greedy_soup": "soups",
     "SavedModelBackbone": "backbones.saved_model",
 }
 

@@ -147,19 +147,24 @@ class Head(keras.layers.Layer):
         """Return one float32 vector `(batch, channels)` per example."""
         return self.pooling(ops.cast(features, "float32"))
 
-    def classify(self, pooled, training=None):
-        """Return the logits of pooled features."""
-        for layer in self.stack:
-            pooled = (
-                layer(pooled, training=training)
+    def embed(self, features, training=None):
+        """Return what the classifier reads, `(batch, channels)`: pooled, after hidden layers."""
+        embedded = self.pool(features)
+        for layer in self.stack[:-1]:
+            embedded = (
+                layer(embedded, training=training)
                 if isinstance(layer, keras.layers.Dropout)
-                else layer(pooled)
+                else layer(embedded)
             )
-        return pooled
+        return embedded
+
+    def classify(self, embedded):
+        """Return the logits of what `embed` gave."""
+        return self.stack[-1](embedded) if self.stack else embedded
 
     def call(self, features, training=None):
         """Pool and classify."""
-        return self.classify(self.pool(features), training=training)
+        return self.classify(self.embed(features, training=training))
 
     def compute_output_shape(self, input_shape):
         """Return `(batch, units)`, or `(batch, channels)` without units."""
@@ -207,6 +212,10 @@ class TaskHeads(keras.layers.Layer):
     def pool(self, features):
         """Return the average over positions `(batch, channels)`, whatever the tasks' pooling."""
         return self.pooling(ops.cast(features, "float32"))
+
+    def embed(self, features, training=None):
+        """Return the average over positions, which all tasks share."""
+        return self.pool(features)
 
     def call(self, features, training=None):
         """Compute the logits of every task."""

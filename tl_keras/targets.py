@@ -19,11 +19,14 @@ class TargetSpec:
             per example) or `"regression"` (real values).
         size: Number of classes, or of regressed values.
         labels: Names of the classes in the order of the model's outputs, or None.
+        partly: Whether labels may be missing: −1 (classification), NaN or None. Their rows are
+            encoded as NaN.
     """
 
     kind: Kind
     size: int
     labels: tuple[str, ...] | None = None
+    partly: bool = False
 
     def __post_init__(self):
         """Check that the labels fit the size."""
@@ -57,6 +60,8 @@ class TargetSpec:
         Raises:
             InputError: If a label is unknown, out of range, missing or not finite.
         """
+        if self.partly:
+            return self._encode_partly(y, argument)
         if self.kind == "multi_label" and _is_ragged_names(y):
             return self._encode_name_collections(y, argument)
         y = np.asarray(y)
@@ -84,6 +89,18 @@ class TargetSpec:
         elif self.kind == "multi_label" and ((values < 0) | (values > 1)).any():
             raise InputError(f"{argument}: multi-label targets must lie in 0 … 1.")
         return values
+
+    def _encode_partly(self, y: Any, argument: str) -> np.ndarray:
+        missing = _missing(y, self.kind)
+        encoded = np.full((len(missing), self.size), np.nan, np.float32)
+        if not missing.all():
+            known = (
+                [row for row, gone in zip(y, missing, strict=True) if not gone]
+                if isinstance(y, (list, tuple))
+                else np.asarray(y)[~missing]
+            )
+            encoded[~missing] = dataclasses.replace(self, partly=False).encode(known, argument)
+        return encoded
 
     def _encode_single(self, y: np.ndarray, argument: str) -> np.ndarray:
         if y.dtype.kind in "USO":
@@ -132,6 +149,28 @@ def _is_ragged_names(y: Any) -> bool:
         and isinstance(y[0], (list, tuple, set, frozenset))
         and any(isinstance(name, str) for row in y for name in row)
     )
+
+
+def _missing(y: Any, kind: Kind) -> np.ndarray:
+    """Return which labels are missing `(n,)`: None, NaN, or −1 where that is no value."""
+    minus_one = kind != "regression"
+
+    def gone(value: Any) -> bool:
+        if value is None:
+            return True
+        if isinstance(value, (str, bytes)) or (
+            isinstance(value, (list, tuple, set, frozenset)) and not len(value)
+        ):
+            return False
+        if isinstance(value, (set, frozenset)):
+            return False
+        parts = np.ravel(np.asarray(value))
+        if parts.dtype.kind not in "biuf":
+            return False
+        return bool(np.isnan(parts.astype(np.float64)).all() or (minus_one and (parts == -1).all()))
+
+    rows = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    return np.array([gone(row) for row in rows], bool)
 
 
 def _finite(y: np.ndarray, argument: str) -> np.ndarray:

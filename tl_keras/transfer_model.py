@@ -11,6 +11,7 @@ import tensorflow as tf
 from tl_keras.backbones.cuts import Blocks, find_blocks
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
+from tl_keras.heads import Head
 from tl_keras.targets import TargetSpec
 
 
@@ -21,10 +22,13 @@ class Forward(NamedTuple):
         feature_map: The backbone's output, `(batch, …, channels)`.
         logits: The head's output `(batch, size)`, or task name → that; pooled features
             `(batch, channels)` for a model without a head.
+        features: What the classifier reads, float32 `(batch, channels)`: pooled, and after the
+            hidden layers of an MLP head.
     """
 
     feature_map: Any
     logits: Any
+    features: Any
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -114,7 +118,11 @@ class TransferModel(keras.Model):
 
     def forward_from_feature_map(self, feature_map, training: bool = False) -> Forward:
         """Run the head on the backbone's output."""
-        return Forward(feature_map, self.head(feature_map, training=training))
+        if not isinstance(self.head, Head):
+            logits = self.head(feature_map, training=training)
+            return Forward(feature_map, logits, self.head.embed(feature_map, training=training))
+        features = self.head.embed(feature_map, training=training)
+        return Forward(feature_map, self.head.classify(features), features)
 
     def activate(self, logits):
         """Return predictions from logits."""

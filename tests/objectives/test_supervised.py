@@ -10,7 +10,6 @@ from tl_keras.objectives.supervised import (
     squared_error,
 )
 from tl_keras.targets import TargetSpec
-from tl_keras.transfer_model import Forward
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 3, (5, 4)).astype("float32")
@@ -49,9 +48,8 @@ def test_extreme_logits_stay_finite():
 
 def test_class_weights_multiply_the_loss_of_their_class():
     spec = TargetSpec("classification", 4)
-    forward = Forward(None, LOGITS)
-    plain = Supervised().losses(forward, ONE_HOT, spec)["loss"].numpy()
-    weighted = Supervised(class_weight=[1, 2, 3, 4]).losses(forward, ONE_HOT, spec)["loss"]
+    plain = Supervised().per_example(ONE_HOT, LOGITS, spec).numpy()
+    weighted = Supervised(class_weight=[1, 2, 3, 4]).per_example(ONE_HOT, LOGITS, spec)
     np.testing.assert_allclose(weighted, plain * [1, 4, 2, 2, 3], rtol=1e-6)
 
 

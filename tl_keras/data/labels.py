@@ -1,5 +1,6 @@
 """Labels as data brings them, encoded as the targets of one or several tasks."""
 
+import dataclasses
 import operator
 from typing import Any
 
@@ -63,6 +64,9 @@ def check_batch_size(batch_size: int) -> int:
 
 
 def _encode_tensor(y: tf.Tensor, spec: TargetSpec) -> tf.Tensor:
+    if spec.partly:
+        encoded = _encode_tensor(y, dataclasses.replace(spec, partly=False))
+        return tf.where(_missing(y, encoded, spec)[:, None], np.float32(np.nan), encoded)
     if y.shape.rank == 2 and y.shape[1] == 1 and spec.size > 1:
         y = y[:, 0]
     if spec.kind == "classification" and y.shape.rank == 1:
@@ -75,6 +79,17 @@ def _encode_tensor(y: tf.Tensor, spec: TargetSpec) -> tf.Tensor:
         if y.shape.rank == 1:
             encoded = encoded[:, None]
     return tf.ensure_shape(encoded, [None, spec.size])
+
+
+def _missing(y: tf.Tensor, encoded: tf.Tensor, spec: TargetSpec) -> tf.Tensor:
+    """Return which labels of a batch are missing, bool `(b,)`."""
+    if y.dtype == tf.string:
+        return tf.reduce_sum(encoded, axis=1) == 0
+    values = tf.cast(tf.reshape(y, [tf.shape(y)[0], -1]), tf.float32)
+    missing = tf.reduce_all(tf.math.is_nan(values), axis=1)
+    if spec.kind != "regression":
+        missing |= tf.reduce_all(values == -1.0, axis=1)
+    return missing
 
 
 def _check_tasks(y: Any, spec: Specs, argument: str) -> None:

@@ -1,11 +1,12 @@
 """The supervised objective: cross-entropy or squared error against the labels."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
 from tl_keras.errors import InputError
+from tl_keras.objectives.batch import Batch, DomainBatch, pooled
 from tl_keras.objectives.objective import Objective
 from tl_keras.targets import TargetSpec
 
@@ -42,12 +43,16 @@ class Supervised(Objective):
         label_smoothing: Share of each target spread over all classes, 0 … 1.
         class_weight: Weight per class `(size,)`, multiplied into the loss of that class's
             examples; single-label classification only.
+        weight: What the loss is multiplied by.
 
     Raises:
         InputError: If the label smoothing is out of range.
     """
 
-    def __init__(self, label_smoothing: float = 0.0, class_weight=None):
+    validates: ClassVar[bool] = True
+
+    def __init__(self, label_smoothing: float = 0.0, class_weight=None, *, weight: Any = 1.0):
+        super().__init__(weight)
         if not 0.0 <= label_smoothing < 1.0:
             raise InputError(
                 f"label_smoothing: expected a share from 0 to below 1, got {label_smoothing!r}."
@@ -55,17 +60,27 @@ class Supervised(Objective):
         self.label_smoothing = float(label_smoothing)
         self.class_weight = None if class_weight is None else [float(w) for w in class_weight]
 
-    def losses(self, forward, y, targets: TargetSpec | Mapping[str, TargetSpec]) -> dict[str, Any]:
-        """Return the loss per example; with several tasks, their sum and each one."""
+    def losses(self, batch: Batch) -> dict[str, Any]:
+        """Return the mean over all labelled examples; with several tasks, their sum and each."""
+        return self.domain_losses(pooled(list(batch.labelled.values())), batch.targets)
+
+    def domain_losses(
+        self, domain: DomainBatch, targets: TargetSpec | Mapping[str, TargetSpec]
+    ) -> dict[str, Any]:
+        """Return the losses on the labelled examples of one domain."""
         if not isinstance(targets, Mapping):
-            return {"loss": self._loss(y, forward.logits, targets)}
+            values = self.per_example(domain.y, domain.logits, targets)
+            return {"loss": domain.labelled_mean(values)}
         parts = {
-            f"{task}_loss": self._loss(y[task], forward.logits[task], spec)
+            f"{task}_loss": domain.labelled_mean(
+                self.per_example(domain.y[task], domain.logits[task], spec), task
+            )
             for task, spec in targets.items()
         }
         return {"loss": sum(parts.values()), **parts}
 
-    def _loss(self, y, logits, spec: TargetSpec):
+    def per_example(self, y, logits, spec: TargetSpec):
+        """Return the loss of each example `(b,)` of one task."""
         if spec.kind == "regression":
             return squared_error(y, logits)
         if spec.kind == "multi_label":

@@ -1,8 +1,9 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
+import dataclasses
 import importlib.util
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,10 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data import Examples
+from tl_keras.data.base import Specs
 from tl_keras.data.datasets import DatasetExamples
+from tl_keras.data.domains import DomainExamples
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
-from tl_keras.objectives import Objective, Supervised
+from tl_keras.objectives import Objective, Supervised, is_target
 from tl_keras.schedules import Stage, block_factors
 from tl_keras.schedules.freezing import unfrozen_blocks
 from tl_keras.targets import TargetSpec
@@ -23,14 +26,14 @@ from tl_keras.training.settings import Settings
 from tl_keras.transfer_model import TransferModel
 
 
-def check_model(model: Any) -> None:
-    """Raise `InputError` unless the model is a transfer model with a head."""
+def check_model(model: Any, *, head: bool = True) -> None:
+    """Raise `InputError` unless the model is a transfer model, with a head if one is needed."""
     if not isinstance(model, TransferModel):
         raise InputError(
             f"model: expected one made by build_transfer_model, got {type(model).__name__}. Wrap a "
             "model of your own: tl.build_transfer_model(your_features_model, num_classes=…)."
         )
-    if model.targets is None:
+    if head and model.targets is None:
         raise InputError("model: it has no head to train. Build it with num_classes=… or labels=….")
 
 
@@ -41,9 +44,59 @@ def whole(value: Any, argument: str) -> int:
     return int(value)
 
 
-def checked_targets(model: TransferModel, examples: Examples, argument: str):
-    """Return the encoded targets of all examples, having checked names and classes."""
-    targets = model.targets
+def data_targets(model: TransferModel, data: Any, objectives: Sequence[Objective]) -> Specs:
+    """Return what labels are encoded for: some may be missing where the objectives allow it.
+
+    Target domains may be labelled in part, too: an adaptation uses the labels that there are.
+    """
+    partly = any(one.partly_labelled for one in objectives) or isinstance(data, Mapping)
+    if not partly or model.targets is None:
+        return model.targets
+    if isinstance(model.targets, Mapping):
+        return {k: dataclasses.replace(spec, partly=True) for k, spec in model.targets.items()}
+    return dataclasses.replace(model.targets, partly=True)
+
+
+def checked_domains(
+    model: TransferModel,
+    domains: DomainExamples,
+    targets: Specs,
+    argument: str,
+    objectives: Sequence[Objective],
+) -> dict[str, Any]:
+    """Return the encoded targets of every labelled domain, having checked names and classes.
+
+    Raises:
+        InputError: If nothing is labelled although it has to be, or a source lacks some labels.
+    """
+    partly = any(one.partly_labelled for one in objectives)
+    need = any(one.validates for one in objectives) or argument == "validation"
+    encoded = {}
+    for name, examples in domains.items():
+        where = argument if domains.only is not None else f"{argument}[{name!r}]"
+        check_images(model, examples, where)
+        found = None if targets is None else checked_targets(model, targets, examples, where)
+        if found is None:
+            continue
+        encoded[name] = found
+        missing = sum(int(np.isnan(one).any(axis=1).sum()) for one in tf.nest.flatten(found))
+        if missing and not partly and not is_target(name):
+            raise InputError(
+                f"{where}: {missing} labels are missing (−1, NaN or None), and no objective "
+                "learns from examples without. Remove them, or add one that does, such as "
+                "tl.objectives.PseudoLabel()."
+            )
+    if need and not encoded:
+        raise InputError(f"{argument}: expected examples with labels, got images only.")
+    return encoded
+
+
+def checked_targets(model: TransferModel, targets: Specs, examples: Examples, argument: str):
+    """Return the encoded targets of all examples, having checked names and classes.
+
+    Returns:
+        float32 `(n, size)`, a dict of these by task, or None for examples without labels.
+    """
     names = examples.class_names
     if isinstance(targets, TargetSpec) and names and targets.labels:
         strangers = sorted(set(names) - set(targets.labels))
@@ -54,10 +107,11 @@ def checked_targets(model: TransferModel, examples: Examples, argument: str):
             )
     encoded = examples.encoded_targets(targets)
     if encoded is None:
-        raise InputError(f"{argument}: expected examples with labels, got images only.")
-    if argument == "data" and isinstance(targets, TargetSpec) and targets.kind == "classification":
-        present = np.flatnonzero(encoded.sum(axis=0))
-        if len(present) < 2:
+        return None
+    one_task = isinstance(targets, TargetSpec) and targets.kind == "classification"
+    if argument.startswith("data") and one_task:
+        present = np.flatnonzero(np.nansum(encoded, axis=0))
+        if len(present) == 1:
             raise InputError(
                 f"{argument}: all examples are of one class, "
                 f"{targets.class_names[present[0]]!r}; training needs at least two."
@@ -65,14 +119,21 @@ def checked_targets(model: TransferModel, examples: Examples, argument: str):
     return encoded
 
 
-def resolve_objectives(objectives, label_smoothing: float, weights) -> tuple[Objective, ...]:
+def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tuple[Objective, ...]:
     """Return the objectives asked for, by default the supervised one."""
     if objectives is None:
-        return (Supervised(label_smoothing, weights),)
+        return (Supervised(label_smoothing),)
     objectives = tuple(objectives)
     if not objectives or not all(isinstance(objective, Objective) for objective in objectives):
         raise InputError("objectives: expected a list of tl.objectives, such as [Supervised()].")
-    if label_smoothing or weights is not None:
+    names = [objective.name for objective in objectives]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"objectives: {twice[0]!r} is there {names.count(twice[0])} times. Use one, with the "
+            "weights or layers of both."
+        )
+    if label_smoothing or class_weight is not None:
         raise InputError(
             "objectives: pass label_smoothing and class_weight to Supervised(…) in the list."
         )
@@ -173,6 +234,8 @@ def warn_of_changing_order(train: Examples) -> None:
 
 def has_changing_order(examples: Examples | None) -> bool:
     """Return whether two passes over a dataset differ; makes the passes."""
+    if isinstance(examples, DomainExamples):
+        return any(has_changing_order(one) for one in examples.values())
     return isinstance(examples, DatasetExamples) and not examples.has_fixed_order()
 
 

@@ -15,7 +15,7 @@ def resolve_class_weight(class_weight: str | Mapping | None, targets, encoded) -
         class_weight: None, `"balanced"` (inverse to frequency: `n / (classes · count)`), or a
             dict with a weight ≥ 0 for every class, by number or by label.
         targets: The model's `TargetSpec`; only one single-label task can have class weights.
-        encoded: Targets of the training data, `(n, size)`, as `TargetSpec.encode` gives them.
+        encoded: Targets of the training data, `(n, size)` or a list of these, as `TargetSpec.encode` gives them.
 
     Returns:
         float32 `(size,)`, or None.
@@ -34,7 +34,7 @@ def resolve_class_weight(class_weight: str | Mapping | None, targets, encoded) -
             raise InputError(
                 f"class_weight: expected 'balanced', a dict or None, got {class_weight!r}."
             )
-        counts = encoded.sum(axis=0)
+        counts = np.nansum(np.vstack(encoded), axis=0)
         missing = [name for name, c in zip(targets.class_names, counts, strict=True) if c == 0]
         if missing:
             raise InputError(

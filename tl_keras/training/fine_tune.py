@@ -11,22 +11,24 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.cluster import join_cluster
-from tl_keras.data import Examples, as_examples
+from tl_keras.data import Examples
 from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.augmentation_checks import check_augmentation
+from tl_keras.data.base import Specs
+from tl_keras.data.domains import DomainExamples, as_domains
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
-from tl_keras.objectives import Objective
+from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, resolve_schedule
 from tl_keras.training.agreement import check_agreement, from_chief
 from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.checks import (
     check_combination,
-    check_images,
     check_kinds,
     check_model,
     check_order,
-    checked_targets,
+    checked_domains,
+    data_targets,
     resolve_callbacks,
     resolve_objectives,
     resolve_seed,
@@ -89,15 +91,19 @@ def fine_tune(
     Args:
         model: Made by `build_transfer_model`. It is trained in place.
         data: Training examples: `(x, y)` arrays, a `tf.data.Dataset` of `(x, y)`, or an image
-            folder. Labels are integers, names out of `model.labels`, or one-hot rows.
+            folder. Labels are integers, names out of `model.labels`, or one-hot rows. Several
+            domains are a dict of these, such as `{"source": …, "target": …}`: those whose names
+            begin with `target` are adapted to, all others are sources; one without labels is its
+            `x` alone. Every domain brings `batch_size` examples to a batch, and an epoch is one
+            pass over the largest. Labels of a target domain may be missing in part (−1, NaN).
         validation: The same, measured after each epoch. With it, the model ends with the weights
             of the epoch with the smallest validation loss.
         schedule: `"auto"` (by number of examples, see `tl.schedules.auto`), the name of a
             schedule, a `Stage`, or several.
-        objectives: What is minimised; by default `Supervised`.
+        objectives: What is minimised, summed with their weights; by default `Supervised`.
         strategy: `"auto"`, `"one_device"`, `"mirrored"`, `"multi_worker"` (the workers that
             `TF_CONFIG` names) or a `tf.distribute.Strategy`.
-        batch_size: Examples per update, over all devices.
+        batch_size: Examples per update, of each domain, over all devices.
         class_weight: None, `"balanced"`, or a dict with a weight for every class.
         label_smoothing: Share of each label spread over all classes, 0 … 1.
         augmentation: Keras layer or layers applied to training images only, in order, such as
@@ -142,42 +148,87 @@ def fine_tune(
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     join_cluster()
     with readable_worker_errors():
-        train = as_examples(data, "data")
-        held_out = None if validation is None else as_examples(validation, "validation")
-        encoded = checked_targets(model, train, "data")
-        check_images(model, train, "data")
+        train = as_domains(data, "data")
+        held_out = None if validation is None else as_domains(validation, "validation")
+        asked = resolve_objectives(objectives, label_smoothing, class_weight)
+        targets = data_targets(model, data, asked)
+        encoded = checked_domains(model, train, targets, "data", asked)
         if held_out is not None:
-            checked_targets(model, held_out, "validation")
-            check_images(model, held_out, "validation")
+            checked_domains(model, held_out, targets, "validation", asked)
         stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
-        weights = resolve_class_weight(class_weight, model.targets, encoded)
-        objectives = resolve_objectives(objectives, label_smoothing, weights)
-        strategy = resolve_strategy(strategy)
-        check_augmentation(settings.augmentation, model.image_shape, model.targets)
-        check_combination(model, stages, settings, strategy, len(train))
-        check_order(strategy, {"data": train, "validation": held_out}, deterministic)
-        if not is_chief(strategy):
-            settings = dataclasses.replace(settings, verbose=False)
-        check_agreement(
-            strategy, shared_facts(model, stages, objectives, settings, train, held_out)
+        if objectives is None:
+            weights = resolve_class_weight(class_weight, model.targets, list(encoded.values()))
+            asked = (Supervised(label_smoothing, weights),)
+        return train_stages(
+            model,
+            asked,
+            train,
+            held_out,
+            settings,
+            stages,
+            targets=targets,
+            strategy=strategy,
+            output=output,
+            resume=resume,
+            deterministic=deterministic,
         )
-        if deterministic:
-            _make_deterministic(settings.seed)
-        directory = None if output is None else RunDirectory(output, writes=is_chief(strategy))
-        if directory is not None:
-            config = run_config(
-                model,
-                stages,
-                objectives,
-                settings,
-                train,
-                held_out,
-                replicas=strategy.num_replicas_in_sync,
-                deterministic=deterministic,
-            )
-            if _is_finished(directory, config, strategy, train, settings, resume):
-                return finished_run(directory, model, stages)
-        return _train(model, strategy, objectives, train, held_out, settings, stages, directory)
+
+
+def train_stages(
+    model: TransferModel,
+    objectives: tuple[Objective, ...],
+    train: DomainExamples,
+    held_out: DomainExamples | None,
+    settings: Settings,
+    stages: tuple[Stage, ...],
+    *,
+    targets: Specs,
+    strategy: str | tf.distribute.Strategy,
+    output: str | os.PathLike | None,
+    resume: bool,
+    deterministic: bool,
+) -> Run:
+    """Check what depends on several arguments, then train, go on, or return what is finished.
+
+    Args:
+        model: Trained in place.
+        objectives: What is minimised.
+        train: Training examples.
+        held_out: Examples measured after each epoch, or None.
+        settings: The rest.
+        stages: The schedule.
+        targets: What labels are encoded for; None to leave labels out.
+        strategy: As for `fine_tune`, and so are those that follow.
+        output: Directory of the run.
+        resume: Whether to go on with a run that is there.
+        deterministic: Whether two runs are equal to the last bit.
+    """
+    strategy = resolve_strategy(strategy)
+    check_augmentation(settings.augmentation, model.image_shape, targets and model.targets)
+    check_combination(model, stages, settings, strategy, len(train))
+    check_order(strategy, {"data": train, "validation": held_out}, deterministic)
+    if not is_chief(strategy):
+        settings = dataclasses.replace(settings, verbose=False)
+    check_agreement(strategy, shared_facts(model, stages, objectives, settings, train, held_out))
+    if deterministic:
+        _make_deterministic(settings.seed)
+    directory = None if output is None else RunDirectory(output, writes=is_chief(strategy))
+    if directory is not None:
+        config = run_config(
+            model,
+            stages,
+            objectives,
+            settings,
+            train,
+            held_out,
+            replicas=strategy.num_replicas_in_sync,
+            deterministic=deterministic,
+        )
+        if _is_finished(directory, config, strategy, train, settings, resume):
+            return finished_run(directory, model, stages)
+    return _train(
+        model, strategy, objectives, train, held_out, settings, stages, directory, targets
+    )
 
 
 def _is_finished(
@@ -204,9 +255,13 @@ def _is_finished(
     return found == Found.FINISHED
 
 
-def _train(model, strategy, objectives, train, held_out, settings, stages, directory) -> Run:
+def _train(
+    model, strategy, objectives, train, held_out, settings, stages, directory, targets
+) -> Run:
     trained = under_strategy(model, strategy)
-    trainer = Trainer(trained, strategy, objectives, train, held_out, settings, directory)
+    trainer = Trainer(
+        trained, strategy, objectives, train, held_out, settings, directory, targets=targets
+    )
     try:
         trainer.run(stages)
     except BaseException:
@@ -217,6 +272,8 @@ def _train(model, strategy, objectives, train, held_out, settings, stages, direc
         raise
     finally:
         give_back(trained, model)
+    for objective in objectives:
+        objective.finish(model, train)
     progress = trainer.state.progress
     run = Run(
         model=model,
@@ -229,8 +286,18 @@ def _train(model, strategy, objectives, train, held_out, settings, stages, direc
     )
     if directory is not None:
         directory.write_json(HISTORY_FILE, progress.history)
+        directory.write_objectives(objective_arrays(objectives))
         write_finished_run(directory, run)
     return run
+
+
+def objective_arrays(objectives: Sequence[Objective]) -> dict[str, np.ndarray]:
+    """Return the objectives' own variables, by objective and position."""
+    return {
+        f"{objective.name}/{index:03}": variable.numpy()
+        for objective in objectives
+        for index, variable in enumerate(objective.variables())
+    }
 
 
 def _make_deterministic(seed: int) -> None:

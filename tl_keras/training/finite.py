@@ -32,6 +32,7 @@ def check_loss(
         return
     place = Epochs(seed, epoch, 1, first_bad_step)
     rows = next(iter(row_batches(len(train), batch_size, place))).numpy()
+    # Of several domains, each has an order of its own, and no row is named.
     names = train.row_names(rows[:NAMED_EXAMPLES])
     batch = ""
     if names:

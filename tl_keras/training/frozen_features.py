@@ -115,7 +115,7 @@ class _Job:
                 self._examples.batches(self._targets, batch_size_of(store.layout)),
                 self._values,
                 content=content_of(self._examples) if by_content else None,
-                model_name=self._prefix.model.backbone.name,
+                model_name=self._prefix.name,
                 say=self._say,
                 verbose=verbose,
             ).fill()

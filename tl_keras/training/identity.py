@@ -12,6 +12,7 @@ import tensorflow as tf
 import tl_keras
 from tl_keras.data import Examples, ImageFolder
 from tl_keras.data.augmentation import describe
+from tl_keras.data.domains import DomainExamples
 from tl_keras.data.fingerprint import files_fingerprint, fingerprint
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
@@ -29,8 +30,8 @@ def run_config(
     stages: Sequence[Stage],
     objectives: Sequence[Objective],
     settings: Settings,
-    train: Examples,
-    validation: Examples | None,
+    train: DomainExamples,
+    validation: DomainExamples | None,
     *,
     replicas: int,
     deterministic: bool,
@@ -61,14 +62,14 @@ def shared_facts(
     stages: Sequence[Stage],
     objectives: Sequence[Objective],
     settings: Settings,
-    train: Examples,
-    validation: Examples | None,
+    train: DomainExamples,
+    validation: DomainExamples | None,
 ) -> dict[str, Any]:
     """Return what several workers must have in common before they do anything together."""
     return {
         "model": [(tuple(weight.shape), weight.dtype) for weight in model.variables],
-        "data": (len(train), train.class_names),
-        "validation": None if validation is None else (len(validation), validation.class_names),
+        "data": _facts(train),
+        "validation": None if validation is None else _facts(validation),
         **_common(stages, objectives, settings),
     }
 
@@ -124,7 +125,7 @@ def _common(
     """Return what decides the result besides model and data."""
     return {
         "stages": [dataclasses.asdict(stage) for stage in stages],
-        "objectives": [_description(objective) for objective in objectives],
+        "objectives": [objective.config() for objective in objectives],
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "early_stopping": settings.early_stopping,
@@ -135,6 +136,10 @@ def _common(
 
 def _data(examples: Examples) -> str:
     """Return a fingerprint that a new copy of the same files shares."""
+    if isinstance(examples, DomainExamples):
+        if examples.only is not None:
+            return _data(examples.only)
+        return ", ".join(f"{name} {_data(one)}" for name, one in examples.items())
     if not isinstance(examples, ImageFolder):
         return fingerprint(examples)
     return files_fingerprint(
@@ -144,6 +149,10 @@ def _data(examples: Examples) -> str:
         examples.image_size,
         with_times=False,
     )
+
+
+def _facts(domains: DomainExamples) -> list[Any]:
+    return [(name, len(one), one.class_names) for name, one in domains.items()]
 
 
 def _cache(settings: Settings) -> list[Any] | None:
@@ -170,11 +179,3 @@ def _structure(model: TransferModel) -> list[Any]:
 
 def _digest(config: Any) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _description(objective: Objective) -> dict[str, Any]:
-    values = {
-        name: value.tolist() if hasattr(value, "tolist") else value
-        for name, value in vars(objective).items()
-    }
-    return {"objective": type(objective).__name__, **values}

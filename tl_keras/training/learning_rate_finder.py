@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.data import Epochs, Examples, as_examples
+from tl_keras.data.domains import ONE_DOMAIN, DomainExamples
 from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
-from tl_keras.training.checks import check_model, checked_targets, whole
+from tl_keras.training.checks import check_model, checked_domains, whole
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import build_optimizer, computes_in_float16
@@ -104,8 +105,8 @@ def find_learning_rate(
             "strategy: find_learning_rate runs on one device, with a model that was built outside "
             "of strategy.scope(). fine_tune brings such a model under a strategy by itself."
         )
-    examples = as_examples(data, "data")
-    checked_targets(model, examples, "data")
+    examples = DomainExamples({ONE_DOMAIN: as_examples(data, "data")})
+    checked_domains(model, examples, model.targets, "data", (Supervised(),))
     rates = np.geomspace(lowest, highest, steps)
     width = max(1.0, steps * _SMOOTHED_SHARE)
     with unchanged(model):
@@ -213,13 +214,13 @@ def _batches(
     per_epoch = len(examples) // full
     epochs = Epochs(seed, count=math.ceil(steps / per_epoch))
     dataset = examples.batches(model.targets, batch_size, epochs=epochs)
-    batches: Any = dataset.filter(lambda x, _: tf.shape(x)[0] == full)
+    batches: Any = dataset.filter(lambda x, _: tf.shape(x[ONE_DOMAIN])[0] == full)
     prefix = frozen_prefix(model)
     forward, measured = model.forward if prefix is None else prefix.images_forward, _MEASURED_LIVE
     if prefix is not None and prefix.random_layer is None:
         lower = tf.function(prefix.lower, reduce_retracing=True)
         count = min(steps, per_epoch)
-        if _fits(lower, dataset.element_spec[0], count * full):
+        if _fits(lower, dataset.element_spec[0][ONE_DOMAIN], count * full):
             batches = _kept(lower, batches.take(count))
             forward, measured = prefix.forward, _MEASURED_STORED
     batches = iter(batches)
@@ -230,7 +231,7 @@ def _batches(
 def _kept(lower: Callable, batches: tf.data.Dataset) -> Iterator[Batch]:
     kept = []
     for x, y in batches:
-        kept.append((lower(x), y))
+        kept.append(({ONE_DOMAIN: lower(x[ONE_DOMAIN])}, y))
         yield kept[-1]
     yield from itertools.cycle(kept)
 

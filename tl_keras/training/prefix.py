@@ -52,6 +52,11 @@ class Prefix:
         return f"{name}, {which} blocks" + (", pooled" if self._pools else "")
 
     @property
+    def name(self) -> str:
+        """Name of the backbone."""
+        return self.model.backbone.name
+
+    @property
     def layers(self) -> list[keras.layers.Layer]:
         """The layers of the frozen blocks, in the order of computation."""
         return [layer for block in self.model.blocks[: self.boundary] for layer in block.layers]
@@ -69,11 +74,14 @@ class Prefix:
             frozen and the head only averages or takes the maximum, the pooled float32 vectors
             `(batch, channels)`.
         """
+        values = self._frozen_values(images, training)
+        return self.model.head.pool(values) if self._pools else values
+
+    def _frozen_values(self, images: Any, training: bool) -> Any:
         training = bool(training) and self.random_layer is not None
         images = self.model.preprocessing(images)
         if self._split is None:
-            features = self.model.backbone(images, training=training)
-            return self.model.head.pool(features) if self._pools else features
+            return self.model.backbone(images, training=training)
         values = self._split.lower(images, training=training)
         return tuple(values) if isinstance(values, (list, tuple)) else values
 
@@ -115,8 +123,12 @@ class Prefix:
         return self.model.forward_from_feature_map(values, training)
 
     def images_forward(self, images: Any, training: bool = False) -> Forward:
-        """Run everything: `forward(lower(images))`, with no gradient into the frozen blocks."""
-        values = tf.nest.map_structure(tf.stop_gradient, self.lower(images, training))
+        """Run everything: `forward(lower(images))`, with no gradient into the frozen blocks.
+
+        The feature map is the backbone's whole output, also where `lower` pools it.
+        """
+        values = self._frozen_values(images, training)
+        values = tf.nest.map_structure(tf.stop_gradient, values)
         return self.forward(values, training)
 
 

@@ -25,6 +25,7 @@ HISTORY_FILE = "history.json"
 SUMMARY_FILE = "summary.json"
 BEST_WEIGHTS_FILE = "best.weights.h5"
 CURVES_FILE = "curves.png"
+OBJECTIVES_FILE = "objectives.zip"
 CHECKPOINTS = "checkpoints"
 BEST_OF_EPOCH = re.compile(r"best-epoch-(\d{4,})\.zip")
 
@@ -135,6 +136,12 @@ class RunDirectory:
             path = self._best(epoch)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_arrays(path, arrays, {})
+
+    def write_objectives(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write what the objectives themselves trained: the exported model does without it."""
+        if arrays and self._writes:
+            with self._readable_errors():
+                write_arrays(self.path / OBJECTIVES_FILE, arrays, {})
 
     def read_best_weights(self, epoch: int) -> dict[str, np.ndarray]:
         """Return what `write_best_weights` wrote."""

@@ -2,19 +2,22 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.data import Epochs, Examples, Part
-from tl_keras.data.augmentation import augment, batch_seed
-from tl_keras.data.stored_examples import StoredExamples
+from tl_keras.data import Epochs, Part
+from tl_keras.data.augmentation import LABEL_MIXING, augment, batch_seed
+from tl_keras.data.base import Specs
+from tl_keras.data.domains import DomainExamples, domain_seed
+from tl_keras.data.taught_examples import TaughtExamples
 from tl_keras.schedules import Stage
 from tl_keras.training.frozen_features import stored_features
 from tl_keras.training.prefix import frozen_prefix
 from tl_keras.training.settings import Settings
 from tl_keras.training.strategies import distribute
+from tl_keras.training.teacher_outputs import Teacher, stored_outputs
 from tl_keras.training.train_step import ForwardPass
 from tl_keras.transfer_model import TransferModel
 
@@ -24,32 +27,33 @@ class StageData:
     """Batches of one stage.
 
     Attributes:
-        train: Function of the epochs wanted to a distributed dataset of `(x, y)`.
+        train: Function of the epochs wanted to a distributed dataset of `(x, y)`, dicts by domain.
         forward: Forward pass on the `x` of these batches.
         validation: Distributed batches to measure on, or None.
         validation_forward: Forward pass on the `x` of those.
-        stores: Feature stores that are read.
+        close: Lets go of the feature stores, so that they can be cleared.
+        teachers: Name → function of images, for teachers that have to run in the step.
     """
 
     train: Callable[[Epochs], Any]
     forward: ForwardPass
     validation: Any
     validation_forward: ForwardPass
-    stores: tuple[StoredExamples, ...]
-
-    def close(self) -> None:
-        """Let go of the feature stores, so that they can be cleared."""
-        for store in self.stores:
-            store.close()
+    close: Callable[[], None]
+    teachers: Mapping[str, Callable[[Any], Any]]
 
 
 def stage_data(
     model: TransferModel,
     strategy: tf.distribute.Strategy,
     stage: Stage,
-    train: Examples,
-    validation: Examples | None,
+    train: DomainExamples,
+    validation: DomainExamples | None,
     settings: Settings,
+    *,
+    targets: Specs,
+    store: bool = True,
+    teachers: Mapping[str, Teacher] | None = None,
 ) -> StageData:
     """Prepare a stage whose freezing has been applied.
 
@@ -63,63 +67,96 @@ def stage_data(
         train: Training examples.
         validation: Examples to measure on, or None.
         settings: The run's.
+        targets: What labels are encoded for.
+        store: Whether features may be stored; objectives that read images forbid it.
+        teachers: Name → teacher, of all objectives. Where nothing random changes the images, their
+            outputs come from a store as well; else they run in the step, and need the images.
     """
     prefix = frozen_prefix(model)
     layers = settings.augmentation if stage.augment else ()
     live = model.forward if prefix is None else prefix.images_forward
 
-    def stored(examples: Examples, augmentation) -> StoredExamples | None:
-        if prefix is None or settings.cache is None or stage.epochs == 1:
-            return None
-        return stored_features(
-            prefix,
-            examples,
-            model.targets,
-            settings.cache,
-            augmentation=augmentation,
-            seed=settings.seed,
-            verbose=settings.verbose,
-        )
+    with contextlib.ExitStack() as stores:
 
-    features = stored(train, layers)
-    with contextlib.ExitStack() as if_that_fails:
-        if features is not None:
-            if_that_fails.callback(features.close)
+        def stored(domains: DomainExamples, augmentation) -> DomainExamples | None:
+            """Return all domains' features, or None if those of one cannot be stored."""
+            if not may_store or prefix is None or settings.cache is None or stage.epochs == 1:
+                return None
+            found = {}
+            with contextlib.ExitStack() as own:
+                for name, examples in domains.items():
+                    features = stored_features(
+                        prefix,
+                        examples,
+                        targets,
+                        settings.cache,
+                        augmentation=augmentation,
+                        seed=settings.seed,
+                        verbose=settings.verbose,
+                    )
+                    if features is None:
+                        return None
+                    own.callback(features.close)
+                    found[name] = features
+                stores.push(own.pop_all())
+            return DomainExamples(found)
+
+        said = None
+        if teachers and not layers and settings.cache is not None and stage.epochs > 1:
+            said = stored_outputs(teachers, train, settings.cache, stores, settings.verbose)
+        live_teachers = {}
+        if teachers and said is None:
+            live_teachers = {k: one.in_step(model.image_shape) for k, one in teachers.items()}
+        may_store = store and not live_teachers
+        features = stored(train, layers)
         held_out = None if validation is None else stored(validation, ())
-        if_that_fails.pop_all()
+        close = stores.pop_all().close
     changes = layers if features is None else ()
+    chosen = train if features is None else features
+    if said is not None:
+        chosen = DomainExamples({k: TaughtExamples(one, said[k]) for k, one in chosen.items()})
     steps = -(-len(train) // settings.batch_size)
 
     def train_batches(epochs: Epochs) -> Any:
         def make(part: Part) -> tf.data.Dataset:
-            examples = train if features is None else features
-            batches = examples.batches(model.targets, settings.batch_size, epochs=epochs, part=part)
+            batches = chosen.batches(targets, settings.batch_size, epochs=epochs, part=part)
             return _augmented(batches, changes, epochs, part, steps) if changes else batches
 
         return distribute(strategy, make)
 
     def validation_batches(part: Part) -> tf.data.Dataset:
         examples = validation if held_out is None else held_out
-        return examples.batches(model.targets, settings.batch_size, part=part)
+        return examples.batches(targets, settings.batch_size, part=part)
 
     return StageData(
         train_batches,
         live if features is None else prefix.forward,
         None if validation is None else distribute(strategy, validation_batches),
         live if held_out is None else prefix.forward,
-        tuple(store for store in (features, held_out) if store is not None),
+        close,
+        live_teachers,
     )
 
 
 def _augmented(batches, layers, epochs: Epochs, part: Part, steps: int) -> tf.data.Dataset:
-    """Change every batch by random numbers that depend on seed, epoch, batch and part only."""
+    """Change every batch by random numbers that depend on seed, epoch, batch and part only.
+
+    Layers that mix labels, such as MixUp, leave domains without labels alone.
+    """
     first = epochs.first * steps + epochs.skip
     numbers = tf.data.Dataset.range(first, first + epochs.count * steps)
+    without_mixing = tuple(layer for layer in layers if not isinstance(layer, LABEL_MIXING))
 
     def change(number: tf.Tensor, batch: Any) -> Any:
         x, y = batch
-        seed = batch_seed(epochs.seed, number // steps, number % steps, part.index)
-        return augment(layers, x, y, seed)
+        place = (number // steps, number % steps, part.index)
+        changed = {}
+        for name in x:
+            own = epochs.seed if len(x) == 1 else domain_seed(epochs.seed, name)
+            fitting = layers if name in y else without_mixing
+            changed[name] = augment(fitting, x[name], y.get(name), batch_seed(own, *place))
+        images = {name: pair[0] for name, pair in changed.items()}
+        return images, {name: changed[name][1] for name in y}
 
     pairs = tf.data.Dataset.zip((numbers, batches))
     return pairs.map(change, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

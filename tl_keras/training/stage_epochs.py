@@ -15,7 +15,11 @@ from tl_keras.training.interrupts import StopAsked, StopSignals
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import last_learning_rate
 from tl_keras.training.stage_data import StageData
-from tl_keras.training.train_step import make_train_step, make_validation_step
+from tl_keras.training.train_step import (
+    make_train_step,
+    make_validation_step,
+    trained_variables,
+)
 
 if TYPE_CHECKING:
     from tl_keras.training.trainer import Trainer
@@ -48,6 +52,7 @@ class StageEpochs:
         self.settings = trainer.settings
         self.state = trainer.state
         self.steps = trainer.steps
+        self.variables = trained_variables(trainer.model, trainer.objectives)
         self.stage = stage
         self.callbacks = callbacks
         self.signals = signals
@@ -67,6 +72,9 @@ class StageEpochs:
                 self.element_spec,
                 forward=data.forward,
                 accumulation=stage.accumulation,
+                total_steps=self.steps * stage.epochs,
+                seed=(self.settings.seed, progress.stage),
+                teachers=data.teachers,
             )
             if self.validation is not None:
                 self.validation_step = make_validation_step(
@@ -114,7 +122,7 @@ class StageEpochs:
         epoch, started = progress.epoch, time.perf_counter()
         self.callbacks.on_epoch_begin(epoch)
         logs = self._train()
-        with averaged_weights(state.optimizer, self.model.trainable_variables):
+        with averaged_weights(state.optimizer, self.variables):
             if self.validation is not None:
                 logs |= self._validate()
             logs["learning_rate"] = last_learning_rate(

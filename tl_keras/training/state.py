@@ -1,6 +1,6 @@
 """Everything that changes while a model trains, and how it is saved and taken up again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -24,6 +24,7 @@ class TrainingState:
         model: What trains.
         directory: Where checkpoints go, or None for no checkpoints.
         checkpoints: When they are due.
+        own: Variables of the objectives.
 
     Attributes:
         optimizer: The running stage's optimizer; None before the first stage.
@@ -34,13 +35,18 @@ class TrainingState:
     """
 
     def __init__(
-        self, model: TransferModel, directory: RunDirectory | None, checkpoints: Checkpoints
+        self,
+        model: TransferModel,
+        directory: RunDirectory | None,
+        checkpoints: Checkpoints,
+        own: Sequence[keras.Variable] = (),
     ):
         self.model = model
         self.optimizer: keras.optimizers.Optimizer | None = None
         self.progress = Progress()
         self.totals = Totals.zero()
         self.kept = KeptWeights(model, directory)
+        self._own = tuple(own)
         self._directory = directory
         self._clock = checkpoints.clock()
         self._found: Mapping[str, np.ndarray] | None = None
@@ -107,7 +113,8 @@ class TrainingState:
         self.totals = Totals(*(tf.constant(arrays[f"totals/{name}"]) for name in Totals._fields))
 
     def _variables(self) -> dict[str, keras.Variable]:
-        """Return weights, states of random layers and the optimizer's variables by name."""
+        """Return weights, states of random layers, the objectives' and the optimizer's variables."""
         named = {f"model/{i:05}": variable for i, variable in enumerate(self.model.variables)}
         slots = {f"optimizer/{i:05}": slot for i, slot in enumerate(self.optimizer.variables)}
-        return named | slots
+        own = {f"objectives/{i:05}": variable for i, variable in enumerate(self._own)}
+        return named | own | slots

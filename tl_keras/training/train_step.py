@@ -8,37 +8,20 @@ import tensorflow as tf
 
 from tl_keras.data.rows import Part, share_of
 from tl_keras.errors import InputError
-from tl_keras.objectives.objective import Objective
-from tl_keras.targets import TargetSpec
-from tl_keras.training.empty_shares import filled
+from tl_keras.objectives import Batch, Counts, Objective, Supervised
+from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
+from tl_keras.training.example_metrics import batch_metrics
 from tl_keras.training.means import Totals
-from tl_keras.transfer_model import Forward, TransferModel
+from tl_keras.transfer_model import TransferModel
 
-ForwardPass = Callable[[Any, bool], Forward]
-
-
-def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpec]):
-    """Return Keras' metric per example: accuracy, or absolute error (`mae`) for regression.
-
-    Args:
-        y: Targets `(batch, size)`, or task name → that.
-        outputs: Predictions of the same form.
-        targets: What the outputs mean.
-
-    Returns:
-        Metric name → `(batch,)`; with several tasks the names start with the task.
-    """
-    if isinstance(targets, Mapping):
-        return {
-            f"{task}_{name}": value
-            for task, spec in targets.items()
-            for name, value in per_example_metrics(y[task], outputs[task], spec).items()
-        }
-    if targets.kind == "regression":
-        return {"mae": keras.losses.mean_absolute_error(y, outputs)}
-    if targets.kind == "multi_label":
-        return {"accuracy": keras.metrics.binary_accuracy(y, outputs)}
-    return {"accuracy": keras.metrics.categorical_accuracy(y, outputs)}
+__all__ = [
+    "ForwardPass",
+    "Step",
+    "make_train_step",
+    "make_validation_step",
+    "trained_variables",
+    "weighted_losses",
+]
 
 
 class Step:
@@ -87,33 +70,51 @@ def make_train_step(
     *,
     forward: ForwardPass,
     accumulation: int = 1,
+    total_steps: int = 1,
+    seed: tuple[int, int] = (0, 0),
+    teachers: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Step:
     """Return the compiled step of one stage.
 
-    The loss is the sum over a replica's examples divided by the global batch's count, and the
+    Losses are sums over a replica's examples divided by the global batch's counts, and the
     optimizer sums gradients over replicas: partial batches and any number of replicas give the
     update of one device. So do the slices of a batch whose gradients are accumulated.
 
     Args:
         strategy: Where it runs.
         model: What trains; its trainable variables are read once, here.
-        optimizer: Built for these variables, under the strategy.
-        objectives: Their losses are added.
-        element_spec: Spec of the distributed dataset's `(x, y)`.
+        optimizer: Built for these variables and the objectives' own, under the strategy.
+        objectives: Their losses are weighted and added.
+        element_spec: Spec of the distributed dataset's `(x, y)`, dicts by domain.
         forward: Function of `(x, training)` to a `Forward`.
         accumulation: Slices that each replica's batch is cut into, to save memory.
+        total_steps: Steps of the stage, of which the progress is a share.
+        seed: Seed of the run and number of the stage, for the objectives' views.
+        teachers: Name → function of images, for teachers that run in the step.
     """
-    variables = model.trainable_variables
+    variables = trained_variables(model, objectives)
     values = [variable.value for variable in variables]
     replicas = strategy.num_replicas_in_sync
 
-    def gradients_of(x, y, total):
+    def gradients_of(x, y, counts, slice_index=0):
         # Losses of another trace, such as that of a feature store, may still hang on the layers.
         model._clear_losses()
-        (x, y), real = filled((x, y))
+        step = tf.cast(optimizer.iterations.value, tf.int64)
         with tf.GradientTape() as tape:
-            sums = _sums(model, objectives, forward(x, True), y, real)
-            loss = sums["loss"] / total
+            batch = domain_pass(
+                model,
+                forward,
+                x,
+                y,
+                counts,
+                objectives=objectives,
+                progress=tf.cast(step, tf.float32) / total_steps,
+                seed=step_seed(*seed, step * accumulation + slice_index),
+                teachers=teachers,
+                training=True,
+            )
+            sums = weighted_losses(objectives, batch) | batch_metrics(batch)
+            loss = sums["loss"]
             if model.losses:
                 penalty = tf.add_n([tf.cast(value, loss.dtype) for value in model.losses])
                 loss += penalty / (replicas * accumulation)
@@ -121,13 +122,15 @@ def make_train_step(
         return tape.gradient(scaled, values), sums
 
     def replica_step(x, y, stop):
-        total = _global_count(y)
+        counts = global_counts(x, y)
         if accumulation == 1:
-            gradients, sums = gradients_of(x, y, total)
+            gradients, sums = gradients_of(x, y, counts)
         else:
-            gradients, sums = accumulate(gradients_of, x, y, total, accumulation)
+            gradients, sums = accumulate(gradients_of, x, y, counts, accumulation)
         optimizer.apply(gradients, variables)
-        return _reduced(sums, total), total, _sum_over_replicas(tf.identity(stop))
+        for objective in objectives:
+            objective.after_update(model)
+        return _results(sums, counts, stop)
 
     return Step(strategy, replica_step, element_spec)
 
@@ -140,25 +143,59 @@ def make_validation_step(
     *,
     forward: ForwardPass,
 ) -> Step:
-    """Return the compiled step that measures losses and metrics and changes nothing."""
+    """Return the compiled step that measures losses and metrics and changes nothing.
+
+    Only objectives that are made for it are measured; where there is none, the supervised one.
+    """
+    measured = [one for one in objectives if one.validates] or [Supervised()]
 
     def replica_step(x, y, stop):
-        total = _global_count(y)
-        (x, y), real = filled((x, y))
-        sums = _sums(model, objectives, forward(x, False), y, real)
-        return _reduced(sums, total), total, _sum_over_replicas(tf.identity(stop))
+        counts = global_counts(x, y)
+        batch = domain_pass(model, forward, x, y, counts, training=False)
+        sums = weighted_losses(measured, batch) | batch_metrics(batch)
+        return _results(sums, counts, stop)
 
     return Step(strategy, replica_step, element_spec)
 
 
-def accumulate(gradients_of: Callable, x, y, total, slices: int):
+def trained_variables(
+    model: TransferModel, objectives: Sequence[Objective]
+) -> list[keras.Variable]:
+    """Return what an optimizer trains: the model's variables, then those of the objectives."""
+    own = [variable for one in objectives for variable in one.trainable_variables()]
+    return [*model.trainable_variables, *own]
+
+
+def weighted_losses(objectives: Sequence[Objective], batch: Batch) -> dict[str, tf.Tensor]:
+    """Return the weighted sum as `"loss"`, and every part by name.
+
+    Raises:
+        InputError: If an objective returns no `"loss"`.
+    """
+    total, parts = tf.constant(0.0), {}
+    for objective in objectives:
+        found = dict(objective.losses(batch))
+        if "loss" not in found:
+            raise InputError(
+                f"objectives: {type(objective).__name__} returns no 'loss', got {sorted(found)}. "
+                "losses() gives a dict with the key 'loss'."
+            )
+        loss = tf.cast(found.pop("loss"), tf.float32)
+        total += objective.weight_at(batch.progress) * loss
+        if len(objectives) > 1:
+            parts[objective.name] = loss
+        parts |= {name: tf.cast(value, tf.float32) for name, value in found.items()}
+    return {"loss": total, **parts}
+
+
+def accumulate(gradients_of: Callable, x, y, counts, slices: int):
     """Sum gradients and losses over slices of a batch, one after the other to save memory.
 
     Args:
-        gradients_of: Function of `(x, y, total)` to `(gradients, name → sum)`.
-        x: Images or features `(b, …)`.
-        y: Targets, or task name → targets.
-        total: Number of examples that sums are divided by.
+        gradients_of: Function of `(x, y, counts, slice index)` to `(gradients, name → sum)`.
+        x: Domain name → images or features `(b, …)`.
+        y: Domain name → targets.
+        counts: Of the whole batch, which sums are divided by.
         slices: How many.
 
     Returns:
@@ -167,7 +204,8 @@ def accumulate(gradients_of: Callable, x, y, total, slices: int):
 
     def one(index):
         part = Part(index, slices)
-        gradients, sums = gradients_of(share_of(x, part), share_of(y, part), total)
+        own = [{name: share_of(both[name], part) for name in both} for both in (x, y)]
+        gradients, sums = gradients_of(*own, counts, index)
         connected = {
             position: tf.convert_to_tensor(gradient)
             for position, gradient in enumerate(gradients)
@@ -187,39 +225,17 @@ def accumulate(gradients_of: Callable, x, y, total, slices: int):
     return [connected.get(position) for position in range(count)], sums
 
 
-def _sums(model, objectives, forward: Forward, y, real: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Return the sum of every loss and metric over the examples; zeros where none is real."""
-    targets = model.targets
-    values: dict[str, Any] = {}
-    for objective in objectives:
-        for name, value in objective.losses(forward, y, targets).items():
-            values[name] = values[name] + value if name in values else value
-    metrics = per_example_metrics(y, model.activate(forward.logits), targets)
-    if "loss" not in values:
-        raise InputError(
-            f"objectives: none of {[type(one).__name__ for one in objectives]} returns a 'loss'. "
-            "losses() gives a dict with the key 'loss'."
-        )
-    return {
-        name: tf.where(real, tf.reduce_sum(tf.cast(value, tf.float32)), 0.0)
-        for name, value in (values | metrics).items()
-    }
-
-
-def _global_count(y) -> tf.Tensor:
-    """Return the number of examples of the batch on all replicas together."""
-    return _sum_over_replicas(tf.cast(tf.shape(tf.nest.flatten(y)[0])[0], tf.float32))
-
-
-def _reduced(sums: Mapping[str, tf.Tensor], total: tf.Tensor) -> dict[str, tf.Tensor]:
-    return _sum_over_replicas(
-        {name: tf.stop_gradient(value) / total for name, value in sums.items()}
-    )
+def _results(sums: Mapping[str, tf.Tensor], counts: Mapping[str, Counts], stop: tf.Tensor):
+    """Return means over the global batch, its number of examples, and replicas asked to stop."""
+    parts = {name: tf.stop_gradient(value) for name, value in sums.items()}
+    means, stops = _sum_over_replicas((parts, tf.identity(stop)))
+    return means, tf.add_n([one.examples for one in counts.values()]), stops
 
 
 def _sum_over_replicas(values: Any) -> Any:
     context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+    flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(values))
+    return tf.nest.pack_sequence_as(values, flat)
 
 
 def _first_replica(strategy: tf.distribute.Strategy, values):

@@ -5,9 +5,10 @@ import math
 import keras
 import tensorflow as tf
 
-from tl_keras.data import Examples
+from tl_keras.data.base import Specs
+from tl_keras.data.domains import DomainExamples
 from tl_keras.errors import InputError
-from tl_keras.objectives import Objective
+from tl_keras.objectives import Objective, Setup
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.agreement import check_agreement, shared_statistics
@@ -19,6 +20,8 @@ from tl_keras.training.settings import Settings
 from tl_keras.training.stage_data import StageData, stage_data
 from tl_keras.training.stage_epochs import StageEpochs
 from tl_keras.training.state import TrainingState
+from tl_keras.training.teacher_outputs import teachers_of
+from tl_keras.training.train_step import trained_variables
 from tl_keras.transfer_model import TransferModel
 
 
@@ -33,6 +36,7 @@ class Trainer:
         validation: Examples measured after each epoch, or None.
         settings: The rest.
         directory: Where checkpoints and the best weights are kept, or None.
+        targets: What labels are encoded for.
 
     Attributes:
         state: What changes while it runs.
@@ -44,10 +48,12 @@ class Trainer:
         model: TransferModel,
         strategy: tf.distribute.Strategy,
         objectives: tuple[Objective, ...],
-        train: Examples,
-        validation: Examples | None,
+        train: DomainExamples,
+        validation: DomainExamples | None,
         settings: Settings,
         directory: RunDirectory | None,
+        *,
+        targets: Specs,
     ):
         self.model = model
         self.strategy = strategy
@@ -55,7 +61,11 @@ class Trainer:
         self.train = train
         self.validation = validation
         self.settings = settings
-        self.state = TrainingState(model, directory, settings.checkpoints)
+        self.targets = targets
+        with strategy.scope():
+            begin_objectives(model, objectives, train, targets, settings.seed)
+        own = [variable for one in objectives for variable in one.variables()]
+        self.state = TrainingState(model, directory, settings.checkpoints, own)
         self.audits: list[Audit] = []
         self.steps = math.ceil(len(train) / settings.batch_size)
 
@@ -108,7 +118,8 @@ class Trainer:
             state.set_optimizer(optimizer)
         if progress.stage_over:
             return
-        count = sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
+        variables = trained_variables(self.model, self.objectives)
+        count = sum(math.prod(variable.shape) for variable in variables)
         self.settings.say(
             f"stage {index + 1} of {stages}: {stage.name}, {count:,} weights train, "
             f"{stage.epochs} epochs"
@@ -116,7 +127,15 @@ class Trainer:
         if state.is_new:
             state.save()
         data = stage_data(
-            self.model, self.strategy, stage, self.train, self.validation, self.settings
+            self.model,
+            self.strategy,
+            stage,
+            self.train,
+            self.validation,
+            self.settings,
+            targets=self.targets,
+            store=not any(one.reads_images or one.views() for one in self.objectives),
+            teachers=teachers_of(self.objectives),
         )
         try:
             with StopSignals() as signals, shared_statistics(self.model, self.strategy):
@@ -134,7 +153,7 @@ class Trainer:
             epochs.check_loss()
             state.save()
             signals.leave()
-        finish_with_average(state.optimizer, self.model.trainable_variables)
+        finish_with_average(state.optimizer, epochs.variables)
         if ended_early and state.kept.epoch is not None:
             state.kept.give_back()
         state.progress.stage_over = True
@@ -145,8 +164,21 @@ class Trainer:
     def _optimizer(self, stage: Stage) -> keras.optimizers.Optimizer:
         return build_optimizer(
             stage,
-            self.model.trainable_variables,
+            trained_variables(self.model, self.objectives),
             self.steps * stage.epochs,
             scale_loss=computes_in_float16(self.model),
             factors=factors_of(self.model, stage),
         )
+
+
+def begin_objectives(
+    model: TransferModel,
+    objectives: tuple[Objective, ...],
+    train: DomainExamples,
+    targets: Specs,
+    seed: int,
+) -> None:
+    """Let every objective make what it trains or remembers."""
+    setup = Setup(model, tuple(train), train.labelled(targets), seed)
+    for objective in objectives:
+        objective.begin(setup)

@@ -1,0 +1,41 @@
+"""Deep CORAL against NumPy's covariances."""
+
+import numpy as np
+import pytest
+
+import tl_keras as tl
+from tests.objectives.eager import batch, domain, points, setup
+from tl_keras.errors import InputError
+from tl_keras.objectives.deep_coral import coral_distance, covariance
+
+
+def test_equals_the_difference_of_covariances():
+    source, target = points(9, 4), points(6, 4, seed=1) * 2.0
+    np.testing.assert_allclose(covariance(source), np.cov(source.numpy().T), rtol=1e-4)
+    difference = np.cov(source.numpy().T) - np.cov(target.numpy().T)
+    expected = np.linalg.norm(difference, "fro") ** 2 / (4 * 4**2)
+    assert float(coral_distance(source, target)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_shift_changes_nothing_and_a_single_point_is_no_error():
+    source, target = points(9, 4), points(6, 4, seed=1)
+    moved = float(coral_distance(source, target + 5.0))
+    assert moved == pytest.approx(float(coral_distance(source, target)), rel=1e-3)
+    np.testing.assert_array_equal(covariance(source[:1]), np.zeros((4, 4)))
+
+
+def test_layers_are_summed():
+    objective = tl.objectives.DeepCORAL()
+    objective.begin(setup())
+    source, target = (domain(points(5, 8, i), points(5, 3, i)) for i in (0, 1))
+    expected = coral_distance(source.features, target.features)
+    expected += coral_distance(source.logits, target.logits)
+    loss = objective.losses(batch(source=source, target=target))["loss"]
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_bad_arguments():
+    with pytest.raises(InputError, match=r"layers: expected some of .*, got \(\)"):
+        tl.objectives.DeepCORAL(())
+    with pytest.raises(InputError, match="DeepCORAL needs a source domain"):
+        tl.objectives.DeepCORAL().begin(setup(("target",)))

@@ -1,0 +1,110 @@
+"""MMD against double sums in NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.spatial.distance import pdist, squareform
+
+import tl_keras as tl
+from tests.objectives.eager import batch, domain, points, setup
+from tl_keras.errors import InputError
+from tl_keras.objectives.mmd import (
+    gaussian_kernels,
+    median_distance,
+    squared_distances,
+    squared_mmd,
+)
+
+WIDTHS = (0.5, 1.0, 3.0)
+
+
+def kernels(x):
+    pairs = pdist(x, "sqeuclidean")
+    return np.mean([np.exp(-squareform(pairs) / (w * np.median(pairs))) for w in WIDTHS], axis=0)
+
+
+@pytest.mark.parametrize("count", [2, 5, 6])
+def test_the_median_is_that_of_the_pairs(count):
+    x = points(count, 3).numpy()
+    distances = squared_distances(tf.constant(x))
+    np.testing.assert_allclose(distances, squareform(pdist(x, "sqeuclidean")), atol=1e-5)
+    assert float(median_distance(distances)) == pytest.approx(np.median(pdist(x, "sqeuclidean")))
+
+
+def test_equals_the_double_sums():
+    source, target = points(7, 4), points(5, 4, seed=1, shift=0.7)
+    k = kernels(np.concatenate([source, target]))
+    expected = k[:7, :7].mean() + k[7:, 7:].mean() - 2 * k[:7, 7:].mean()
+    assert float(squared_mmd(source, target, WIDTHS)) == pytest.approx(expected, rel=1e-4)
+    assert expected > 0.05
+
+
+def test_far_from_the_origin_it_is_the_same():
+    source, target = points(7, 4), points(5, 4, seed=1, shift=0.7)
+    far = squared_mmd(source + 300.0, target + 300.0)
+    assert float(far) == pytest.approx(float(squared_mmd(source, target)), rel=1e-3)
+
+
+def test_equal_samples_and_single_points():
+    x = points(6, 4)
+    assert float(squared_mmd(x, x)) == pytest.approx(0, abs=1e-6)
+    np.testing.assert_array_equal(gaussian_kernels(tf.ones((3, 2))), np.ones((3, 3)))
+    assert np.isfinite(float(squared_mmd(x[:1], x[1:2])))
+
+
+def test_its_gradient_brings_the_target_nearer():
+    source, target = points(20, 3), tf.Variable(points(20, 3, seed=1, shift=2.0))
+    before = float(squared_mmd(source, target))
+    for _ in range(20):
+        with tf.GradientTape() as tape:
+            loss = squared_mmd(source, target)
+        target.assign_sub(50.0 * tape.gradient(loss, target))
+    assert float(squared_mmd(source, target)) < 0.3 * before
+
+
+def test_layers_are_summed_and_domains_pooled():
+    objective = tl.objectives.MMD(("features", "logits", "probabilities"))
+    objective.begin(setup())
+    one, two = (domain(points(4, 8, i), points(4, 3, i)) for i in (0, 1))
+    other = domain(points(6, 8, 2, 1.0), points(6, 3, 2, 1.0))
+    loss = float(objective.losses(batch(source=one, other=two, target=other))["loss"])
+    parts = 0.0
+    for layer in ("features", "logits"):
+        pooled = tf.concat([getattr(one, layer), getattr(two, layer)], axis=0)
+        parts += float(squared_mmd(pooled, getattr(other, layer)))
+    logits = tf.concat([one.logits, two.logits], axis=0)
+    parts += float(squared_mmd(tf.nn.softmax(logits), tf.nn.softmax(other.logits)))
+    assert loss == pytest.approx(parts, rel=1e-5)
+
+
+def test_a_share_without_a_domain_counts_nothing():
+    objective = tl.objectives.MMD()
+    missing = domain(points(1, 8), points(1, 3), real=False)
+    there = domain(points(4, 8), points(4, 3))
+    assert float(objective.losses(batch(source=there, target=missing))["loss"]) == 0
+
+
+def test_its_weight_ramps():
+    objective = tl.objectives.MMD(weight=2.0)
+    assert float(objective.weight_at(0.0)) == 0
+    assert float(objective.weight_at(1.0)) == pytest.approx(2.0, rel=1e-3)
+    assert objective.config()["layers"] == ["features", "logits"]
+
+
+def test_bad_arguments():
+    with pytest.raises(InputError, match=r"layers: expected some of .*'feature'. Did you mean"):
+        tl.objectives.MMD(("feature",))
+    with pytest.raises(InputError, match=r"widths: expected a number > 0, got 0"):
+        tl.objectives.MMD(widths=(1.0, 0))
+    with pytest.raises(InputError, match=r"widths: expected a list of numbers > 0, got \[\]"):
+        tl.objectives.MMD(widths=[])
+    with pytest.raises(InputError, match="MMD needs a target domain, got the domains"):
+        tl.objectives.MMD().begin(setup(("source", "other")))
+    with pytest.raises(InputError, match="MMD needs a source domain"):
+        tl.objectives.MMD().begin(setup(("target",)))
+
+
+def test_probabilities_need_a_classifier():
+    objective = tl.objectives.MMD(("features", "probabilities"))
+    with pytest.raises(InputError, match="MMD needs a head with one class per example"):
+        objective.begin(setup(classes=2, head="regression"))

@@ -1,0 +1,58 @@
+"""BSS against NumPy's singular values."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.objectives.eager import batch, domain, points
+from tl_keras.errors import InputError
+from tl_keras.objectives import BSS
+from tl_keras.objectives.bss import smallest_singular_values
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(4, 7), (7, 4), (1, 5)])
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_equals_numpys_singular_values(rows, columns, count):
+    features = points(rows, columns)
+    values = np.sort(np.linalg.svd(features.numpy(), compute_uv=False))[:count]
+    found = float(smallest_singular_values(features, count))
+    assert found == pytest.approx((values**2).sum(), rel=1e-4)
+
+
+def test_gradient_by_differences_also_where_the_batch_has_any_size():
+    features = points(3, 5).numpy()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 5])])
+    def gradient(values):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            loss = smallest_singular_values(values, 2)
+        return tape.gradient(loss, values)
+
+    def numeric(i, j, h=1e-3):
+        up, down = features.astype(float), features.astype(float)
+        up[i, j] += h
+        down[i, j] -= h
+        parts = [(np.linalg.svd(m, compute_uv=False)[1:] ** 2).sum() for m in (up, down)]
+        return (parts[0] - parts[1]) / (2 * h)
+
+    expected = [[numeric(i, j) for j in range(5)] for i in range(3)]
+    np.testing.assert_allclose(gradient(features), expected, atol=1e-3)
+
+
+def test_features_of_all_domains_together():
+    a, b = points(3, 6), points(2, 6, 1)
+    values = np.linalg.svd(np.concatenate([a, b]), compute_uv=False)
+    objective = BSS(k=2)
+    objective.begin(None)
+    loss = objective.losses(batch(source=domain(a, points(3, 2)), target=domain(b, points(2, 2))))[
+        "loss"
+    ]
+    assert float(loss) == pytest.approx((values[-2:] ** 2).sum(), rel=1e-4)
+
+
+def test_bad_arguments():
+    with pytest.raises(InputError, match="k: expected a whole number ≥ 1, got 0"):
+        BSS(0)
+    with pytest.raises(InputError, match="weight: expected a number ≥ 0"):
+        BSS(weight=-1)

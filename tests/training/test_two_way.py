@@ -1,0 +1,60 @@
+"""Two-way transfer: rounds, teachers that stay, and what is refused."""
+
+import numpy as np
+import pytest
+
+import tl_keras as tl
+from tests.conftest import tiny_network
+from tl_keras.errors import InputError
+
+STAGE = tl.Stage(1, unfreeze="all", learning_rate=0.01, optimizer="sgd", decay="constant")
+
+
+def images(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 255, (count, 16, 16, 3)).astype(np.uint8)
+
+
+def models():
+    return [tl.build_transfer_model(tiny_network(seed), 3) for seed in (0, 1)]
+
+
+def data():
+    y = np.array([0, 1, 2, -1, -1, -1])
+    return {
+        "photos": {"labelled": (images(6), np.arange(6) % 3), "target": images(5, 1)},
+        "sketches": (images(6, 2), y),
+    }
+
+
+def test_both_models_train_in_rounds_and_a_finished_one_is_taken_as_it_is(tmp_path):
+    def run():
+        pair = models()
+        found = tl.two_way_transfer(
+            *pair, data(), rounds=1, schedule=STAGE, batch_size=4, output=tmp_path, verbose=False
+        )
+        return pair, found
+
+    pair, found = run()
+    assert list(found.models.values()) == pair and len(found.runs) == 2
+    for name in ("photos", "sketches"):
+        assert "distillation" not in found.runs[0][name].history
+        assert np.isfinite(found.runs[1][name].history["distillation"]).all()
+        assert (tmp_path / "round_1" / name / "model.keras").is_file()
+    again, _ = run()
+    for one, two in zip(pair, again, strict=True):
+        for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_bad_arguments():
+    a, b = models()
+    with pytest.raises(InputError, match="data: expected two domains"):
+        tl.two_way_transfer(a, b, {"photos": images(3)})
+    with pytest.raises(InputError, match=r"data: expected two domains.*got ndarray"):
+        tl.two_way_transfer(a, b, images(3))
+    with pytest.raises(InputError, match="model_b: expected a model of its own"):
+        tl.two_way_transfer(a, a, data())
+    with pytest.raises(InputError, match=r"validation: \['drawings'\] are no domains"):
+        tl.two_way_transfer(a, b, data(), {"drawings": images(3)})
+    with pytest.raises(InputError, match="rounds: expected a whole number ≥ 1"):
+        tl.two_way_transfer(a, b, data(), rounds=0)

@@ -1,0 +1,155 @@
+"""Examples of several domains, read side by side: each batch has some of every domain."""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.data.base import Examples, Specs, Targets
+from tl_keras.data.examples import as_examples
+from tl_keras.data.rows import WHOLE, Epochs, Part
+from tl_keras.errors import InputError
+
+ONE_DOMAIN = "data"
+"""Name of the domain of data that is not a dict of domains."""
+
+
+class DomainExamples(Examples, Mapping):
+    """Domain name → examples.
+
+    An epoch is one pass over the largest domain; smaller ones begin again, in a new order, as
+    often as needed. Every domain brings `batch_size` examples to a batch, or what is left of it.
+
+    Elements of the batches are `(x, y)`, dicts from domain name to the examples' images and
+    encoded labels; domains without labels are not in `y`.
+
+    Args:
+        domains: Name → examples; at least one.
+    """
+
+    def __init__(self, domains: Mapping[str, Examples]):
+        self._domains = dict(domains)
+        named = [one.class_names for one in self._domains.values() if one.class_names]
+        self.class_names = named[0] if named else None
+
+    def __getitem__(self, name: str) -> Examples:
+        return self._domains[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._domains)
+
+    def __len__(self) -> int:
+        """Return the number of examples of the largest domain."""
+        return max(len(one) for one in self._domains.values())
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"DomainExamples({self._domains})"
+
+    @property
+    def only(self) -> Examples | None:
+        """The examples of the only domain; None if there are several."""
+        return next(iter(self._domains.values())) if len(self._domains) == 1 else None
+
+    def encoded_targets(self, spec: Specs) -> dict[str, Targets]:
+        """Return name → all targets of the domain, None for one without labels."""
+        return {name: one.encoded_targets(spec) for name, one in self._domains.items()}
+
+    def batches(
+        self,
+        spec: Specs,
+        batch_size: int,
+        *,
+        epochs: Epochs | None = None,
+        part: Part = WHOLE,
+    ) -> tf.data.Dataset:
+        """Return the examples in batches; see `Examples.batches`.
+
+        Without `epochs`, every domain comes once, in order; where it has ended it gives no more
+        examples.
+        """
+        steps = -(-len(self) // batch_size)
+        streams = {
+            name: self._stream(name, spec, batch_size, steps, epochs, part)
+            for name in self._domains
+        }
+        labelled = self.labelled(spec)
+
+        def pair(elements: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+            x = {name: one[0] if name in labelled else one for name, one in elements.items()}
+            return x, {name: elements[name][1] for name in labelled}
+
+        return tf.data.Dataset.zip(streams).map(pair)
+
+    def labelled(self, spec: Specs) -> tuple[str, ...]:
+        """Return the names of the domains that have labels for a spec."""
+        return tuple(
+            name
+            for name, one in self._domains.items()
+            if one.batches(spec, 1).element_spec != one.batches(None, 1).element_spec
+        )
+
+    def row_names(self, rows: np.ndarray) -> list[str]:
+        """Name examples where there is one domain; see `Examples.row_names`."""
+        return [] if self.only is None else self.only.row_names(rows)
+
+    def _stream(self, name, spec, batch_size, steps, epochs, part) -> tf.data.Dataset:
+        examples = self._domains[name]
+        own = -(-len(examples) // batch_size)
+        if epochs is None:
+            dataset = examples.batches(spec, batch_size, part=part)
+            if own == steps:
+                return dataset
+            rest = tf.data.Dataset.range(steps - own).map(lambda _: _nothing(dataset.element_spec))
+            return dataset.concatenate(rest)
+        first = epochs.first * steps + epochs.skip
+        count = epochs.count * steps - epochs.skip
+        seed = epochs.seed if self.only is not None else domain_seed(epochs.seed, name)
+        place = Epochs(seed, first // own, -(-(first % own + count) // own), first % own)
+        return examples.batches(spec, batch_size, epochs=place, part=part).take(count)
+
+
+def domain_seed(seed: int, domain: str) -> int:
+    """Return a seed of a domain's own, made from the run's."""
+    return (seed + zlib.crc32(domain.encode())) % 2**32
+
+
+def as_domains(data: Any, argument: str = "data") -> DomainExamples:
+    """Turn data, or a dict from domain name to data, into `DomainExamples`.
+
+    Args:
+        data: What `as_examples` takes, or domain name → that. A domain without labels is its `x`
+            alone, or `(x, None)`.
+        argument: Name that errors use.
+
+    Raises:
+        InputError: If the dict is empty or a domain cannot be read.
+    """
+    if isinstance(data, DomainExamples):
+        return data
+    if not isinstance(data, Mapping):
+        return DomainExamples({ONE_DOMAIN: as_examples(data, argument)})
+    if not data:
+        raise InputError(f"{argument}: expected at least one domain, got an empty dict.")
+    strange = [name for name in data if not isinstance(name, str) or not name]
+    if strange:
+        raise InputError(
+            f"{argument}: names of domains are strings, such as 'source' and 'target', got "
+            f"{strange[0]!r}."
+        )
+    return DomainExamples(
+        {name: as_examples(one, f"{argument}[{name!r}]") for name, one in data.items()}
+    )
+
+
+def _nothing(spec: Any) -> Any:
+    return tf.nest.map_structure(
+        lambda one: tf.zeros([0, *(size or 0 for size in one.shape[1:])], one.dtype), spec
+    )

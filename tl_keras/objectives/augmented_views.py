@@ -1,0 +1,83 @@
+"""Augmentation of the views that objectives ask for: defaults, and what is checked."""
+
+from typing import Any
+
+import keras
+
+from tl_keras.data.augmentation import LABEL_MIXING, resolve_augmentation
+from tl_keras.data.augmentation_checks import check_augmentation
+from tl_keras.errors import InputError
+from tl_keras.objectives.objective import Setup
+
+Layers = tuple[keras.layers.Layer, ...]
+
+
+def contrastive_layers(channels: int) -> Layers:
+    """Return crops, brightness and contrast, and for colour images colour jitter and grey.
+
+    There are no flips: letters, digits and signs are not the same from the other side.
+    """
+    layers = keras.layers
+    crop = (
+        layers.RandomZoom((-0.5, 0.1), fill_mode="nearest"),
+        layers.RandomTranslation(0.15, 0.15, fill_mode="nearest"),
+        layers.RandomRotation(0.04, fill_mode="nearest"),
+    )
+    light = (layers.RandomBrightness(0.2), layers.RandomContrast(0.4))
+    if channels != 3:
+        return (*crop, *light)
+    return (*crop, *light, layers.RandomSaturation(0.6), layers.RandomGrayscale(0.2))
+
+
+def strong_layers(channels: int) -> Layers:
+    """Return strong changes that leave the class: moved, turned, darker, in part erased."""
+    layers = keras.layers
+    moved = (
+        layers.RandomZoom((-0.2, 0.2), fill_mode="nearest"),
+        layers.RandomTranslation(0.15, 0.15, fill_mode="nearest"),
+        layers.RandomRotation(0.06, fill_mode="nearest"),
+        layers.RandomShear(0.2, 0.2, fill_mode="nearest"),
+    )
+    light = (layers.RandomBrightness(0.3), layers.RandomContrast(0.5))
+    colour = (layers.RandomSaturation(0.7),) if channels == 3 else ()
+    return (*moved, *light, *colour, layers.RandomErasing(scale=(0.02, 0.15)))
+
+
+def resolve_view(augmentation: Any, argument: str) -> Layers | None:
+    """Return an augmentation argument as layers; None stays None.
+
+    Raises:
+        InputError: If it holds something that is no layer, or one that mixes labels.
+    """
+    if augmentation is None:
+        return None
+    layers = resolve_augmentation(augmentation)
+    for layer in layers:
+        if isinstance(layer, LABEL_MIXING):
+            raise InputError(
+                f"{argument}: {type(layer).__name__} mixes the labels of images, and a view has "
+                "none. Leave it out here."
+            )
+    return layers
+
+
+def checked_view(layers: Layers, setup: Setup) -> Layers:
+    """Return the layers of a view, having tried them on images of the model's shape.
+
+    Raises:
+        InputError: If the model does not take images, or a layer cannot be used.
+    """
+    require_images(setup, "a view")
+    check_augmentation(layers, setup.model.image_shape, None)
+    return layers
+
+
+def require_images(setup: Setup, what: str) -> None:
+    """Raise `InputError` unless the model takes images of one size."""
+    shape = setup.model.image_shape
+    if len(shape) != 3 or None in shape:
+        raise InputError(
+            f"model: {what} needs images (height, width, channels) of one size, but the model "
+            f"takes inputs of shape {tuple(shape)}. Build it with input_shape=(height, width, "
+            "channels)."
+        )

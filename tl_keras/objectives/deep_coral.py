@@ -1,0 +1,66 @@
+"""Correlation alignment: source and target features get the same covariances."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from tl_keras.objectives.batch import Batch
+from tl_keras.objectives.layer_outputs import checked_outputs, layer_output, require_outputs
+from tl_keras.objectives.objective import Objective, Setup
+
+
+def covariance(points):
+    """Return the covariance `(d, d)` of points `(n, d)`, over n − 1; zeros for one point."""
+    centred = points - tf.reduce_mean(points, axis=0)
+    freedom = tf.maximum(tf.cast(tf.shape(points)[0], points.dtype) - 1.0, 1.0)
+    return tf.matmul(centred, centred, transpose_a=True) / freedom
+
+
+def coral_distance(source, target):
+    """Return `‖cov(source) − cov(target)‖² / (4 d²)` of samples `(m, d)` and `(n, d)`."""
+    difference = covariance(source) - covariance(target)
+    size = tf.cast(tf.size(difference), difference.dtype)
+    return tf.reduce_sum(tf.square(difference)) / (4.0 * size)
+
+
+class DeepCORAL(Objective):
+    """Brings the covariances of source and target features together.
+
+    Cheap, without a network of its own or kernels. It matches second moments only; the division
+    by 4 d² makes the loss small, and weights of 10 and more are usual.
+
+    Several sources are pooled, and so are several targets. Each replica compares what it has of
+    the domains; the loss is the mean over replicas.
+
+    Sun, Saenko: *Deep CORAL: Correlation Alignment for Deep Domain Adaptation*, ECCV 2016
+    Workshops.
+
+    Args:
+        layers: What is compared, summed: some of `"feature_map"` (averaged over positions),
+            `"features"`, `"logits"`, `"probabilities"`.
+        weight: What the loss is multiplied by; a number is the end of a `Ramp`.
+
+    Raises:
+        InputError: If an argument is out of range, or there is no source or no target.
+    """
+
+    ramps: ClassVar[bool] = True
+
+    def __init__(self, layers: Sequence[str] = ("features", "logits"), *, weight: Any = 1.0):
+        super().__init__(weight)
+        self.layers = checked_outputs(layers)
+
+    def begin(self, setup: Setup) -> None:
+        """Check domains and model."""
+        setup.require_domains(self)
+        require_outputs(self.layers, setup, self)
+
+    def losses(self, batch: Batch) -> dict[str, Any]:
+        """Return the sum over layers."""
+        source, target = batch.source, batch.target
+        parts = [
+            coral_distance(layer_output(source, one), layer_output(target, one))
+            for one in self.layers
+        ]
+        return {"loss": batch.per_pair(tf.add_n(parts))}

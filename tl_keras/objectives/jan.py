@@ -1,0 +1,77 @@
+"""Joint maximum mean discrepancy: the joint distribution of several layers is brought together."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from tl_keras.objectives.batch import Batch
+from tl_keras.objectives.layer_outputs import checked_outputs, layer_output, require_outputs
+from tl_keras.objectives.mmd import WIDTHS, checked_widths, gaussian_kernels, mean_discrepancy
+from tl_keras.objectives.objective import Objective, Setup
+
+
+def squared_joint_mmd(source: Sequence, target: Sequence, widths: Sequence[float] = WIDTHS):
+    """Return the squared MMD under the product over layers of their kernels, a scalar ≥ 0.
+
+    `k((x¹, x², …), (y¹, y², …)) = k₁(x¹, y¹) · k₂(x², y²) · …`
+
+    Args:
+        source: For each layer, `(m, d)`.
+        target: For each layer, `(n, d)`.
+        widths: As for `gaussian_kernels`.
+    """
+    kernel = None
+    for one, other in zip(source, target, strict=True):
+        own = gaussian_kernels(tf.concat([one, other], axis=0), widths)
+        kernel = own if kernel is None else kernel * own
+    return mean_discrepancy(kernel, tf.shape(source[0])[0])
+
+
+class JAN(Objective):
+    """Brings the joint distributions of features and predictions together.
+
+    Where `MMD` matches each layer by itself, this also matches which features go with which
+    prediction, so that classes are less likely to be matched crosswise.
+
+    Several sources are pooled, and so are several targets. Each replica compares what it has of
+    the domains; the loss is the mean over replicas.
+
+    Long, Zhu, Wang, Jordan: *Deep Transfer Learning with Joint Adaptation Networks*, ICML 2017.
+
+    Args:
+        layers: Whose joint distribution: some of `"feature_map"` (averaged over positions),
+            `"features"`, `"logits"`, `"probabilities"`.
+        widths: Widths of the kernels > 0, in units of the median squared distance between the
+            examples of a batch.
+        weight: What the loss is multiplied by; a number is the end of a `Ramp`.
+
+    Raises:
+        InputError: If an argument is out of range, or there is no source or no target.
+    """
+
+    ramps: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        layers: Sequence[str] = ("features", "probabilities"),
+        widths: Sequence[float] = WIDTHS,
+        *,
+        weight: Any = 1.0,
+    ):
+        super().__init__(weight)
+        self.layers = checked_outputs(layers)
+        self.widths = checked_widths(widths)
+
+    def begin(self, setup: Setup) -> None:
+        """Check domains and model."""
+        setup.require_domains(self)
+        require_outputs(self.layers, setup, self)
+
+    def losses(self, batch: Batch) -> dict[str, Any]:
+        """Return the squared joint MMD."""
+        source, target = (
+            [layer_output(domain, one) for one in self.layers]
+            for domain in (batch.source, batch.target)
+        )
+        return {"loss": batch.per_pair(squared_joint_mmd(source, target, self.widths))}

@@ -1,0 +1,70 @@
+"""Self-training: what the model is sure of on the target becomes its label there."""
+
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from tl_keras.objectives.arguments import number
+from tl_keras.objectives.batch import Batch
+from tl_keras.objectives.objective import Objective, Setup
+
+
+def confident_loss(logits, threshold: float):
+    """Return the cross-entropy with the model's own prediction where it is sure, 0 elsewhere.
+
+    Args:
+        logits: `(b, k)`.
+        threshold: Smallest probability of the predicted class that counts, 0 … 1.
+
+    Returns:
+        The loss per example `(b,)`, and 1.0 where it counts, 0.0 elsewhere `(b,)`.
+    """
+    probabilities = tf.stop_gradient(tf.nn.softmax(logits))
+    labels = tf.argmax(probabilities, axis=-1)
+    sure = tf.cast(tf.reduce_max(probabilities, axis=-1) >= threshold, logits.dtype)
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    return sure * loss, sure
+
+
+class SelfTraining(Objective):
+    """Learns on the target from the model's own predictions, where they are sure.
+
+    The loss is the mean over all unlabelled target examples of
+    `1[max p ≥ threshold] · (−log p_argmax)`. It sharpens what other objectives have aligned: add
+    it to one of them, or use it alone where the model is mostly right from the start. Wrong
+    labels that are sure of themselves stay wrong.
+
+    Examples of a target that have a label are left to `Supervised`. Losses are means over
+    examples: any number of replicas gives what one device does.
+
+    Lee: *Pseudo-Label*, ICML 2013 Workshops. Zou, Yu, Kumar, Wang: *Unsupervised Domain
+    Adaptation for Semantic Segmentation via Class-Balanced Self-Training*, ECCV 2018.
+
+    Args:
+        threshold: Smallest probability that makes a label, 0 … 1.
+        weight: What the loss is multiplied by; a number is the end of a `Ramp`.
+
+    Raises:
+        InputError: If an argument is out of range, the model is not a classifier, or there is no
+            target.
+    """
+
+    ramps: ClassVar[bool] = True
+
+    def __init__(self, threshold: float = 0.9, *, weight: Any = 1.0):
+        super().__init__(weight)
+        self.threshold = number(threshold, "threshold", least=0, below=1)
+
+    def begin(self, setup: Setup) -> None:
+        """Check domains and model."""
+        setup.require_targets(self)
+        setup.require_classes(self)
+
+    def losses(self, batch: Batch) -> dict[str, Any]:
+        """Return the loss, and the share of target examples that made a label of their own."""
+        target = batch.target
+        values, sure = confident_loss(tf.cast(target.logits, tf.float32), self.threshold)
+        if target.y is not None:
+            unlabelled = 1.0 - target.labelled
+            values, sure = values * unlabelled, sure * unlabelled
+        return {"loss": target.mean(values), "self_training_share": target.mean(sure)}

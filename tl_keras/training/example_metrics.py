@@ -1,0 +1,57 @@
+"""Keras' metric of each example, and its mean over a batch of several domains."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tl_keras.objectives import Batch
+from tl_keras.targets import TargetSpec
+
+
+def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpec]):
+    """Return Keras' metric per example: accuracy, or absolute error (`mae`) for regression.
+
+    Args:
+        y: Targets `(batch, size)`, or task name → that.
+        outputs: Predictions of the same form.
+        targets: What the outputs mean.
+
+    Returns:
+        Metric name → `(batch,)`; with several tasks the names start with the task.
+    """
+    if isinstance(targets, Mapping):
+        return {
+            f"{task}_{name}": value
+            for task, spec in targets.items()
+            for name, value in per_example_metrics(y[task], outputs[task], spec).items()
+        }
+    if targets.kind == "regression":
+        return {"mae": keras.losses.mean_absolute_error(y, outputs)}
+    if targets.kind == "multi_label":
+        return {"accuracy": keras.metrics.binary_accuracy(y, outputs)}
+    return {"accuracy": keras.metrics.categorical_accuracy(y, outputs)}
+
+
+def batch_metrics(batch: Batch) -> dict[str, Any]:
+    """Return this replica's parts of the mean metrics over the labelled examples of a batch.
+
+    Returns:
+        Metric name → float32 scalar. Where there are several domains, the names begin with the
+        domain's.
+    """
+    means = {}
+    for name, domain in batch.labelled.items():
+        if domain.forward is None:
+            continue
+        outputs = batch.model.activate(domain.logits)
+        start = "" if len(batch) == 1 else f"{name}_"
+        if not isinstance(batch.targets, Mapping):
+            for metric, values in per_example_metrics(domain.y, outputs, batch.targets).items():
+                means[f"{start}{metric}"] = domain.labelled_mean(values)
+            continue
+        for task, spec in batch.targets.items():
+            values = per_example_metrics(domain.y[task], outputs[task], spec)
+            for metric, one in values.items():
+                means[f"{start}{task}_{metric}"] = domain.labelled_mean(one, task)
+    return means

@@ -1,0 +1,140 @@
+"""Two-way transfer: the models of two domains teach each other."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from tl_keras.backbones.weights import copy_weights
+from tl_keras.errors import InputError
+from tl_keras.objectives import Distillation, Supervised
+from tl_keras.schedules import Stage
+from tl_keras.training.checks import check_model, whole
+from tl_keras.training.fine_tune import fine_tune
+from tl_keras.training.run import Run
+from tl_keras.transfer_model import TransferModel
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoWay:
+    """What a two-way transfer leaves behind.
+
+    Attributes:
+        models: Domain → its model, the one that was passed.
+        runs: One dict per round, from domain to its run; the first round is each model's own.
+    """
+
+    models: dict[str, TransferModel]
+    runs: tuple[dict[str, Run], ...]
+
+
+def two_way_transfer(
+    model_a: TransferModel,
+    model_b: TransferModel,
+    data: Mapping[str, Any],
+    validation: Mapping[str, Any] | None = None,
+    *,
+    rounds: int = 2,
+    schedule: str | Stage | Sequence[Stage] = "auto",
+    temperature: float = 2.0,
+    confidence: float = 0.0,
+    weight: Any = 1.0,
+    batch_size: int = 32,
+    augmentation: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
+    output: str | os.PathLike | None = None,
+    seed: int = 0,
+    verbose: bool = True,
+) -> TwoWay:
+    """Train two models, one per domain, each of which learns from the other.
+
+    For two domains with the same classes and few labels each. First either model learns its own
+    domain's labels. Then, in every round, the first model learns its labels and, on all its own
+    examples, the common opinion of the other model and of itself as both were before; after it,
+    the second does the same with the first as it is now. No example leaves its domain: what
+    passes between the two are answers. So it also serves where the data of both must stay apart.
+
+    Each step of it is a `fine_tune` with `Supervised` and `Distillation`: teachers are fixed while
+    a model learns. That is mutual learning in turns; Zhang, Xiang, Hospedales, Lu: *Deep Mutual
+    Learning*, CVPR 2018, update both networks in every step, on the same images.
+
+    Args:
+        model_a: Model of the first domain of `data`, trained in place. It may be pretrained on it.
+        model_b: Model of the second, likewise; it can have another backbone, but needs the same
+            classes in the same order, and takes images of the same shape.
+        data: Two domains, name → what `fine_tune` takes as `data`, with some labels. With many
+            examples and few labels give the labelled ones apart, so that they are in every
+            batch: `{"photos": {"labelled": (x, y), "target": x_unlabelled}, "sketches": …}`.
+        validation: Name → validation data of that domain, or None.
+        rounds: How often they teach each other, ≥ 1.
+        schedule: Of every training, as for `fine_tune`.
+        temperature: Of `Distillation`, > 0.
+        confidence: Of `Distillation`: answers less sure than this are left out.
+        weight: Of `Distillation`: a number ≥ 0 or a function of progress.
+        batch_size: As for `fine_tune`.
+        augmentation: As for `fine_tune`.
+        output: Directory with one run per round and domain, `round_1/photos`; a call that was
+            stopped goes on from there.
+        seed: Seed of the first trainings; each round has one of its own.
+        verbose: Whether to show progress.
+
+    Returns:
+        The models and the runs of all rounds.
+
+    Raises:
+        InputError: If there are not two domains, the models differ in classes or images, or
+            an argument of `fine_tune` cannot be used.
+    """
+    for model in (model_a, model_b):
+        check_model(model)
+    if model_a is model_b:
+        raise InputError("model_b: expected a model of its own, got model_a again.")
+    names = _checked_names(data, validation)
+    models = dict(zip(names, (model_a, model_b), strict=True))
+    runs = []
+    for number in range(whole(rounds, "rounds") + 1):
+        runs.append({})
+        for name, peer in zip(names, reversed(names), strict=True):
+            objectives: list[Any] = [Supervised()]
+            if number:
+                teachers = [_copy_of(models[peer]), _copy_of(models[name])]
+                objectives.append(
+                    Distillation(teachers, temperature, confidence=confidence, weight=weight)
+                )
+            if verbose:
+                print(f"round {number} of {rounds}: {name}", flush=True)
+            runs[-1][name] = fine_tune(
+                models[name],
+                data[name] if isinstance(data[name], Mapping) else {"target": data[name]},
+                None if validation is None else validation.get(name),
+                schedule=schedule,
+                objectives=objectives,
+                batch_size=batch_size,
+                augmentation=augmentation,
+                output=None if output is None else pathlib.Path(output) / f"round_{number}" / name,
+                seed=seed + number,
+                verbose=verbose,
+            )
+    return TwoWay(models, tuple(runs))
+
+
+def _checked_names(data: Any, validation: Any) -> tuple[str, ...]:
+    if not isinstance(data, Mapping) or len(data) != 2:
+        got = list(data) if isinstance(data, Mapping) else type(data).__name__
+        raise InputError(
+            f"data: expected two domains, {{'photos': …, 'sketches': …}}, in the order of the "
+            f"models, got {got}."
+        )
+    strangers = sorted(set(validation or {}) - set(data))
+    if strangers:
+        raise InputError(f"validation: {strangers} are no domains of data, which has {list(data)}.")
+    return tuple(data)
+
+
+def _copy_of(model: TransferModel) -> TransferModel:
+    """Return a model with the same layers and weights, which stays as it is."""
+    copy = type(model).from_config(model.get_config())
+    copy_weights(model, copy)
+    return copy
