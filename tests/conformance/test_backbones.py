@@ -1,6 +1,7 @@
 """Every Keras Applications backbone goes through one list of checks."""
 
 import concurrent.futures
+import gc
 import multiprocessing
 import os
 
@@ -24,6 +25,14 @@ FAMILIES = (
 )
 EVERY_ONE = os.environ.get("TL_KERAS_CONFORMANCE") == "all"
 TRAINED = sorted(APPLICATIONS) if EVERY_ONE else FAMILIES
+
+
+@pytest.fixture(autouse=True)
+def forget_the_network():
+    """Let go of graphs and variables after each of forty networks."""
+    yield
+    keras.utils.clear_session()
+    gc.collect()
 
 
 def side_of(name: str) -> int:

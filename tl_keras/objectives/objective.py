@@ -208,7 +208,7 @@ class Objective(abc.ABC):
 
     def config(self) -> dict[str, Any]:
         """Return class and constructor arguments, for the run's configuration."""
-        names = [name for name in inspect.signature(type(self).__init__).parameters][1:]
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
         values = {name: _described(getattr(self, name)) for name in names if hasattr(self, name)}
         return {"objective": type(self).__name__, **values}
 

@@ -15,7 +15,8 @@ def resolve_class_weight(class_weight: str | Mapping | None, targets, encoded) -
         class_weight: None, `"balanced"` (inverse to frequency: `n / (classes · count)`), or a
             dict with a weight ≥ 0 for every class, by number or by label.
         targets: The model's `TargetSpec`; only one single-label task can have class weights.
-        encoded: Targets of the training data, `(n, size)` or a list of these, as `TargetSpec.encode` gives them.
+        encoded: Targets of the training data, `(n, size)`, as `TargetSpec.encode` gives them, or a
+            list of these; rows of NaN have no label.
 
     Returns:
         float32 `(size,)`, or None.

@@ -113,7 +113,7 @@ class TrainingState:
         self.totals = Totals(*(tf.constant(arrays[f"totals/{name}"]) for name in Totals._fields))
 
     def _variables(self) -> dict[str, keras.Variable]:
-        """Return weights, states of random layers, the objectives' and the optimizer's variables."""
+        """Return weights, random states, the objectives' and the optimizer's variables by name."""
         named = {f"model/{i:05}": variable for i, variable in enumerate(self.model.variables)}
         slots = {f"optimizer/{i:05}": slot for i, slot in enumerate(self.optimizer.variables)}
         own = {f"objectives/{i:05}": variable for i, variable in enumerate(self._own)}
