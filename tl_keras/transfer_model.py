@@ -119,8 +119,10 @@ class TransferModel(keras.Model):
     def forward_from_feature_map(self, feature_map, training: bool = False) -> Forward:
         """Run the head on the backbone's output."""
         if not isinstance(self.head, Head):
+            # Heads of several tasks share pooled features; a layer of the user's own reads the map.
+            shared = getattr(self.head, "embed", lambda features, training: features)
             logits = self.head(feature_map, training=training)
-            return Forward(feature_map, logits, self.head.embed(feature_map, training=training))
+            return Forward(feature_map, logits, shared(feature_map, training=training))
         features = self.head.embed(feature_map, training=training)
         return Forward(feature_map, self.head.classify(features), features)
 

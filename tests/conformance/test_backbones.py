@@ -122,7 +122,8 @@ def check_training(name, tmp_path):
     model = build(name)
     side = side_of(name)
     x = np.random.default_rng(1).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
-    make_alive(model, x)
+    # Statistics of few values make a network so steep that rounding decides what it says.
+    make_alive(model, np.random.default_rng(2).integers(0, 256, (32, side, side, 3), np.uint8))
     y = np.array([0, 1, 2, 0, 1, 2])
     before = {w.path: w.numpy() for w in model.weights}
     statistics = [path for path in before if "moving_" in path]

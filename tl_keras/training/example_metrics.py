@@ -29,7 +29,7 @@ def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpe
     if targets.kind == "regression":
         return {"mae": keras.losses.mean_absolute_error(y, outputs)}
     if targets.kind == "multi_label":
-        return {"accuracy": keras.metrics.binary_accuracy(y, outputs)}
+        return {"accuracy": keras.ops.mean(keras.metrics.binary_accuracy(y, outputs), axis=-1)}
     return {"accuracy": keras.metrics.categorical_accuracy(y, outputs)}
 
 
