@@ -20,7 +20,8 @@ from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
-from tl_keras.training.checks import check_model, checked_domains, whole
+from tl_keras.training.checks import check_model, whole
+from tl_keras.training.data_checks import checked_domains
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import build_optimizer, computes_in_float16

@@ -19,16 +19,17 @@ from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.checks import (
     check_kinds,
     check_model,
-    checked_domains,
     resolve_callbacks,
     resolve_objectives,
     resolve_seed,
     whole,
 )
-from tl_keras.training.fine_tune import EVERY_FIVE_MINUTES, ON_DISK, train_stages
+from tl_keras.training.data_checks import checked_domains
+from tl_keras.training.fine_tune import EVERY_FIVE_MINUTES, ON_DISK
 from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.training.run import Run
 from tl_keras.training.settings import Settings
+from tl_keras.training.train_stages import train_stages
 from tl_keras.transfer_model import TransferModel
 
 EVERYTHING = Stage(50, unfreeze="all", batch_norm="update", warmup=0.05, name="pretraining")

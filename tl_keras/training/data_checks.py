@@ -1,0 +1,147 @@
+"""What is checked about data before anything is trained: labels, shapes, order."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.data import Examples
+from tl_keras.data.base import Specs
+from tl_keras.data.datasets import DatasetExamples
+from tl_keras.data.domains import DomainExamples
+from tl_keras.errors import InputError
+from tl_keras.objectives import Objective, is_target
+from tl_keras.targets import TargetSpec
+from tl_keras.transfer_model import TransferModel
+
+
+def data_targets(model: TransferModel, data: Any, objectives: Sequence[Objective]) -> Specs:
+    """Return what labels are encoded for: some may be missing where the objectives allow it.
+
+    Target domains may be labelled in part, too: an adaptation uses the labels that there are.
+    """
+    partly = any(one.partly_labelled for one in objectives) or isinstance(data, Mapping)
+    if not partly or model.targets is None:
+        return model.targets
+    if isinstance(model.targets, Mapping):
+        return {k: dataclasses.replace(spec, partly=True) for k, spec in model.targets.items()}
+    return dataclasses.replace(model.targets, partly=True)
+
+
+def checked_domains(
+    model: TransferModel,
+    domains: DomainExamples,
+    targets: Specs,
+    argument: str,
+    objectives: Sequence[Objective],
+) -> dict[str, Any]:
+    """Return the encoded targets of every labelled domain, having checked names and classes.
+
+    Raises:
+        InputError: If nothing is labelled although it has to be, or a source lacks some labels.
+    """
+    partly = any(one.partly_labelled for one in objectives)
+    need = any(one.validates for one in objectives) or argument == "validation"
+    encoded = {}
+    for name, examples in domains.items():
+        where = argument if domains.only is not None else f"{argument}[{name!r}]"
+        check_images(model, examples, where)
+        found = None if targets is None else checked_targets(model, targets, examples, where)
+        if found is None:
+            continue
+        encoded[name] = found
+        missing = sum(int(np.isnan(one).any(axis=1).sum()) for one in tf.nest.flatten(found))
+        if missing and not partly and not is_target(name):
+            raise InputError(
+                f"{where}: {missing} labels are missing (−1, NaN or None), and no objective "
+                "learns from examples without. Remove them, or add one that does, such as "
+                "tl.objectives.PseudoLabel()."
+            )
+    if need and not encoded:
+        raise InputError(f"{argument}: expected examples with labels, got images only.")
+    return encoded
+
+
+def checked_targets(model: TransferModel, targets: Specs, examples: Examples, argument: str):
+    """Return the encoded targets of all examples, having checked names and classes.
+
+    Returns:
+        float32 `(n, size)`, a dict of these by task, or None for examples without labels.
+    """
+    names = examples.class_names
+    if isinstance(targets, TargetSpec) and names and targets.labels:
+        strangers = sorted(set(names) - set(targets.labels))
+        if strangers:
+            raise InputError(
+                f"{argument}: its classes {strangers} are not among the model's labels "
+                f"{list(targets.labels)[:20]}. Build the model with labels=data.class_names."
+            )
+    encoded = examples.encoded_targets(targets)
+    if encoded is None:
+        return None
+    one_task = isinstance(targets, TargetSpec) and targets.kind == "classification"
+    if argument.startswith("data") and one_task:
+        present = np.flatnonzero(np.nansum(encoded, axis=0))
+        if len(present) == 1:
+            raise InputError(
+                f"{argument}: all examples are of one class, "
+                f"{targets.class_names[present[0]]!r}; training needs at least two."
+            )
+    return encoded
+
+
+def check_images(model: TransferModel, examples: Examples, argument: str) -> None:
+    """Raise `InputError` unless the examples have the shape that the model takes."""
+    shape = examples.batches(None, 1).element_spec.shape[1:]
+    if not shape.is_compatible_with(model.image_shape):
+        raise InputError(
+            f"{argument}: the model takes inputs of shape {model.image_shape}, got "
+            f"{tuple(shape)}. Resize them, or build the model with input_shape={tuple(shape)}."
+        )
+
+
+REMEDY = (
+    "Leave .shuffle out (fine_tune shuffles), or pass reshuffle_each_iteration=False or "
+    "shuffle=False where it is made."
+)
+
+
+def check_order(
+    strategy: tf.distribute.Strategy, data: Mapping[str, Examples | None], deterministic: bool
+) -> None:
+    """Refuse data that has another order in each pass where that order counts.
+
+    Each of several replicas makes its own pass and takes its share: with other orders, shares
+    overlap. A deterministic run that was killed could not go on where it was.
+    """
+    if strategy.num_replicas_in_sync > 1:
+        why = "the replicas would read other shares than their own"
+    elif deterministic:
+        why = "deterministic=True could not be kept"
+    else:
+        return
+    for argument, examples in data.items():
+        if has_changing_order(examples):
+            raise InputError(
+                f"{argument}: the dataset comes in another order in each pass, and {why}. {REMEDY}"
+            )
+
+
+def warn_of_changing_order(train: Examples) -> None:
+    """Warn where a run that goes on cannot know which examples its last epoch has seen."""
+    if has_changing_order(train):
+        warnings.warn(
+            "data: the dataset comes in another order in each pass, so that the epoch which was "
+            f"interrupted sees some examples twice and others not at all. {REMEDY}",
+            stacklevel=3,
+        )
+
+
+def has_changing_order(examples: Examples | None) -> bool:
+    """Return whether two passes over a dataset differ; makes the passes."""
+    if isinstance(examples, DomainExamples):
+        return any(has_changing_order(one) for one in examples.values())
+    return isinstance(examples, DatasetExamples) and not examples.has_fixed_order()

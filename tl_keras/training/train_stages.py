@@ -1,0 +1,176 @@
+"""A run whose arguments have been checked: begun, taken up again, or returned as it is."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.data import Examples
+from tl_keras.data.augmentation_checks import check_augmentation
+from tl_keras.data.base import Specs
+from tl_keras.data.domains import DomainExamples
+from tl_keras.errors import InputError
+from tl_keras.objectives import Objective
+from tl_keras.schedules import Stage
+from tl_keras.training.agreement import check_agreement, from_chief
+from tl_keras.training.checks import (
+    check_combination,
+)
+from tl_keras.training.data_checks import (
+    check_order,
+    warn_of_changing_order,
+)
+from tl_keras.training.identity import check_same_run, run_config, shared_facts
+from tl_keras.training.run import Run, finished_run, write_finished_run
+from tl_keras.training.run_directory import (
+    CONFIG_FILE,
+    HISTORY_FILE,
+    MODEL_FILE,
+    Found,
+    RunDirectory,
+)
+from tl_keras.training.settings import Settings
+from tl_keras.training.strategies import (
+    give_back,
+    is_chief,
+    resolve_strategy,
+    under_strategy,
+)
+from tl_keras.training.trainer import Trainer
+from tl_keras.transfer_model import TransferModel
+
+
+def train_stages(
+    model: TransferModel,
+    objectives: tuple[Objective, ...],
+    train: DomainExamples,
+    held_out: DomainExamples | None,
+    settings: Settings,
+    stages: tuple[Stage, ...],
+    *,
+    targets: Specs,
+    strategy: str | tf.distribute.Strategy,
+    output: str | os.PathLike | None,
+    resume: bool,
+    deterministic: bool,
+) -> Run:
+    """Check what depends on several arguments, then train, go on, or return what is finished.
+
+    Args:
+        model: Trained in place.
+        objectives: What is minimised.
+        train: Training examples.
+        held_out: Examples measured after each epoch, or None.
+        settings: The rest.
+        stages: The schedule.
+        targets: What labels are encoded for; None to leave labels out.
+        strategy: As for `fine_tune`, and so are those that follow.
+        output: Directory of the run.
+        resume: Whether to go on with a run that is there.
+        deterministic: Whether two runs are equal to the last bit.
+    """
+    strategy = resolve_strategy(strategy)
+    check_augmentation(settings.augmentation, model.image_shape, targets and model.targets)
+    check_combination(model, stages, settings, strategy, len(train))
+    check_order(strategy, {"data": train, "validation": held_out}, deterministic)
+    if not is_chief(strategy):
+        settings = dataclasses.replace(settings, verbose=False)
+    check_agreement(strategy, shared_facts(model, stages, objectives, settings, train, held_out))
+    if deterministic:
+        _make_deterministic(settings.seed)
+    directory = None if output is None else RunDirectory(output, writes=is_chief(strategy))
+    if directory is not None:
+        config = run_config(
+            model,
+            stages,
+            objectives,
+            settings,
+            train,
+            held_out,
+            replicas=strategy.num_replicas_in_sync,
+            deterministic=deterministic,
+        )
+        if _is_finished(directory, config, strategy, train, settings, resume):
+            return finished_run(directory, model, stages)
+    return _train(
+        model, strategy, objectives, train, held_out, settings, stages, directory, targets
+    )
+
+
+def _is_finished(
+    directory, config, strategy, train: Examples, settings: Settings, resume: bool
+) -> bool:
+    """Return whether a directory holds the run asked for to its end, and prepare it if not."""
+    # What the chief finds counts, and it has looked before it writes.
+    (found,) = from_chief(strategy, [np.int64(directory.found())])
+    if found == Found.NOTHING:
+        directory.clear_checkpoints()
+        directory.write_json(CONFIG_FILE, config)
+        return False
+    if not resume:
+        raise InputError(
+            f"output: {str(directory.path)!r} already holds a run, which is not overwritten. "
+            "Choose another directory, remove this one, or pass resume=True to go on with it."
+        )
+    for line in check_same_run(directory.read_json(CONFIG_FILE), config):
+        settings.say(line)
+    if found == Found.FINISHED:
+        settings.say(f"this run is finished: {directory.path / MODEL_FILE} is taken as it is")
+    else:
+        warn_of_changing_order(train)
+    return found == Found.FINISHED
+
+
+def _train(
+    model, strategy, objectives, train, held_out, settings, stages, directory, targets
+) -> Run:
+    trained = under_strategy(model, strategy)
+    trainer = Trainer(
+        trained, strategy, objectives, train, held_out, settings, directory, targets=targets
+    )
+    try:
+        trainer.run(stages)
+    except BaseException:
+        if directory is not None:
+            # What ends the run is what the user has to know, not that the history was not written.
+            with contextlib.suppress(InputError):
+                directory.write_json(HISTORY_FILE, trainer.state.progress.history)
+        raise
+    finally:
+        give_back(trained, model)
+    for objective in objectives:
+        objective.finish(model, train)
+    progress = trainer.state.progress
+    run = Run(
+        model=model,
+        history=progress.history,
+        stages=stages,
+        stage_starts=tuple(progress.stage_starts),
+        audits=tuple(trainer.audits),
+        best_epoch=progress.best_epoch,
+        path=None if directory is None else directory.path,
+    )
+    if directory is not None:
+        directory.write_json(HISTORY_FILE, progress.history)
+        directory.write_objectives(objective_arrays(objectives))
+        write_finished_run(directory, run)
+    return run
+
+
+def objective_arrays(objectives: Sequence[Objective]) -> dict[str, np.ndarray]:
+    """Return the objectives' own variables, by objective and position."""
+    return {
+        f"{objective.name}/{index:03}": variable.numpy()
+        for objective in objectives
+        for index, variable in enumerate(objective.variables())
+    }
+
+
+def _make_deterministic(seed: int) -> None:
+    """Make TensorFlow's operations deterministic; this holds for the rest of the process."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
