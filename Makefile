@@ -16,7 +16,8 @@ test-fast: .venv/developer
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 conformance: .venv/developer
-	TL_KERAS_CONFORMANCE=all $(BIN)/python -m pytest -q -n 2 tests/conformance
+	TL_KERAS_CONFORMANCE=all $(BIN)/python -m pytest -q -n 2 -m "not large" tests/conformance
+	TL_KERAS_CONFORMANCE=all $(BIN)/python -m pytest -q -m large tests/conformance
 
 lint: .venv/developer
 	$(BIN)/ruff format --check .

@@ -24,7 +24,16 @@ FAMILIES = (
     "Xception",
 )
 EVERY_ONE = os.environ.get("TL_KERAS_CONFORMANCE") == "all"
-TRAINED = sorted(APPLICATIONS) if EVERY_ONE else FAMILIES
+# These take up to 18 GB, most of it in the export: `make conformance` runs one at a time.
+LARGE = {
+    *("ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtXLarge"),
+    *("EfficientNetB5", "EfficientNetB6", "EfficientNetB7", "EfficientNetV2L", "EfficientNetV2M"),
+    *("InceptionResNetV2", "NASNetLarge", "ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2"),
+}
+TRAINED = [
+    pytest.param(name, marks=pytest.mark.large if name in LARGE else ())
+    for name in (sorted(APPLICATIONS) if EVERY_ONE else FAMILIES)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +61,13 @@ def leaves(layers):
 
 
 def make_alive(model: tl.TransferModel, x: np.ndarray) -> None:
-    """Give BatchNorm layers the statistics of images, as training would have."""
+    """Give BatchNorm layers the statistics of these images and more, as training would have.
+
+    Without the images themselves among them, random weights make of two images' difference what
+    no trained network does: scores of thousands, in which rounding decides.
+    """
+    others = np.random.default_rng(2).integers(0, 256, (26, *x.shape[1:]), np.uint8)
+    x = np.concatenate([x, others])
     layers = [
         layer
         for layer in model._flatten_layers()
@@ -122,22 +137,26 @@ def check_training(name, tmp_path):
     model = build(name)
     side = side_of(name)
     x = np.random.default_rng(1).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
-    # Statistics of few values make a network so steep that rounding decides what it says.
-    make_alive(model, np.random.default_rng(2).integers(0, 256, (32, side, side, 3), np.uint8))
+    make_alive(model, x)
     y = np.array([0, 1, 2, 0, 1, 2])
     before = {w.path: w.numpy() for w in model.weights}
     statistics = [path for path in before if "moving_" in path]
     top = model.blocks[-1]
 
-    tl.fine_tune(model, (x, y), schedule=tl.Stage(1), batch_size=6, verbose=False)
+    # Small enough that the statistics still fit the weights afterwards.
+    rate = 1e-5
+
+    stage = tl.Stage(1, learning_rate=rate)
+    tl.fine_tune(model, (x, y), schedule=stage, batch_size=6, verbose=False)
     assert changed(model.backbone, before) == set()
     assert changed(model.head, before)
 
-    stages = (tl.Stage(1, unfreeze=1), tl.Stage(1, unfreeze="all"))
-    tl.fine_tune(model, (x, y), schedule=stages[0], batch_size=6, cache=None, verbose=False)
+    stage = tl.Stage(1, unfreeze=1, learning_rate=rate)
+    tl.fine_tune(model, (x, y), schedule=stage, batch_size=6, cache=None, verbose=False)
     in_top = {w.path for w in top.weights}
     assert changed(model.backbone, before) and changed(model.backbone, before) <= in_top
-    tl.fine_tune(model, (x, y), schedule=stages[1], batch_size=6, verbose=False)
+    stage = tl.Stage(1, unfreeze="all", learning_rate=rate)
+    tl.fine_tune(model, (x, y), schedule=stage, batch_size=6, verbose=False)
     assert not changed(model.backbone, before) <= in_top
     after = {w.path: w.numpy() for w in model.weights}
     assert all(np.array_equal(before[path], after[path]) for path in statistics)
@@ -150,7 +169,20 @@ def check_training(name, tmp_path):
     tl.export.saved_model(model, tmp_path / "export")
     served = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
     scores = served(images=tf.constant(x, tf.float32))["scores"]
-    np.testing.assert_allclose(scores, model.predict(x, verbose=0), atol=1e-5)
+    limit = max(1e-5, steepness(model, x))
+    assert limit < 5e-3
+    np.testing.assert_allclose(scores, model.predict(x, verbose=0), rtol=0, atol=limit)
+
+
+def steepness(model: tl.TransferModel, x: np.ndarray) -> float:
+    """Return how far scores move when pixels move by a thousandth of a grey level.
+
+    Two ways to compute such a network in float32 agree no better than that: the layers, run one by
+    one, differ from `predict` by as much. Random weights make it more than 1e-5 in a few deep
+    networks (some EfficientNets; ResNet101V2, whose residuals add up unnormalised).
+    """
+    nudge = np.random.default_rng(3).uniform(-1e-3, 1e-3, x.shape).astype("float32")
+    return np.abs(model.predict(x + nudge, verbose=0) - model.predict(x, verbose=0)).max()
 
 
 def changed(layer, before) -> set[str]:

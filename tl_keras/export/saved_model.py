@@ -45,7 +45,7 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
 
     The backbone's weights are constants of the graph, which lets TensorFlow merge normalisation
     into convolutions: a CPU answers sooner. It is for serving, not for training on; keep
-    `model.save("….keras")` for that. A backbone that cannot be written so, because forty times
+    `model.save("….keras")` for that. A backbone that cannot be written so, because 64 times
     its size would not fit into free memory or because it holds tables, keeps its variables.
 
     Args:

@@ -20,7 +20,7 @@ from tl_keras.training.function_digest import trace
 
 LARGEST_GRAPH = 2_000_000_000
 """Bytes of constants in one graph; protocol buffers end at 2 GiB."""
-COPIES = 20
+COPIES = 32
 """Memory that folding takes at its peak, in sizes of the weights: TensorFlow copies the graph from
 one form into the next. Writing it takes as much again."""
 

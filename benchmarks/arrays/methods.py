@@ -1,0 +1,239 @@
+"""What is compared: each method as our class and as the peers' classes, with equal settings.
+
+Every library is a function from two domains to what a classifier is trained on: source samples,
+target samples and weights of the source samples. Imports are inside, because each library is timed
+in a process of its own.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import sys
+import types
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression
+
+from benchmarks.arrays.domains import Domains
+
+COMPONENTS = 20
+LABELLED = 5
+MU = 10.0
+"""The peers' weight on the distance of domains: one over our default regularisation, 0.1."""
+LIBRARIES = ("ours", "ADAPT", "skada")
+
+Adapted = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One method in up to three libraries.
+
+    Attributes:
+        name: For the table.
+        ours: From the width of the kernel to our estimator.
+        adapt: From the width to ADAPT's estimator, given the module of its classes.
+        skada: From the width to skada's adapter, given the module.
+        weights: Whether the result is weights and not a map.
+        labels: Whether some labels of the target are needed: then the estimator classifies.
+        timed: Whether it is measured by size as well.
+    """
+
+    name: str
+    ours: Callable[[float], BaseEstimator]
+    adapt: Callable | None = None
+    skada: Callable | None = None
+    weights: bool = False
+    labels: bool = False
+    timed: bool = True
+
+
+def methods() -> list[Method]:
+    """Return all methods."""
+    from tl_keras import features, instances
+
+    quiet = {"verbose": 0, "random_state": 0}
+    return [
+        Method(
+            "KMM",
+            lambda g: instances.KernelMeanMatching(gamma=g, random_state=0),
+            lambda m, g: m.KMM(kernel="rbf", gamma=g, **quiet),
+            lambda m, g: m.KMMReweightAdapter(kernel="rbf", gamma=g),
+            weights=True,
+        ),
+        Method(
+            "KLIEP",
+            lambda g: instances.KLIEP(gamma=g, random_state=0),
+            lambda m, g: m.KLIEP(kernel="rbf", gamma=g, **quiet),
+            lambda m, g: m.KLIEPReweightAdapter(gamma=g, random_state=0),
+            weights=True,
+        ),
+        Method(
+            "RULSIF",
+            lambda g: instances.RULSIF(gamma=g, random_state=0),
+            lambda m, g: m.RULSIF(kernel="rbf", gamma=g, lambdas=[0.01, 0.1, 1.0], **quiet),
+            weights=True,
+        ),
+        Method(
+            "domain classifier",
+            lambda g: instances.DomainClassifierWeighting(random_state=0),
+            lambda m, g: m.IWC(classifier=LogisticRegression(max_iter=1000), **quiet),
+            lambda m, g: m.DiscriminatorReweightAdapter(LogisticRegression(max_iter=1000)),
+            weights=True,
+        ),
+        Method(
+            "nearest neighbours",
+            lambda g: instances.NearestNeighborWeighting(n_neighbors=5),
+            lambda m, g: m.NearestNeighborsWeighting(n_neighbors=5, **quiet),
+            lambda m, g: m.NearestNeighborReweightAdapter(n_neighbors=5, laplace_smoothing=True),
+            weights=True,
+        ),
+        Method(
+            "subspace alignment",
+            lambda g: features.SubspaceAlignment(COMPONENTS, random_state=0),
+            lambda m, g: m.SA(n_components=COMPONENTS, **quiet),
+            lambda m, g: m.SubspaceAlignmentAdapter(COMPONENTS, random_state=0),
+        ),
+        Method(
+            "CORAL",
+            lambda g: features.CORAL(),
+            lambda m, g: m.CORAL(**quiet),
+            lambda m, g: m.CORALAdapter(),
+        ),
+        Method(
+            "TCA",
+            lambda g: features.TransferComponentAnalysis(COMPONENTS, gamma=g, random_state=0),
+            lambda m, g: m.TCA(n_components=COMPONENTS, mu=MU, kernel="rbf", gamma=g, **quiet),
+            lambda m, g: m.TransferComponentAnalysisAdapter("rbf", COMPONENTS, mu=MU),
+        ),
+        Method(
+            "optimal transport",
+            lambda g: features.OptimalTransportMapping(random_state=0),
+            skada=lambda m, g: m.EntropicOTMappingAdapter(reg_e=0.1, norm="median"),
+        ),
+        Method(
+            "GFK",
+            lambda g: features.GeodesicFlowKernel(),
+            timed=False,
+        ),
+        Method(
+            "JDA",
+            lambda g: features.JointDistributionAdaptation(COMPONENTS, gamma=g, random_state=0),
+        ),
+        Method(
+            "BDA",
+            lambda g: features.BalancedDistributionAdaptation(COMPONENTS, gamma=g, random_state=0),
+            timed=False,
+        ),
+        Method(
+            "TrAdaBoost",
+            lambda g: instances.TrAdaBoostClassifier(
+                LogisticRegression(max_iter=300), n_estimators=10, random_state=0
+            ),
+            lambda m, g: m.TrAdaBoost(LogisticRegression(max_iter=300), n_estimators=10, **quiet),
+            labels=True,
+        ),
+    ]
+
+
+def width(domains: Domains) -> float:
+    """Return one over the median squared distance of a thousand samples."""
+    from sklearn.metrics import pairwise_distances
+
+    random = np.random.default_rng(0)
+    X = np.concatenate([domains.Xs, domains.Xt])
+    some = X[random.permutation(len(X))[:1000]]
+    squares = pairwise_distances(some, metric="sqeuclidean")
+    return 1.0 / float(np.median(squares[np.triu_indices_from(squares, 1)]))
+
+
+def runner(method: Method, library: str) -> Callable[[Domains, float], object] | None:
+    """Return the function that does one method's work, or None if the library lacks it.
+
+    It returns source samples, target samples and weights, or a fitted classifier where the method
+    is one.
+    """
+    if library == "ours":
+        return lambda domains, g: _ours(method, domains, g)
+    make = method.adapt if library == "ADAPT" else method.skada
+    if make is None:
+        return None
+    module = load_adapt() if library == "ADAPT" else load_skada()
+    run = _adapt if library == "ADAPT" else _skada
+    return lambda domains, g: run(method, make(module, g), domains)
+
+
+def labelled(domains: Domains) -> np.ndarray:
+    """Return positions of five target samples of each class."""
+    random = np.random.default_rng(0)
+    rows = [
+        random.choice(np.flatnonzero(domains.yt == label), LABELLED, replace=False)
+        for label in np.unique(domains.yt)
+    ]
+    return np.concatenate(rows)
+
+
+def load_adapt() -> types.SimpleNamespace:
+    """Return ADAPT's classes; what it imports and these never use may be missing."""
+    stands_in = {}
+    for name in ("scikeras.wrappers",):
+        package = name.split(".")[0]
+        if importlib.util.find_spec(package) is None:
+            module = types.ModuleType(name)
+            module.KerasClassifier = module.KerasRegressor = type("Absent", (), {})
+            stands_in |= {package: module, name: module}
+    sys.modules.update(stands_in)
+    try:
+        parts = [importlib.import_module(f"adapt.{name}_based") for name in ("instance", "feature")]
+    finally:
+        for name in stands_in:
+            del sys.modules[name]
+    return types.SimpleNamespace(**{k: v for part in parts for k, v in vars(part).items()})
+
+
+def load_skada() -> types.SimpleNamespace:
+    """Return skada's adapters."""
+    names = ("_reweight", "_subspace", "_mapping")
+    parts = [importlib.import_module(f"skada.{name}") for name in names]
+    return types.SimpleNamespace(**{k: v for part in parts for k, v in vars(part).items()})
+
+
+def _ours(method: Method, domains: Domains, g: float) -> object:
+    from tl_keras.data import stack_domains
+
+    estimator = method.ours(g)
+    count = len(domains.ys)
+    if method.labels:
+        rows = labelled(domains)
+        X, y, domain = stack_domains(
+            source=(domains.Xs, domains.ys), target=(domains.Xt[rows], domains.yt[rows])
+        )
+        return estimator.fit(X, y, domain=domain)
+    X, y, domain = stack_domains(source=(domains.Xs, domains.ys), target=(domains.Xt, None))
+    if method.weights:
+        return domains.Xs, domains.Xt, estimator.fit(X, domain=domain).weights_[:count]
+    Z = estimator.fit_transform(X, y, domain=domain)
+    return Z[:count], Z[count:], None
+
+
+def _adapt(method: Method, estimator, domains: Domains) -> object:
+    if method.labels:
+        rows = labelled(domains)
+        return estimator.fit(domains.Xs, domains.ys, Xt=domains.Xt[rows], yt=domains.yt[rows])
+    if method.weights:
+        return domains.Xs, domains.Xt, estimator.fit_weights(domains.Xs, domains.Xt)
+    mapped = estimator.fit_transform(domains.Xs, domains.Xt)
+    return mapped, estimator.transform(domains.Xt, domain="tgt"), None
+
+
+def _skada(method: Method, adapter, domains: Domains) -> object:
+    count = len(domains.ys)
+    X = np.concatenate([domains.Xs, domains.Xt])
+    y = np.concatenate([domains.ys, np.full(len(domains.yt), -1)])
+    sign = np.repeat([1, -2], [count, len(domains.yt)])
+    found = adapter.fit_transform(X, y, sample_domain=sign)
+    if method.weights:
+        return domains.Xs, domains.Xt, found[1]["sample_weight"][:count]
+    return found[:count], found[count:], None

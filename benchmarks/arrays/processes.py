@@ -1,0 +1,105 @@
+"""One method of one library at one size, in a process of its own with a limit of its own."""
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks.arrays.domains import blobs
+from benchmarks.arrays.methods import Method, methods, runner, width
+
+MOST_BYTES = 4e9
+MOST_SECONDS = 600.0
+RUNS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What one library did.
+
+    Attributes:
+        seconds: Median over runs, NaN if it did not finish.
+        peak: Bytes of memory at the peak, above those of the process before.
+        problem: Why it did not finish.
+    """
+
+    seconds: float = math.nan
+    peak: float = math.nan
+    problem: str = ""
+
+    def __str__(self) -> str:
+        """Return the cell of the table."""
+        return self.problem or f"{self.seconds:.3g} s, {max(self.peak, 0) / 1e9:.1f} GB"
+
+
+def in_own_process(method: Method, library: str, size: int) -> Measured:
+    """Measure in a process of its own, and stop it where it takes too much."""
+    if library != "ours" and (method.adapt if library == "ADAPT" else method.skada) is None:
+        return Measured(problem="–")
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.arrays",
+        "--child",
+        method.name,
+        library,
+        str(size),
+    ]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    started = time.monotonic()
+    problem = ""
+    while child.poll() is None:
+        time.sleep(0.1)
+        if resident(child.pid) > MOST_BYTES:
+            problem = f"> {MOST_BYTES / 1e9:.0f} GB"
+        elif time.monotonic() - started > MOST_SECONDS:
+            problem = f"> {MOST_SECONDS / 60:.0f} min"
+        if problem:
+            child.kill()
+            break
+    answer = child.communicate()[0].strip().splitlines()
+    if problem:
+        return Measured(problem=problem)
+    if child.returncode or not answer:
+        return Measured(problem="fails")
+    return Measured(**json.loads(answer[-1]))
+
+
+def measure_here(name: str, library: str, size: int) -> None:
+    """Measure in this process, and print the result as JSON."""
+    method = next(one for one in methods() if one.name == name)
+    domains = blobs(size)
+    g = width(domains)
+    run = runner(method, library)
+    run(blobs(200), g)
+    before, seconds = resident(os.getpid()), []
+    while len(seconds) < RUNS:
+        started = time.perf_counter()
+        try:
+            run(domains, g)
+        except MemoryError:
+            print(json.dumps({"problem": "memory"}))
+            return
+        except Exception as error:
+            print(json.dumps({"problem": f"{type(error).__name__}"}))
+            return
+        seconds.append(time.perf_counter() - started)
+        if seconds[0] > 30:
+            break
+    peak = resident(os.getpid(), "VmHWM") - before
+    print(json.dumps({"seconds": statistics.median(seconds), "peak": peak}))
+
+
+def resident(pid: int, field: str = "VmRSS") -> float:
+    """Return bytes of memory of a process: now, or with `"VmHWM"` at its peak."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    lines = (line.split() for line in status.splitlines())
+    return next((1024.0 * int(line[1]) for line in lines if line[0] == f"{field}:"), 0.0)
