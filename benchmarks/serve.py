@@ -48,7 +48,7 @@ def main() -> None:
         print(HEADER, flush=True)
         for size in (1, 32):
             batches = [images[i : i + size] for i in range(0, len(images), size)]
-            batches = (batches * arguments.requests)[: max(2, arguments.requests * 4 // size)]
+            batches = (batches * arguments.requests)[: max(8, arguments.requests * 4 // size)]
             agree = np.mean([label.decode() for label in ours(batches[0])] == peer(batches[0]))
             measured = alternate(
                 lambda batches=batches: [ours(batch) for batch in batches],

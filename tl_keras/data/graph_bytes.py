@@ -35,9 +35,11 @@ def read_integer(
 ) -> tf.Tensor:
     """Read an unsigned integer of `width` bytes as an int64 scalar."""
     parts = read_bytes(data, offset, width)
-    weights = tf.constant([256**power for power in range(width)], tf.int64)
-    little = tf.reduce_sum(parts * weights)
-    big = tf.reduce_sum(parts * weights[::-1])
+    # Constants for both: TensorFlow would take a reversed constant for a shape, and give up on
+    # optimizing the graph around it.
+    powers = [256**power for power in range(width)]
+    little = tf.reduce_sum(parts * tf.constant(powers, tf.int64))
+    big = tf.reduce_sum(parts * tf.constant(powers[::-1], tf.int64))
     return tf.where(little_endian, little, big)
 
 
