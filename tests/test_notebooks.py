@@ -5,6 +5,9 @@ import pathlib
 import pytest
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+# What the result of the last cell names, and how many pictures there are.
+LAST = {"quickstart": ("functional", "defective"), "arrays": ("A-distance after", "accuracy with")}
+PICTURES = {"quickstart": 2, "arrays": 3}
 
 
 @pytest.mark.slow
@@ -25,4 +28,7 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
     )
     client.execute()
     last = notebook.cells[-1]["outputs"][-1]["data"]["text/plain"]
-    assert "functional" in last or "defective" in last
+    assert any(word in last for word in LAST[path.stem])
+    outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]
+    pictures = sum("image/png" in one.get("data", {}) for one in outputs)
+    assert pictures >= PICTURES[path.stem]

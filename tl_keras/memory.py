@@ -1,5 +1,6 @@
 """How much memory is free: what would not fit is refused before the machine stalls."""
 
+import contextlib
 import math
 import os
 
@@ -28,18 +29,30 @@ def available_bytes() -> float:
     return min(_free_of_machine(), _free_of_container())
 
 
-def _free_of_machine() -> float:
+def machine_memory(source: str | os.PathLike | None = None) -> dict[str, int | None]:
+    """Return the `total` and `available` main memory in bytes; None where the system does not say.
+
+    Args:
+        source: File in which Linux tells it, by default `/proc/meminfo`.
+    """
+    names = {"MemTotal": "total", "MemAvailable": "available"}
+    found: dict[str, int | None] = dict.fromkeys(names.values())
     try:
-        with open(MEMINFO, encoding="ascii") as lines:
+        with open(source or MEMINFO, encoding="ascii") as lines:
             for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return float(line.split()[1]) * 1024
+                name, _, value = line.partition(":")
+                if name in names:
+                    found[names[name]] = int(value.split()[0]) * 1024
     except OSError:
-        pass
-    try:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, ValueError):
-        return math.inf
+        for key, name in (("SC_PHYS_PAGES", "total"), ("SC_AVPHYS_PAGES", "available")):
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                found[name] = os.sysconf(key) * os.sysconf("SC_PAGE_SIZE")
+    return found
+
+
+def _free_of_machine() -> float:
+    available = machine_memory()["available"]
+    return math.inf if available is None else float(available)
 
 
 def _free_of_container() -> float:

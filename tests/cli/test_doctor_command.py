@@ -5,7 +5,8 @@ import psutil
 import pytest
 
 from tl_keras.cli import doctor as doctor_module
-from tl_keras.cli.doctor import _warnings, examine, memory, missing_cuda_libraries
+from tl_keras.cli.doctor import _warnings, examine, missing_cuda_libraries
+from tl_keras.memory import machine_memory
 
 
 def test_doctor_prints_versions_devices_and_memory(tl_keras_cli):
@@ -32,11 +33,11 @@ def test_json_agrees_with_other_sources(tl_keras_cli):
 def test_memory_is_read_from_meminfo(tmp_path):
     source = tmp_path / "meminfo"
     source.write_text("MemTotal:  2000 kB\nMemFree: 5 kB\nMemAvailable:  1500 kB\n")
-    assert memory(source) == {"total": 2_048_000, "available": 1_536_000}
+    assert machine_memory(source) == {"total": 2_048_000, "available": 1_536_000}
 
 
 def test_memory_without_meminfo(tmp_path):
-    total = memory(tmp_path / "absent")["total"]
+    total = machine_memory(tmp_path / "absent")["total"]
     assert total == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from tl_keras.cli.output import print_table
+from tl_keras.memory import machine_memory
 
 EXTRAS = {
     "hub": ("tensorflow-hub",),
@@ -74,7 +75,7 @@ def examine() -> dict[str, Any]:
             for extra, names in EXTRAS.items()
         },
         "cpus": usable_cpus(),
-        "memory_bytes": memory(),
+        "memory_bytes": machine_memory(),
         "disk_free_bytes": shutil.disk_usage(os.getcwd()).free,
         "nvidia_gpus": nvidia_gpus(),
         "problems": [],
@@ -156,22 +157,6 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def memory(source: Path = Path("/proc/meminfo")) -> dict[str, int | None]:
-    """Return total and available main memory in bytes; None where the system does not say."""
-    names = {"MemTotal": "total", "MemAvailable": "available"}
-    found: dict[str, int | None] = dict.fromkeys(names.values())
-    if source.is_file():
-        for line in source.read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name in names:
-                found[names[name]] = int(value.split()[0]) * 1024
-    elif hasattr(os, "sysconf"):
-        for key, name in (("SC_PHYS_PAGES", "total"), ("SC_AVPHYS_PAGES", "available")):
-            if key in os.sysconf_names:
-                found[name] = os.sysconf(key) * os.sysconf("SC_PAGE_SIZE")
-    return found
 
 
 def _warnings(facts: dict[str, Any]) -> list[str]:

@@ -2,28 +2,10 @@
 
 from typing import Any, ClassVar
 
-import tensorflow as tf
-
 from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
-
-
-def confident_loss(logits, threshold: float):
-    """Return the cross-entropy with the model's own prediction where it is sure, 0 elsewhere.
-
-    Args:
-        logits: `(b, k)`.
-        threshold: Smallest probability of the predicted class that counts, 0 … 1.
-
-    Returns:
-        The loss per example `(b,)`, and 1.0 where it counts, 0.0 elsewhere `(b,)`.
-    """
-    probabilities = tf.stop_gradient(tf.nn.softmax(logits))
-    labels = tf.argmax(probabilities, axis=-1)
-    sure = tf.cast(tf.reduce_max(probabilities, axis=-1) >= threshold, logits.dtype)
-    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    return sure * loss, sure
+from tl_keras.objectives.pseudo_label import pseudo_label_loss
 
 
 class SelfTraining(Objective):
@@ -63,7 +45,7 @@ class SelfTraining(Objective):
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the loss, and the share of target examples that made a label of their own."""
         target = batch.target
-        values, sure = confident_loss(tf.cast(target.logits, tf.float32), self.threshold)
+        values, sure = pseudo_label_loss(target.logits, target.logits, self.threshold)
         if target.y is not None:
             unlabelled = 1.0 - target.labelled
             values, sure = values * unlabelled, sure * unlabelled
