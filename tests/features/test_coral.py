@@ -1,10 +1,10 @@
-import adapt_features
 import feature_domains
 import numpy as np
 import pytest
 import scipy.linalg
 from sklearn.covariance import LedoitWolf
 
+from tests import oracles
 from tl_keras.errors import InputError
 from tl_keras.features import CORAL
 
@@ -30,7 +30,7 @@ def test_map_is_the_papers(seed, ridge):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_agrees_with_adapt(seed):
-    module = adapt_features.load("coral")
+    module = oracles.adapt("feature_based._coral")
     Xs, Xt = feature_domains.two_domains(seed)
     peer = module.CORAL(lambda_=1e-5, verbose=0)
     expected = peer.fit_transform(Xs, Xt)

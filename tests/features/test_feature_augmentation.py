@@ -1,10 +1,10 @@
-import adapt_features
 import feature_domains
 import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.linear_model import LogisticRegression
 
+from tests import oracles
 from tl_keras.errors import InputError
 from tl_keras.features import FeatureAugmentation
 
@@ -20,7 +20,7 @@ def test_blocks_are_the_papers():
 
 
 def test_agrees_with_adapt_but_for_the_place_of_the_shared_block():
-    module = adapt_features.load("fa")
+    module = oracles.adapt("feature_based._fa")
     Xs, Xt = feature_domains.two_domains()
     Xb, _ = feature_domains.two_domains(1)
     sources = np.vstack([Xs, Xb])

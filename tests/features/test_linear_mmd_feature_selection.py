@@ -1,10 +1,10 @@
-import adapt_features
 import feature_domains
 import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
 
+from tests import oracles
 from tl_keras.errors import InputError
 from tl_keras.features import LinearMMDFeatureSelection
 from tl_keras.features.weighted_discrepancy import (
@@ -100,7 +100,7 @@ def test_kernel_scores_beat_random_weights(seed, kernel):
 @pytest.mark.parametrize("seed", range(3))
 def test_objective_is_at_least_adapt_s(seed):
     """ADAPT minimises this objective of its own."""
-    module = adapt_features.load("fmmd")
+    module = oracles.adapt("feature_based._fmmd")
     Xs, Xt = feature_domains.two_domains(seed)
     X, domain = feature_domains.stacked(source=Xs, target=Xt)
     settings = {"linear": {}, "polynomial": {"gamma": 1.0, "degree": 2, "coef0": 1.0}}
@@ -117,7 +117,7 @@ def test_objective_is_at_least_adapt_s(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_selection_agrees_with_adapt(seed):
     pytest.importorskip("cvxopt", reason="pip install cvxopt==1.3.3")
-    module = adapt_features.load("fmmd")
+    module = oracles.adapt("feature_based._fmmd")
     Xs, Xt = feature_domains.two_domains(seed)
     X, domain = feature_domains.stacked(source=Xs, target=Xt)
     peer = module.fMMD(verbose=0)

@@ -1,9 +1,9 @@
-import adapt_features
 import feature_domains
 import numpy as np
 import pytest
 import scipy.sparse
 
+from tests import oracles
 from tl_keras.errors import InputError
 from tl_keras.features import SubspaceAlignment, subspaces
 
@@ -28,7 +28,7 @@ def test_maps_are_the_papers(seed):
 @pytest.mark.parametrize("count", [2, 4, None])
 @pytest.mark.parametrize("seed", range(3))
 def test_agrees_with_adapt(seed, count):
-    SA = adapt_features.load("sa").SA
+    SA = oracles.adapt("feature_based._sa").SA
     Xs, Xt = feature_domains.two_domains(seed)
     peer = SA(n_components=count, verbose=0)
     expected = peer.fit_transform(Xs, Xt)

@@ -1,6 +1,5 @@
 import pickle
 
-import adapt_features
 import numpy as np
 import pytest
 import scipy.linalg
@@ -10,6 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils.estimator_checks import check_estimator
 
+from tests import oracles
 from tl_keras.errors import InputError
 from tl_keras.features import TransferComponentAnalysis, component_transformer
 from tl_keras.features.domain_pairs import pairs_of_domains
@@ -134,11 +134,11 @@ def test_criterion_is_above_that_of_other_libraries(peer, seed):
     source, count = domain == "source", 5
     K = pairwise_kernels(X, metric="rbf")
     if peer == "adapt":
-        other = adapt_features.load("tca").TCA(n_components=count, mu=10.0, verbose=0)
+        other = oracles.adapt("feature_based._tca").TCA(n_components=count, mu=10.0, verbose=0)
         other.fit_transform(X[source], X[~source])
         W = other.vectors_
     else:
-        module = pytest.importorskip("skada._subspace", reason="pip install skada==0.6.0")
+        module = oracles.skada("_subspace")
         other = module.TransferComponentAnalysisAdapter("rbf", n_components=count, mu=10.0)
         W = other.fit(X, sample_domain=np.where(source, 1, -2)).eigvects_
     # Their weight on the domains' distance is the inverse of ours on the regularisation.

@@ -3,7 +3,6 @@
 import pickle
 import warnings
 
-import adapt_tradaboost
 import numpy as np
 import pytest
 import scipy.sparse
@@ -19,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
+from tests import oracles
 from tl_keras.arrays import DegenerateWeights
 from tl_keras.errors import InputError
 from tl_keras.instances import TrAdaBoostClassifier
@@ -98,7 +98,7 @@ def test_weights_and_votes_follow_the_paper(rounds):
 @pytest.mark.parametrize("estimator", [LogisticRegression(), LabelTree(2)])
 @pytest.mark.parametrize("make", [two_classes, three_classes])
 def test_weights_of_each_round_agree_with_adapt(make, estimator):
-    adapt = adapt_tradaboost.load()
+    adapt = oracles.adapt("instance_based._tradaboost")
     X, y, domain = make(seed=1)
     source, new = domain == "source", np.random.default_rng(5).normal(size=(100, X.shape[1]))
     peer = adapt.TrAdaBoost(
@@ -115,7 +115,7 @@ def test_weights_of_each_round_agree_with_adapt(make, estimator):
 
 def test_one_step_of_adapts_weights_with_the_papers_factor():
     """From ADAPT's first estimator and error, with the paper's β_t."""
-    adapt = adapt_tradaboost.load()
+    adapt = oracles.adapt("instance_based._tradaboost")
     X, y, domain = two_classes(seed=1)
     source = domain == "source"
     peer = adapt.TrAdaBoost(

@@ -3,7 +3,6 @@
 import pickle
 import warnings
 
-import adapt_tradaboost
 import numpy as np
 import pytest
 import scipy.sparse
@@ -16,6 +15,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import check_estimator
 
+from tests import oracles
 from tl_keras.errors import InputError
 from tl_keras.instances import TrAdaBoostRegressor
 
@@ -74,7 +74,7 @@ def test_weights_and_median_follow_the_paper(rounds):
 
 @pytest.mark.parametrize("estimator", [Ridge(), TREE])
 def test_weights_of_each_round_agree_with_adapt(estimator):
-    adapt = adapt_tradaboost.load()
+    adapt = oracles.adapt("instance_based._tradaboost")
     X, y, domain = values(seed=1)
     source, new = domain == "source", np.random.default_rng(5).uniform(-1, 1, (100, 3))
     peer = adapt.TrAdaBoostR2(

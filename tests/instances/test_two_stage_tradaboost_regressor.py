@@ -2,7 +2,6 @@
 
 import pickle
 
-import adapt_tradaboost
 import numpy as np
 import pytest
 import scipy.sparse
@@ -15,6 +14,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import check_estimator
 
+from tests import oracles
 from tl_keras.errors import InputError
 from tl_keras.instances import TwoStageTrAdaBoostRegressor
 from tl_keras.instances.boosting_weights import lowered_source
@@ -102,7 +102,7 @@ def test_weights_errors_and_choice_follow_the_paper():
 
 @pytest.mark.parametrize("step", [1, 4, 8])
 def test_the_factor_is_at_least_as_exact_as_adapts(step):
-    adapt = adapt_tradaboost.load()
+    adapt = oracles.adapt("instance_based._tradaboost")
     random = np.random.default_rng(step)
     source, target = np.full(80, 0.01), np.full(20, 0.01)
     errors = random.uniform(0, 1, 80)
@@ -119,7 +119,7 @@ def test_the_factor_is_at_least_as_exact_as_adapts(step):
 
 
 def test_it_uses_a_near_source_is_better_than_pooling_a_far_one_and_than_adapt():
-    adapt = adapt_tradaboost.load()
+    adapt = oracles.adapt("instance_based._tradaboost")
 
     def fits(X, y, domain):
         tree = DecisionTreeRegressor(max_depth=4, random_state=0)

@@ -1,15 +1,11 @@
 """The weighters against ADAPT 0.4.5, where it solves the same problem."""
 
-import importlib
-import importlib.util
-import sys
-import types
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import pairwise_kernels
 
+from tests import oracles
 from tl_keras.instances import (
     RULSIF,
     ULSIF,
@@ -21,32 +17,11 @@ from tl_keras.instances.density_ratio import squared_distances
 from tl_keras.instances.kernel_mean_matching import exact_kernels, match_means
 from tl_keras.instances.kliep import log_source_mean, mixture_proportions
 
-# What ADAPT imports and only some of its methods use.
-OPTIONAL = {
-    "scikeras.wrappers": ("KerasClassifier", "KerasRegressor"),
-    "cvxopt": ("solvers", "matrix"),
-}
-
 
 @pytest.fixture(scope="module")
 def adapt():
-    """ADAPT's module `adapt.instance_based`, with stand-ins for what is not installed."""
-    if any(importlib.util.find_spec(name) is None for name in ("adapt", "tensorflow")):
-        pytest.skip("pip install --no-deps adapt==0.4.5")
-    stand_ins = {}
-    for name, attributes in OPTIONAL.items():
-        package = name.split(".")[0]
-        if importlib.util.find_spec(package) is None:
-            module = types.ModuleType(name)
-            for attribute in attributes:
-                setattr(module, attribute, type(attribute, (), {}))
-            stand_ins |= {package: module, name: module}
-    sys.modules.update(stand_ins)
-    try:
-        return importlib.import_module("adapt.instance_based")
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]
+    """ADAPT's module `adapt.instance_based`."""
+    return oracles.adapt("instance_based")
 
 
 def two_domains(seed, source=90, target=70, features=3):

@@ -1,10 +1,6 @@
 """Two classes in several domains, each moved by some way of its own."""
 
-import importlib
-
 import numpy as np
-import pytest
-import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 
@@ -21,13 +17,6 @@ def shifted(seed=0, sources=("source",), targets=("target",), n=60, move=1.5, hi
     X, truth, domain = np.concatenate(X), np.concatenate(truth), np.concatenate(domain)
     y = np.where(np.isin(domain, targets), -1, truth) if hidden else truth
     return X, y, domain, truth
-
-
-def skada_metrics():
-    """skada's metrics. Importing skada switches metadata routing on for good; that is undone."""
-    with sklearn.config_context():
-        pytest.importorskip("skada", reason="pip install skada==0.6.0")
-        return importlib.import_module("skada.metrics")
 
 
 class Recorder(ClassifierMixin, BaseEstimator):

@@ -1,14 +1,11 @@
-import importlib.util
-import sys
-from unittest import mock
-
 import numpy as np
 import pytest
 import sklearn
-from shifted import Recorder, shifted, skada_metrics
+from shifted import Recorder, shifted
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from tests import oracles
 from tl_keras import InputError
 from tl_keras.arrays import LabelledOnly
 from tl_keras.validation import circular_validation
@@ -77,7 +74,7 @@ def test_it_agrees_with_skada(seed):
     X, y, domain, _ = shifted(seed, n=40, move=0.5)
     X[domain == "target"] += [1.6, 0.0]
     model = BothWays().fit(X, y)
-    skada = skada_metrics()
+    skada = oracles.skada("metrics")
     with sklearn.config_context(enable_metadata_routing=True):
         peer = skada.CircularValidation()(model, X, y, sample_domain=np.where(y == -1, -2, 1))
     ours = circular_validation("balanced_accuracy")(model, X, y, domain=domain)
@@ -86,12 +83,8 @@ def test_it_agrees_with_skada(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_agrees_with_adapts_reverse_validation(seed, monkeypatch):
-    if importlib.util.find_spec("adapt") is None:
-        pytest.skip("pip install --no-deps adapt==0.4.5")
-    for name in ("scikeras", "scikeras.wrappers", "cvxopt"):  # ADAPT asks for them elsewhere.
-        monkeypatch.setitem(sys.modules, name, mock.MagicMock())
-    peer = importlib.import_module("adapt.metrics").reverse_validation
+def test_it_agrees_with_adapts_reverse_validation(seed):
+    peer = oracles.adapt("metrics").reverse_validation
     X, y, domain, _ = shifted(seed, n=40, move=0.5)
     X[domain == "target"] += [1.6, 0.0]
     model = BothWays().fit(X, y)

@@ -3,10 +3,11 @@ import pickle
 import numpy as np
 import pytest
 import sklearn.model_selection
-from shifted import shifted, skada_metrics
+from shifted import shifted
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
+from tests import oracles
 from tl_keras import InputError
 from tl_keras.validation import DomainSplit, LeaveOneDomainOut, SourceTargetShuffleSplit
 from tl_keras.validation.shares import dealt, share
@@ -151,8 +152,7 @@ def test_shares_of_a_shuffle_split():
 
 
 def test_sizes_agree_with_skada():
-    skada_metrics()
-    model_selection = pytest.importorskip("skada.model_selection")
+    model_selection = oracles.skada("model_selection")
     X, y, domain = uneven()
     signed = np.select([domain == "a", domain == "b"], [1, 2], -3)
     peer = model_selection.SourceTargetShuffleSplit(1, test_size=0.25, random_state=0)

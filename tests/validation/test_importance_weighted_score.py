@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import sklearn
-from shifted import shifted, skada_metrics
+from shifted import shifted
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import make_scorer, max_error
@@ -9,6 +9,7 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests import oracles
 from tl_keras import InputError
 from tl_keras.arrays import DegenerateWeights, DomainTransformer, DomainWeighter, LabelledOnly
 from tl_keras.validation import cross_validate, importance_weighted_score
@@ -93,7 +94,7 @@ def test_it_is_the_weighted_mean():
 
 
 def test_it_agrees_with_skada():
-    skada = skada_metrics()
+    skada = oracles.skada("metrics")
     X, y, domain, _ = shifted(move=0.5)
 
     class Plain(LogisticRegression):
