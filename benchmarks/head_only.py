@@ -19,6 +19,7 @@ from benchmarks.jpegs import write_cells
 from benchmarks.ratios import HEADER, medians, print_row, seconds
 
 IMAGE_SIZE = 224
+BATCH_SIZE = 32
 SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
 
 
@@ -44,7 +45,7 @@ def plain_keras(folder: pathlib.Path, epochs: int) -> keras.Model:
     """Train as the Keras guide does."""
     keras.utils.set_random_seed(0)
     train = keras.utils.image_dataset_from_directory(
-        folder, image_size=(IMAGE_SIZE, IMAGE_SIZE), batch_size=32, seed=0, verbose=False
+        folder, image_size=(IMAGE_SIZE, IMAGE_SIZE), batch_size=BATCH_SIZE, seed=0, verbose=False
     )
     source = tl.build_transfer_model("EfficientNetLite0", input_shape=SHAPE)
     source.backbone.trainable = False
@@ -114,23 +115,29 @@ def main() -> None:
 
 
 def print_growth(root: pathlib.Path, arguments: argparse.Namespace) -> None:
-    """Print seconds at one, two and four times the data; tracing and building are taken out."""
-    ours_once = {}
-    for copies in (1, 2, 4):
-        write_cells(root / str(copies), arguments.images, copies)
-    ours(root / "1", 1)
-    print("| images | seconds | per image, relative |\n|-|-|-|", flush=True)
-    for copies in (1, 2, 4):
-        times = [
-            seconds(lambda copies=copies: ours(root / str(copies), arguments.epochs))
+    """Print seconds at one, two and four times the data, and what each image adds.
+
+    A run of one batch tells what comes once: building, tracing and folding.
+    """
+    counts = [BATCH_SIZE, *(copies * arguments.images for copies in (1, 2, 4))]
+    write_cells(root / "0", BATCH_SIZE)
+    for place, copies in enumerate((1, 2, 4), 1):
+        write_cells(root / str(place), arguments.images, copies)
+    ours(root / "0", 1)
+    times = np.median(
+        [
+            [seconds(lambda at=place: ours(root / str(at), arguments.epochs)) for place in range(4)]
             for _ in range(arguments.runs)
-        ]
-        ours_once[copies] = float(np.median(times))
-        relative = ours_once[copies] / copies / ours_once[1]
-        print(
-            f"| {copies * arguments.images} | {ours_once[copies]:.1f} | {relative:.3f} |",
-            flush=True,
-        )
+        ],
+        axis=0,
+    )
+    print("| images | seconds | added by an image, ms | relative |\n|-|-|-|-|")
+    added = [
+        1e3 * (t - times[0]) / (n - counts[0]) for n, t in zip(counts[1:], times[1:], strict=True)
+    ]
+    print(f"| {counts[0]} | {times[0]:.1f} | | |")
+    for count, time, each in zip(counts[1:], times[1:], added, strict=True):
+        print(f"| {count} | {time:.1f} | {each:.2f} | {each / added[0]:.3f} |")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,8 @@ from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
 from tl_keras.training.agreement import check_agreement, from_chief
-from tl_keras.training.checks import (
-    check_combination,
-)
-from tl_keras.training.data_checks import (
-    check_order,
-    warn_of_changing_order,
-)
+from tl_keras.training.checks import check_combination
+from tl_keras.training.data_checks import check_order, warn_of_changing_order
 from tl_keras.training.identity import check_same_run, run_config, shared_facts
 from tl_keras.training.run import Run, finished_run, write_finished_run
 from tl_keras.training.run_directory import (
@@ -34,12 +29,7 @@ from tl_keras.training.run_directory import (
     RunDirectory,
 )
 from tl_keras.training.settings import Settings
-from tl_keras.training.strategies import (
-    give_back,
-    is_chief,
-    resolve_strategy,
-    under_strategy,
-)
+from tl_keras.training.strategies import give_back, is_chief, resolve_strategy, under_strategy
 from tl_keras.training.trainer import Trainer
 from tl_keras.transfer_model import TransferModel
 
