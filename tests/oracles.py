@@ -1,46 +1,35 @@
-"""Other libraries that tests compare with, imported so that they change nothing for other tests."""
+"""What tests compare with or read, where it is installed; a test skips where it is not."""
 
-import importlib
-import importlib.util
-import sys
-import types
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-import sklearn
 
-# What ADAPT imports and the classes compared never use; stands in only where it is not installed.
-UNUSED = {
-    "scikeras.wrappers": ("KerasClassifier", "KerasRegressor"),
-    "cvxopt": ("solvers", "matrix"),
-}
+from benchmarks import packaged, peers
 
 
-def adapt(name: str) -> types.ModuleType:
-    """Return ADAPT's module `adapt.NAME`, or skip the test."""
-    if any(importlib.util.find_spec(package) is None for package in ("adapt", "tensorflow")):
-        pytest.skip("pip install --no-deps adapt==0.4.5")
-    stands_in = {}
-    for module_name, attributes in UNUSED.items():
-        package = module_name.split(".")[0]
-        if importlib.util.find_spec(package) is None:
-            module = types.ModuleType(module_name)
-            for attribute in attributes:
-                setattr(module, attribute, type(attribute, (), {}))
-            stands_in |= {package: module, module_name: module}
-    # Not mock.patch.dict: what ADAPT imports besides stays imported.
-    sys.modules.update(stands_in)
+def adapt(name: str):
+    """Return ADAPT's module `adapt.NAME`."""
+    return _or_skip(peers.adapt, name)
+
+
+def skada(name: str):
+    """Return skada's module `skada.NAME`."""
+    return _or_skip(peers.skada, name)
+
+
+def mushrooms():
+    """Return categories, poisonousness and shapes of stalks."""
+    return _or_skip(packaged.mushrooms)
+
+
+def tweets():
+    """Return domain → mood → texts."""
+    return _or_skip(packaged.tweets)
+
+
+def _or_skip(load: Callable, *arguments: Any):
     try:
-        return importlib.import_module(f"adapt.{name}")
-    finally:
-        for module_name in stands_in:
-            del sys.modules[module_name]
-
-
-def skada(name: str) -> types.ModuleType:
-    """Return skada's module `skada.NAME`, or skip the test.
-
-    Importing skada switches scikit-learn's metadata routing on for good; that is undone.
-    """
-    with sklearn.config_context():
-        pytest.importorskip("skada", reason="pip install --no-deps skada==0.6.0")
-        return importlib.import_module(f"skada.{name}")
+        return load(*arguments)
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))

