@@ -111,7 +111,7 @@ def trained(make, kind: str):
 def test_objective_trains(make, kind):
     needed = NEEDS.get(type(make()).__name__)
     if needed and importlib.util.find_spec(needed) is None:
-        pytest.skip(f"{needed} is not installed")
+        pytest.skip('pip install "tl_keras[transport]"')
     model, run, objective = trained(make, kind)
     for name, values in run.history.items():
         assert np.isfinite(values).all(), name
