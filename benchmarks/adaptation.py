@@ -38,11 +38,11 @@ ADAPTATION: dict[str, Callable[[], list[Objective]]] = {
     "MDD": lambda: [found.MDD(weight=0.1)],
     "MCD": lambda: [found.MCD(weight=1.0)],
     "MCC": lambda: [found.MCC()],
-    "AFN": lambda: [found.AFN()],
+    "AFN": lambda: [found.AFN(radius=5.0)],
     "AdaBN": lambda: [found.AdaBN()],
-    "SelfTraining": lambda: [found.SelfTraining()],
-    "DeepJDOT": lambda: [found.DeepJDOT()],
-    "MMD + MCC": lambda: [found.MMD(), found.MCC()],
+    "SelfTraining": lambda: [found.SelfTraining(weight=0.3)],
+    "DeepJDOT": lambda: [found.DeepJDOT(0.1, 0.3)],
+    "JAN + MCC": lambda: [found.JAN(), found.MCC()],
 }
 
 
@@ -124,7 +124,7 @@ def plan(name: str, digits: Pair, seed: int) -> tuple[dict, list[Objective]]:
     if name == FEW_AND_SOURCE:
         return {"source": source, "target": labelled}, []
     domains = {"source": source, "target_labelled": labelled, "target": images}
-    return domains, [found.MMD(), found.SelfTraining()]
+    return domains, [found.JAN(), found.MCC()]
 
 
 def measure(name: str, source, target, options, floor: float = math.nan) -> Row:
