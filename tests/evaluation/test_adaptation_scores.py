@@ -140,6 +140,59 @@ def test_a_run_stops_and_keeps_the_best_epoch(monkeypatch):
         np.testing.assert_array_equal(own, best)
 
 
+class Crash(keras.callbacks.Callback):
+    """Raises when an epoch begins."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("killed_in", [1, 3])
+def test_a_killed_run_goes_on_with_its_scores_and_its_best_weights(
+    monkeypatch, tmp_path, killed_in
+):
+    values = [3.0, 1.0, 2.0, 2.5, 9.0]
+    scored = []
+
+    def score(model, *_, **__):
+        scored.append(values[len(scored)])
+        return AdaptationScores(*[scored[-1]] * 6)
+
+    monkeypatch.setattr(adaptation_choice, "adaptation_scores", score)
+
+    def train(output, *others):
+        keras.utils.set_random_seed(0)
+        callback, model = AdaptationScore((SOURCE, SOURCE_Y), TARGET, "entropy"), vector_model()
+        tl.fine_tune(
+            model,
+            {"source": (SOURCE, SOURCE_Y), "target": TARGET},
+            schedule=tl.Stage(5, learning_rate=0.1),
+            callbacks=[callback, *others],
+            batch_size=45,
+            output=output,
+            checkpoints=tl.Checkpoints(steps=1),
+            verbose=False,
+        )
+        return callback, model
+
+    whole, expected = train(tmp_path / "whole")
+    scored.clear()
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", Crash(killed_in))
+    # The last checkpoint is from before that epoch's score, which is asked again.
+    del scored[killed_in - 1 :]
+    resumed, model = train(tmp_path / "killed")
+    assert resumed.history == whole.history and len(resumed.history) == 5
+    assert resumed.best_epoch == whole.best_epoch == 1
+    for own, best in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, best)
+
+
 def test_a_run_is_scored_after_every_epoch():
     callback = AdaptationScore((SOURCE, SOURCE_Y), TARGET, "dev")
     tl.fine_tune(

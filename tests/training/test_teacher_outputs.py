@@ -145,3 +145,11 @@ def test_names_of_teachers_differ(teacher):
 
     with pytest.raises(InputError, match="two teachers have the name 'distillation/0'"):
         teachers_of([Distillation(teacher), Again(teacher)])
+
+
+def test_a_run_with_a_teacher_of_other_weights_is_another_run(teacher, tmp_path):
+    trained(teacher, (X, Y), output=tmp_path)
+    trained(teacher, (X, Y), output=tmp_path)
+    other = tl.build_transfer_model(tiny_network(2), 3)
+    with pytest.raises(InputError, match="objectives: .* before"):
+        trained(other, (X, Y), output=tmp_path)

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from tl_keras.errors import InputError
@@ -16,6 +15,7 @@ from tl_keras.evaluation.adaptation_scores import (
 )
 from tl_keras.evaluation.tables import number, text_table
 from tl_keras.passes import compiled_forward
+from tl_keras.training import ResumableCallback
 from tl_keras.transfer_model import TransferModel
 
 
@@ -86,12 +86,12 @@ def choose_adapted(
     return choice
 
 
-class AdaptationScore(keras.callbacks.Callback):
+class AdaptationScore(ResumableCallback):
     """Scores the model after every epoch without target labels, stops early, keeps the best.
 
     A callback for `fine_tune`. Leave `validation` out there: with it, the run ends with the weights
-    of the smallest validation loss instead. A run that was killed and resumed counts only the
-    epochs since.
+    of the smallest validation loss instead. A run that was killed and resumed goes on
+    with the scores and the best weights that it had.
 
     Args:
         source: Labelled source examples that are not trained on.
@@ -163,6 +163,25 @@ class AdaptationScore(keras.callbacks.Callback):
         self._without_gain += 1
         if self.patience is not None and self._without_gain >= self.patience:
             self.model.stop_training, self._without_gain = True, 0
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return scores, best epoch and best weights, for a checkpoint."""
+        weights = {f"weight/{k:05}": value for k, value in enumerate(self._weights or [])}
+        return {
+            "history": np.array([dataclasses.astuple(one) for one in self.history]),
+            "best_epoch": np.array(-1 if self.best_epoch is None else self.best_epoch),
+            "best": np.array(self._best),
+            "without_gain": np.array(self._without_gain),
+            **weights,
+        }
+
+    def take_up(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a checkpoint."""
+        self.history = [AdaptationScores(*map(float, row)) for row in state["history"]]
+        self._best, self._without_gain = float(state["best"]), int(state["without_gain"])
+        self.best_epoch = None if state["best_epoch"] < 0 else int(state["best_epoch"])
+        names = sorted(name for name in state if name.startswith("weight/"))
+        self._weights = [state[name] for name in names] or None
 
     def on_train_end(self, logs=None):
         """Give the model its best weights back."""

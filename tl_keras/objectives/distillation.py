@@ -151,9 +151,8 @@ class Distillation(Objective):
 
     def config(self) -> dict[str, Any]:
         """Return what describes the objective in the run's configuration."""
-        sizes = {f"{k} {one.name}": one.count_params() for k, one in enumerate(self.teachers)}
         loss = None if self.loss is None else type(self.loss).__name__
-        return {**super().config(), "teachers": sizes, "loss": loss}
+        return {**super().config(), "loss": loss}
 
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean divergence, and how often model and teachers name the same class."""

@@ -93,11 +93,6 @@ class FeatureHints(Objective):
         """Return the hint as a function of images."""
         return {f"{self.name}/0": map_function(self.teacher)}
 
-    def config(self) -> dict[str, Any]:
-        """Return what describes the objective in the run's configuration."""
-        described = {self.teacher.name: self.teacher.count_params()}
-        return {**super().config(), "teacher": described}
-
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean squared difference."""
         domain = pooled(list(batch.values()))

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ def run_config(
         "tl_keras": tl_keras.__version__,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
-        "backbone": model.backbone.name,
+        # Keras numbers models without a name, anew in every process.
+        "backbone": re.sub(r"_\d+$", "", model.backbone.name),
         "model": _digest(_structure(model)),
         "image_shape": model.image_shape,
         "labels": model.labels,

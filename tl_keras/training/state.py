@@ -13,6 +13,11 @@ from tl_keras.training.finite import check_weights
 from tl_keras.training.kept_weights import KeptWeights
 from tl_keras.training.means import Totals
 from tl_keras.training.progress import Progress
+from tl_keras.training.resumable_callback import (
+    PREFIX,
+    callback_states,
+    take_up_callbacks,
+)
 from tl_keras.training.run_directory import RunDirectory
 from tl_keras.transfer_model import TransferModel
 
@@ -25,6 +30,7 @@ class TrainingState:
         directory: Where checkpoints go, or None for no checkpoints.
         checkpoints: When they are due.
         own: Variables of the objectives.
+        callbacks: Of the run; those that are resumable are saved as well.
 
     Attributes:
         optimizer: The running stage's optimizer; None before the first stage.
@@ -40,6 +46,7 @@ class TrainingState:
         directory: RunDirectory | None,
         checkpoints: Checkpoints,
         own: Sequence[keras.Variable] = (),
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
         self.model = model
         self.optimizer: keras.optimizers.Optimizer | None = None
@@ -47,6 +54,7 @@ class TrainingState:
         self.totals = Totals.zero()
         self.kept = KeptWeights(model, directory)
         self._own = tuple(own)
+        self._callbacks = tuple(callbacks)
         self._directory = directory
         self._clock = checkpoints.clock()
         self._found: Mapping[str, np.ndarray] | None = None
@@ -90,7 +98,8 @@ class TrainingState:
         check_weights(arrays)
         running = self.totals.without_stops()._asdict()
         totals = {f"totals/{name}": value.numpy() for name, value in running.items()}
-        self._directory.write_checkpoint(arrays | totals, self.progress.to_json())
+        arrays |= totals | callback_states(self._callbacks)
+        self._directory.write_checkpoint(arrays, self.progress.to_json())
 
     def is_due(self) -> bool:
         """Count a step and return whether it is time for a checkpoint."""
@@ -99,7 +108,8 @@ class TrainingState:
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         variables = self._variables()
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-        found = {name: a.shape for name, a in arrays.items() if not name.startswith("totals/")}
+        others = ("totals/", PREFIX)
+        found = {name: a.shape for name, a in arrays.items() if not name.startswith(others)}
         strange = sorted(name for name in shapes | found if shapes.get(name) != found.get(name))
         if strange:
             raise InputError(
@@ -110,6 +120,7 @@ class TrainingState:
         for name, variable in variables.items():
             variable.assign(arrays[name])
         finalize_normalization(self.model)
+        take_up_callbacks(self._callbacks, arrays)
         self.totals = Totals(*(tf.constant(arrays[f"totals/{name}"]) for name in Totals._fields))
 
     def _variables(self) -> dict[str, keras.Variable]:

@@ -65,7 +65,7 @@ class Trainer:
         with strategy.scope():
             begin_objectives(model, objectives, train, targets, settings.seed)
         own = [variable for one in objectives for variable in one.variables()]
-        self.state = TrainingState(model, directory, settings.checkpoints, own)
+        self.state = TrainingState(model, directory, settings.checkpoints, own, settings.callbacks)
         self.audits: list[Audit] = []
         self.steps = math.ceil(len(train) / settings.batch_size)
 

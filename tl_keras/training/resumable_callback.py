@@ -1,0 +1,52 @@
+"""Callbacks whose state goes into a run's checkpoints."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+
+class ResumableCallback(keras.callbacks.Callback):
+    """A callback for `fine_tune` that goes on where it was when its run was killed.
+
+    A subclass implements both methods. `state` is asked at every checkpoint; in a resumed run
+    `take_up` gets what it said, after `on_train_begin` and before the first step.
+    """
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return everything that has to survive, as arrays by name."""
+        raise NotImplementedError
+
+    def take_up(self, state: Mapping[str, np.ndarray]) -> None:
+        """Continue from what `state` returned."""
+        raise NotImplementedError
+
+
+PREFIX = "callbacks/"
+
+
+def callback_states(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, np.ndarray]:
+    """Return the arrays of all callbacks that have a state, under names of their own."""
+    return {
+        f"{place}{name}": values
+        for place, callback in _resumable(callbacks).items()
+        for name, values in callback.state().items()
+    }
+
+
+def take_up_callbacks(
+    callbacks: Sequence[keras.callbacks.Callback], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Give each callback its arrays of a checkpoint; those that are new get none."""
+    for place, callback in _resumable(callbacks).items():
+        own = {k.removeprefix(place): v for k, v in arrays.items() if k.startswith(place)}
+        if own:
+            callback.take_up(own)
+
+
+def _resumable(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, ResumableCallback]:
+    return {
+        f"{PREFIX}{index}-{type(callback).__name__}/": callback
+        for index, callback in enumerate(callbacks)
+        if isinstance(callback, ResumableCallback)
+    }
