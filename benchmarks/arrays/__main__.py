@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.arrays.domains import REAL, Domains, mushroom
+from benchmarks.arrays.boosting import tradaboost_on_mushrooms
+from benchmarks.arrays.domains import REAL, Domains
 from benchmarks.arrays.methods import LIBRARIES, Method, labelled, methods, runner, width
 from benchmarks.arrays.processes import RUNS, Measured, in_own_process, measure_here
 from benchmarks.markdown import write_results
@@ -88,34 +89,6 @@ def by_size(wanted: Sequence[Method], sizes: Sequence[int]):
             f"{library} {_cell(_exponent(table, library), '.2f')}" for library in LIBRARIES
         )
         yield f"| {method.name} | growth exponent | {growth} | | | | |"
-
-
-def tradaboost_on_mushrooms(seeds: int):
-    """Yield the lines of the table of errors with 1 % of the target's labels."""
-    from tl_keras.instances import TrAdaBoostClassifier
-
-    domains = mushroom()
-    rows = []
-    for seed in range(seeds):
-        random = np.random.default_rng(seed)
-        few = random.choice(len(domains.yt), round(0.01 * len(domains.yt)), replace=False)
-        test = np.setdiff1d(np.arange(len(domains.yt)), few)
-        X = np.concatenate([domains.Xs, domains.Xt[few]])
-        y = np.concatenate([domains.ys, domains.yt[few]])
-        domain = np.repeat(["source", "target"], [len(domains.ys), len(few)])
-        base = LogisticRegression(max_iter=1000)
-        alone = LogisticRegression(max_iter=1000).fit(domains.Xt[few], domains.yt[few])
-        pooled = LogisticRegression(max_iter=1000).fit(X, y)
-        boosted = TrAdaBoostClassifier(base).fit(X, y, domain=domain)
-        Xt, yt = domains.Xt[test], domains.yt[test]
-        rows.append([np.mean(one.predict(Xt) != yt) for one in (alone, pooled, boosted)])
-    alone, pooled, boosted = np.mean(rows, axis=0)
-    met = "yes" if boosted <= min(alone, pooled) else "**no**"
-    yield "| mushrooms, 1 % of the target's labels | mean error | must |"
-    yield "|-|-|-|"
-    yield f"| target only | {alone:.4f} | |"
-    yield f"| both pooled | {pooled:.4f} | |"
-    yield f"| TrAdaBoost | {boosted:.4f} | ≤ both: {met} |"
 
 
 def main() -> None:

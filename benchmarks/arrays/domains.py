@@ -48,12 +48,17 @@ def blobs(size: int, seed: int = 0) -> Domains:
     return Domains(Xs, y[:size], Xt, y[size:])
 
 
-def mushroom() -> Domains:
-    """Return mushrooms with enlarging stalks, and with tapering ones: edible or not."""
+def mushroom(source: str = "e") -> Domains:
+    """Return mushrooms by the shape of their stalks: edible or not.
+
+    Args:
+        source: The shape in the source, `"e"` (enlarging) or `"t"` (tapering); the target has the
+            other.
+    """
     features, kind, shape = packaged.mushrooms()
     X, y = OneHotEncoder(sparse_output=False).fit_transform(features), (kind == "p").astype(int)
-    source = shape == "e"
-    return Domains(X[source], y[source], X[~source], y[~source])
+    own = shape == source
+    return Domains(X[own], y[own], X[~own], y[~own])
 
 
 def digit_pixels() -> Domains:
