@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60, help="of pretraining")
     parser.add_argument("--updates", type=int, default=150, help="of fine-tuning")
     parser.add_argument("--images", type=int, default=4000, help="without labels")
-    parser.add_argument("--quick", action="store_true", help="one seed, less of everything")
+    parser.add_argument("--quick", action="store_true", help="one seed, small, not written")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     if options.quick:
@@ -128,8 +128,9 @@ def main() -> None:
         f"labels each; {options.images:,} images without labels, {options.epochs} epochs; test "
         f"accuracy on {TEST:,} images. Seconds are those of pretraining, one seed."
     )
-    path = write_results("pretraining", "Pretraining without labels on MNIST", [*lines, "", note])
-    print(f"written to {path}")
+    if not options.quick:
+        title = "Pretraining without labels on MNIST"
+        print(f"written to {write_results('pretraining', title, [*lines, '', note])}")
 
 
 if __name__ == "__main__":
