@@ -27,6 +27,7 @@ BATCH_SIZE = 64
 LABELS = 10
 SOURCE_ONLY, UPPER_BOUND = "source only", "target labels used"
 FEW, FEW_AND_SOURCE = "10 labels per class alone", "10 labels per class and source"
+JOINED = "JAN + MCC"
 SEMI = "10 labels per class, semi-supervised"
 
 found = tl.objectives
@@ -43,7 +44,7 @@ ADAPTATION: dict[str, Callable[[], list[Objective]]] = {
     "AdaBN": lambda: [found.AdaBN()],
     "SelfTraining": lambda: [found.SelfTraining(weight=0.3)],
     "DeepJDOT": lambda: [found.DeepJDOT(0.1, 0.3)],
-    "JAN + MCC": lambda: [found.JAN(), found.MCC()],
+    JOINED: lambda: [found.JAN(), found.MCC()],
 }
 
 
@@ -125,7 +126,7 @@ def plan(name: str, digits: Pair, seed: int) -> tuple[dict, list[Objective]]:
     if name == FEW_AND_SOURCE:
         return {"source": source, "target": labelled}, []
     domains = {"source": source, "target_labelled": labelled, "target": images}
-    return domains, [found.JAN(), found.MCC()]
+    return domains, ADAPTATION[JOINED]()
 
 
 def measure(name: str, source, target, options, floor: float = math.nan) -> Row:

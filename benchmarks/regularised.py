@@ -1,6 +1,6 @@
 """Fine-tuning on few solar cells: alone, and held by each objective about the starting point.
 
-    python -m benchmarks.regularised [--sizes 20 50 100] [--seeds 5] [--ways L2SP BSS] [--quick]
+    python -m benchmarks.regularised [--sizes 20 50 100] [--seeds 5] [--rate 0.001] [--quick]
 
 EfficientNetLite0 with its ImageNet weights, all blocks trained, the same schedule and as many steps
 in every row. A seed decides on the quarter of the images that is tested on, on the training images
@@ -28,7 +28,6 @@ from tl_keras.objectives import Objective
 
 BATCH_SIZE = 16
 ALONE, SLOWER = "fine-tuning alone", "fine-tuning alone, half the rate"
-RATE = 1e-3
 
 found = tl.objectives
 
@@ -81,14 +80,16 @@ def chosen(y: np.ndarray, rows: np.ndarray, per_class: int, seed: int) -> np.nda
     return np.concatenate(parts)
 
 
-def measure(x, y, way: str, per_class: int, seed: int, steps: int) -> tuple[float, float, float]:
+def measure(
+    x, y, way: str, per_class: int, seed: int, steps: int, rate: float
+) -> tuple[float, float, float]:
     """Return accuracy and AUC on the test images, and seconds."""
     train, test = split_cells(y, seed)
     rows = chosen(y, train, per_class, seed)
     keras.utils.set_random_seed(seed)
     model = tl.build_transfer_model("EfficientNetLite0", 2, input_shape=x.shape[1:])
     task = imagenet_task(model, x[rows], y[rows])
-    rate = RATE / 2 if way == SLOWER else RATE
+    rate = rate / 2 if way == SLOWER else rate
     started = time.perf_counter()
     tl.fine_tune(
         model,
@@ -138,7 +139,9 @@ def measure_all(options: argparse.Namespace) -> list[str]:
         table: dict[str, np.ndarray] = {}
         for way in ways:
             seeds = range(options.first_seed, options.first_seed + options.seeds)
-            results = [measure(x, y, way, per_class, seed, options.steps) for seed in seeds]
+            results = [
+                measure(x, y, way, per_class, seed, options.steps, options.rate) for seed in seeds
+            ]
             table[way] = np.array(results)
             lines.append(line(way, per_class, table[way], table[ALONE]))
             print(lines[-1], flush=True)
@@ -168,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--steps", type=int, default=120, help="with everything trained")
+    parser.add_argument("--rate", type=float, default=1e-3, help="with everything trained")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), help="rows besides the plain one")
     parser.add_argument("--quick", action="store_true", help="one seed and size, not written")
     options = parser.parse_args(arguments)
@@ -180,8 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines += [
         "",
         f"EfficientNetLite0 at {options.image_size} pixels, {options.steps} steps with all blocks "
-        f"at a rate of {RATE:g}; seeds {options.first_seed} … {last}, mean ± standard deviation; "
-        f"{minutes:.0f} minutes.",
+        f"at a rate of {options.rate:g}; seeds {options.first_seed} … {last}, "
+        f"mean ± standard deviation; {minutes:.0f} minutes.",
     ]
     print(lines[-1])
     if not options.quick:

@@ -71,6 +71,14 @@ def arrays_fingerprint(x: Any, y: Any) -> str:
     return digest.hexdigest()
 
 
+def weights_fingerprint(weights: Iterable[Any]) -> str:
+    """Return the fingerprint of arrays of any shapes in their order."""
+    digest = hashlib.blake2b(digest_size=SIZE)
+    for values in weights:
+        _add(digest, values)
+    return digest.hexdigest()
+
+
 def files_fingerprint(
     paths: Sequence[str],
     labels: Any,

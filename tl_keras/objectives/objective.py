@@ -3,17 +3,16 @@
 import abc
 import dataclasses
 import functools
-import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.augmentation import describe
+from tl_keras.data.fingerprint import weights_fingerprint
 from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, is_target
 from tl_keras.objectives.weights import resolve_weight
@@ -215,22 +214,14 @@ class Objective(abc.ABC):
         return {"objective": type(self).__name__, **values}
 
 
-def _digest(layer: keras.layers.Layer) -> str:
-    """Return a short digest of a layer's weights: teachers that differ make different runs."""
-    digest = hashlib.sha256()
-    for weight in layer.weights:
-        array = np.ascontiguousarray(weight.numpy())
-        digest.update(repr((array.shape, str(array.dtype))).encode())
-        digest.update(array.reshape(-1).view(np.uint8))
-    return digest.hexdigest()[:16]
-
-
 def _described(value: Any) -> Any:
     if isinstance(value, keras.layers.Layer):
         shapes = [tuple(weight.shape) for weight in value.weights]
         if not shapes:
             return describe((value,))[0]
-        return f"{type(value).__name__} with {len(shapes)} weights, {_digest(value)}"
+        # Teachers of other weights make another run.
+        found = weights_fingerprint(value.get_weights())
+        return f"{type(value).__name__} with {len(shapes)} weights, {found}"
     if isinstance(value, Mapping):
         return {str(key): _described(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
