@@ -78,7 +78,9 @@ def methods() -> list[Method]:
         ),
         Method(
             "domain classifier",
-            lambda g: instances.DomainClassifierWeighting(random_state=0),
+            lambda g: instances.DomainClassifierWeighting(
+                classifier=LogisticRegression(max_iter=1000), random_state=0
+            ),
             lambda m, g: m.IWC(classifier=LogisticRegression(max_iter=1000), **quiet),
             lambda m, g: m.DiscriminatorReweightAdapter(LogisticRegression(max_iter=1000)),
             weights=True,

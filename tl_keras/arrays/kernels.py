@@ -4,7 +4,6 @@ import numbers
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils import check_random_state
@@ -114,7 +113,7 @@ class NystroemFeatures:
     def __init__(self, landmarks: Any, kernel: str, gamma: float):
         self.landmarks, self.kernel, self.gamma = landmarks, kernel, gamma
         gram = kernel_matrix(landmarks, landmarks, kernel, gamma)
-        values, vectors = scipy.linalg.eigh((gram + gram.T) / 2)
+        values, vectors = np.linalg.eigh((gram + gram.T) / 2)
         kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
         self.projection = vectors[:, kept] / np.sqrt(values[kept])
 

@@ -87,14 +87,13 @@ def _decomposed(X: Any, mean: np.ndarray, method: str) -> tuple[np.ndarray, np.n
     dense = X.toarray() if scipy.sparse.issparse(X) else X
     centred = dense - mean
     if n > width:
-        values, vectors = scipy.linalg.eigh(centred.T @ centred, check_finite=False)
+        values, vectors = np.linalg.eigh(centred.T @ centred)
         if values[0] > CLEAR * values[-1]:
             return np.sqrt(values[::-1]), vectors.T[::-1].copy()
-        (centred,) = scipy.linalg.qr(centred, mode="r", overwrite_a=True, check_finite=False)
-        centred = centred[:width]
+        centred = np.linalg.qr(centred, mode="r")
     try:
-        _, singular, axes = scipy.linalg.svd(centred, full_matrices=False, check_finite=False)
-    except scipy.linalg.LinAlgError:
+        _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    except np.linalg.LinAlgError:
         _, singular, axes = scipy.linalg.svd(
             centred, full_matrices=False, check_finite=False, lapack_driver="gesvd"
         )

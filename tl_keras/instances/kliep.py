@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg.blas import dgemv, dsyrk
 from scipy.special import logsumexp
 from sklearn.utils import check_random_state
 
@@ -154,15 +155,16 @@ def mixture_proportions(logarithm: np.ndarray, tolerance: float = 1e-9) -> np.nd
         logarithm: `L` `(n, m)`.
         tolerance: Bound on the distance from the best value.
     """
-    values = np.exp(logarithm - logarithm.max(axis=1, keepdims=True))
-    count, size = values.shape
+    # BLAS wants Fortran's order, in which the transpose is no copy.
+    values = np.exp(logarithm - logarithm.max(axis=1, keepdims=True)).T
+    size, count = values.shape
     shares, slack = np.full(size, 1.0 / size), np.ones(size)
     for _ in range(STEPS):
-        relative = values / (values @ shares)[:, None]
-        mean = relative.mean(axis=0)
+        inverse = 1.0 / dgemv(1.0, values, shares, trans=1)
+        mean = dgemv(1.0 / count, values, inverse)
         if mean.max() * shares.sum() - 1.0 <= tolerance:
             break
-        hessian = relative.T @ relative / count
+        hessian = dsyrk(1.0 / count, values * inverse)
         hessian[np.diag_indices(size)] += slack / shares + 1e-12 * hessian.diagonal().max()
         factor = scipy.linalg.cho_factor(hessian, overwrite_a=True, check_finite=False)
         aim = np.zeros(size)

@@ -4,6 +4,9 @@
 
 `K` is a dense matrix, or a low-rank one plus a diagonal; a step solves one system with `K` plus a
 diagonal, so that the number of steps hardly depends on how `K` is conditioned.
+
+Products with matrices call SciPy's BLAS like its factorisations do. NumPy has a BLAS of its own,
+and the threads of two, each waiting for more work, take the cores from each other.
 """
 
 import dataclasses
@@ -11,43 +14,62 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg.blas import dgemv, dsymv, dsyrk
 
 STEPS = 100
 TO_BOUNDARY = 0.995
+# Least diagonal of a Cholesky factor, of a matrix with ones there, that single precision can have.
+CLEAR = 3e-3
+# Duality gap relative to the objective down to which directions may be rough.
+ROUGH = 1e-3
 
 
 class DenseGram:
     """A symmetric positive semi-definite matrix `(n, n)`."""
 
     def __init__(self, matrix: np.ndarray):
-        self.matrix = matrix
-        self.diagonal = matrix.diagonal()
+        self.matrix = np.asarray(matrix.T, np.float64, order="F")  # Symmetric: no copy.
+        self.diagonal = self.matrix.diagonal()
+        self._single = self.matrix.astype(np.float32)
 
     def product(self, vector: np.ndarray) -> np.ndarray:
         """Return `K v`, `(n,)`."""
-        return self.matrix @ vector
+        return dsymv(1.0, self.matrix, vector)
 
-    def solver(self, added: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the function `b → (K + diag(added))⁻¹ b`, for `b` `(n,)` or `(n, k)`."""
+    def solver(self, added: np.ndarray, rough: bool = False) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function `b → (K + diag(added))⁻¹ b`, for `b` `(n,)`.
+
+        Args:
+            added: `(n,)`, above 0.
+            rough: Whether single precision, at half the cost, will do; it is used unless the
+                matrix is conditioned too badly for it.
+        """
         scale = 1.0 / np.sqrt(self.diagonal + added)
-        factor = np.empty_like(self.matrix, order="F")
-        for jitter in (1e-14, 1e-11, 1e-8, 1e-5):
-            np.multiply(self.matrix.T, scale[:, None], out=factor)
-            factor *= scale
-            factor[np.diag_indices_from(factor)] = 1.0 + jitter
-            try:
-                lower = scipy.linalg.cholesky(
-                    factor, lower=True, overwrite_a=True, check_finite=False
-                )
-                break
-            except scipy.linalg.LinAlgError:
-                continue
+        factor = _factor(self._single, scale) if rough else None
+        if factor is None or factor.diagonal().min() < CLEAR:
+            factor = next(
+                found
+                for jitter in (1e-14, 1e-11, 1e-8, 1e-5)
+                if (found := _factor(self.matrix, scale, jitter)) is not None
+            )
 
         def solve(b: np.ndarray) -> np.ndarray:
-            rows = scale if b.ndim == 1 else scale[:, None]
-            return rows * scipy.linalg.cho_solve((lower, True), rows * b, check_finite=False)
+            right = (scale * b).astype(factor.dtype)
+            return scale * scipy.linalg.cho_solve((factor, False), right, check_finite=False)
 
         return solve
+
+
+def _factor(matrix: np.ndarray, scale: np.ndarray, jitter: float = 0.0) -> np.ndarray | None:
+    """Return the upper Cholesky factor of the matrix scaled to a diagonal of one; None if none."""
+    scale = scale.astype(matrix.dtype)
+    scaled = np.multiply(matrix, scale[:, None], order="F")
+    scaled *= scale
+    scaled[np.diag_indices_from(scaled)] = 1.0 + jitter
+    try:
+        return scipy.linalg.cho_factor(scaled, overwrite_a=True, check_finite=False)[0]
+    except scipy.linalg.LinAlgError:
+        return None
 
 
 class LowRankGram:
@@ -59,30 +81,30 @@ class LowRankGram:
     """
 
     def __init__(self, features: np.ndarray, diagonal: np.ndarray):
-        self.features, self.added = features, diagonal
-        self.diagonal = np.einsum("ij,ij->i", features, features) + diagonal
-        self._scaled = np.empty_like(features)
+        # BLAS wants Fortran's order, in which the transpose of `features` is no copy.
+        self.rows, self.added = np.ascontiguousarray(features, np.float64).T, diagonal
+        self.diagonal = np.einsum("ij,ij->j", self.rows, self.rows) + diagonal
+        self._scaled = np.empty_like(self.rows)
 
     def product(self, vector: np.ndarray) -> np.ndarray:
         """Return `K v`, `(n,)`."""
-        return self.features @ (self.features.T @ vector) + self.added * vector
+        return dgemv(1.0, self.rows, dgemv(1.0, self.rows, vector), trans=1) + self.added * vector
 
-    def solver(self, added: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the function `b → (K + diag(added))⁻¹ b`, for `b` `(n,)` or `(n, k)`.
+    def solver(self, added: np.ndarray, rough: bool = False) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function `b → (K + diag(added))⁻¹ b`, for `b` `(n,)`.
 
-        By the identity of Woodbury; valid until the next call.
+        By the identity of Woodbury, always in double precision; valid until the next call.
         """
         scale = 1.0 / np.sqrt(self.added + added)
-        scaled = np.multiply(self.features, scale[:, None], out=self._scaled)
-        inner = scaled.T @ scaled
+        scaled = np.multiply(self.rows, scale, out=self._scaled)
+        inner = dsyrk(1.0, scaled)
         inner[np.diag_indices_from(inner)] += 1.0
         factor = scipy.linalg.cho_factor(inner, overwrite_a=True, check_finite=False)
 
         def solve(b: np.ndarray) -> np.ndarray:
-            rows = scale if b.ndim == 1 else scale[:, None]
-            right = rows * b
-            inside = scipy.linalg.cho_solve(factor, scaled.T @ right, check_finite=False)
-            return rows * (right - scaled @ inside)
+            right = scale * b
+            inside = scipy.linalg.cho_solve(factor, dgemv(1.0, scaled, right), check_finite=False)
+            return scale * (right - dgemv(1.0, scaled, inside, trans=1))
 
         return solve
 
@@ -155,7 +177,8 @@ def box_program(
         if converged or steps == STEPS:
             break
         curvature = pushed / under + pulled / over
-        solve = gram.solver(curvature[:count])
+        # Far from the solution a rough direction does; the last steps need a precise one.
+        solve = gram.solver(curvature[:count], rough=gap > ROUGH * abs(objective))
         ones = solve(np.ones(count))
         give = 0.0 if fixed else 1.0 / curvature[-1]
         aim_low, aim_high = -pushed * under, -pulled * over
