@@ -12,7 +12,7 @@ from tl_keras.errors import InputError
 from tl_keras.memory import check_memory
 
 # From this size on, few axes are found by iteration instead of a full decomposition.
-LARGE = 1000
+LARGE = 400
 # Ratio of smallest to largest variance above which no digits that matter are lost by squaring.
 CLEAR = 1e-8
 
@@ -105,8 +105,11 @@ def _iterated(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the largest singular values and axes, or None where the iteration fails."""
     start = check_random_state(random_state).uniform(-1, 1, min(X.shape))
-    ones = np.ones((X.shape[0], 1))
-    centred = aslinearoperator(X) - aslinearoperator(ones) @ aslinearoperator(mean[None, :])
+    if scipy.sparse.issparse(X):
+        ones = np.ones((X.shape[0], 1))
+        centred = aslinearoperator(X) - aslinearoperator(ones) @ aslinearoperator(mean[None, :])
+    else:
+        centred = X - mean
     try:
         _, singular, axes = svds(centred, k=count, v0=start, return_singular_vectors="vh")
     except ArpackError:
