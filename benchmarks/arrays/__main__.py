@@ -4,8 +4,8 @@
 
 Accuracy is that of a logistic regression on the target, trained on what each method makes of the
 source; no method sees labels of the target, but for TrAdaBoost, which sees five a class. Every
-measurement by size runs in a process of its own, which is stopped at 4 GB or five minutes; larger
-sizes of what was stopped are not tried.
+measurement by size runs in a process of its own with one thread, which is stopped at 4 GB or five
+minutes; larger sizes of what was stopped are not tried.
 """
 
 import argparse
@@ -133,7 +133,7 @@ def main() -> None:
     minutes = (time.perf_counter() - started) / 60
     lines.append(
         f"Accuracy: {options.samples:,} samples of each domain, mean of {options.seeds} draws. "
-        f"Time: 64 features, median of {RUNS}; "
+        f"Time by size: 64 features, one thread, median of {RUNS}; "
         f"GB are those above the process before. {minutes:.0f} minutes in all. "
         f"{_versions()}"
     )

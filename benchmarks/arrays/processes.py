@@ -15,6 +15,8 @@ from benchmarks.arrays.methods import Method, methods, runner, width
 
 MOST_BYTES = 4e9
 MOST_SECONDS = 300.0
+# Pools of threads get along differently from machine to machine; compared is the work.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 STARTING = 20.0  # Seconds for imports and data, beside those.
 RUNS = "3 to 20 runs, as many as take two seconds; of one if that takes more than 30"
 TOO_LARGE, TOO_SLOW = f"> {MOST_BYTES / 1e9:.0f} GB", f"> {MOST_SECONDS / 60:.0f} min"
@@ -62,7 +64,13 @@ def in_own_process(method: Method, library: str, size: int) -> Measured:
         library,
         str(size),
     ]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    child = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | ONE_THREAD,
+    )
     started = time.monotonic()
     problem = ""
     while child.poll() is None:
