@@ -155,9 +155,10 @@ def _mean_accuracy(method: Method, library: str, samples: Sequence[Domains]):
     scores, seconds = [], []
     for domains in samples:
         g = width(domains)
+        work = run(domains, g)
         started = time.perf_counter()
         try:
-            found = run(domains, g)
+            found = work()
         except Exception as error:
             print(f"({method.name}, {library}: {type(error).__name__}: {str(error)[:100]})")
             return math.nan, math.nan

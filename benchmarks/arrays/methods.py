@@ -25,6 +25,7 @@ BOUND = 50.0
 LIBRARIES = ("ours", "ADAPT", "skada")
 
 Adapted = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+Work = Callable[[], object]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,14 +157,14 @@ def width(domains: Domains) -> float:
     return 1.0 / float(np.median(squares[np.triu_indices_from(squares, 1)]))
 
 
-def runner(method: Method, library: str) -> Callable[[Domains, float], object] | None:
-    """Return the function that does one method's work, or None if the library lacks it.
+def runner(method: Method, library: str) -> Callable[[Domains, float], Work] | None:
+    """Return the function that prepares one method's work, or None if the library lacks it.
 
-    It returns source samples, target samples and weights, or a fitted classifier where the method
-    is one.
+    It brings the domains into the form that the library asks for. The work returns source samples,
+    target samples and weights, or a fitted classifier where the method is one.
     """
     if library == "ours":
-        return lambda domains, g: _ours(method, domains, g)
+        return lambda domains, g: _ours(method, method.ours(g), domains)
     make = method.adapt if library == "ADAPT" else method.skada
     if make is None:
         return None
@@ -196,40 +197,47 @@ def _together(modules: list[types.ModuleType]) -> types.SimpleNamespace:
     return types.SimpleNamespace(**{k: v for one in modules for k, v in vars(one).items()})
 
 
-def _ours(method: Method, domains: Domains, g: float) -> object:
+def _ours(method: Method, estimator: BaseEstimator, domains: Domains) -> Work:
     from tl_keras.data import stack_domains
 
-    estimator = method.ours(g)
     count = len(domains.ys)
     if method.labels:
         rows = labelled(domains)
         X, y, domain = stack_domains(
             source=(domains.Xs, domains.ys), target=(domains.Xt[rows], domains.yt[rows])
         )
-        return estimator.fit(X, y, domain=domain)
+        return lambda: estimator.fit(X, y, domain=domain)
     X, y, domain = stack_domains(source=(domains.Xs, domains.ys), target=(domains.Xt, None))
     if method.weights:
-        return domains.Xs, domains.Xt, estimator.fit(X, domain=domain).weights_[:count]
-    Z = estimator.fit_transform(X, y, domain=domain)
-    return Z[:count], Z[count:], None
+        return lambda: (domains.Xs, domains.Xt, estimator.fit(X, domain=domain).weights_[:count])
+
+    def mapped() -> Adapted:
+        Z = estimator.fit_transform(X, y, domain=domain)
+        return Z[:count], Z[count:], None
+
+    return mapped
 
 
-def _adapt(method: Method, estimator, domains: Domains) -> object:
+def _adapt(method: Method, estimator, domains: Domains) -> Work:
+    Xs, Xt = domains.Xs, domains.Xt
     if method.labels:
         rows = labelled(domains)
-        return estimator.fit(domains.Xs, domains.ys, Xt=domains.Xt[rows], yt=domains.yt[rows])
+        return lambda: estimator.fit(Xs, domains.ys, Xt=Xt[rows], yt=domains.yt[rows])
     if method.weights:
-        return domains.Xs, domains.Xt, estimator.fit_weights(domains.Xs, domains.Xt)
-    mapped = estimator.fit_transform(domains.Xs, domains.Xt)
-    return mapped, estimator.transform(domains.Xt, domain="tgt"), None
+        return lambda: (Xs, Xt, estimator.fit_weights(Xs, Xt))
+    return lambda: (estimator.fit_transform(Xs, Xt), estimator.transform(Xt, domain="tgt"), None)
 
 
-def _skada(method: Method, adapter, domains: Domains) -> object:
+def _skada(method: Method, adapter, domains: Domains) -> Work:
     count = len(domains.ys)
     X = np.concatenate([domains.Xs, domains.Xt])
     y = np.concatenate([domains.ys, np.full(len(domains.yt), -1)])
     sign = np.repeat([1, -2], [count, len(domains.yt)])
-    found = adapter.fit_transform(X, y, sample_domain=sign)
-    if method.weights:
-        return domains.Xs, domains.Xt, found[1]["sample_weight"][:count]
-    return found[:count], found[count:], None
+
+    def work() -> Adapted:
+        found = adapter.fit_transform(X, y, sample_domain=sign)
+        if method.weights:
+            return domains.Xs, domains.Xt, found[1]["sample_weight"][:count]
+        return found[:count], found[count:], None
+
+    return work

@@ -19,7 +19,7 @@ def at_the_optimum(size: int):
     yield f"| {size:,} samples a domain | ours | ADAPT | skada |"
     yield "|-|-|-|-|"
     objectives = [
-        matching_objective(np.ravel(runner(named["KMM"], library)(domains, g)[2]), domains, g)
+        matching_objective(np.ravel(runner(named["KMM"], library)(domains, g)()[2]), domains, g)
         for library in ("ours", "ADAPT", "skada")
     ]
     best = min(objectives)

@@ -8,7 +8,7 @@ import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains
+from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains, rows_of
 from tl_keras.arrays.weights import effective_sample_size, finished_weights
 from tl_keras.errors import InputError
 
@@ -54,10 +54,11 @@ class DomainWeighter(BaseEstimator, abc.ABC):
         """
         X = validate_data(self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS)
         domains = resolve_domains(domain, self.target, X.shape[0])
-        estimated = self._estimate(X[domains.source], X[domains.target])
+        source, target = rows_of(domains.source), rows_of(domains.target)
+        estimated = self._estimate(X[source], X[target])
         weights = finished_weights(estimated, type(self).__name__)
         self.weights_ = np.ones(X.shape[0])
-        self.weights_[domains.source] = weights
+        self.weights_[source] = weights
         self.effective_sample_size_ = effective_sample_size(weights)
         return self
 
@@ -150,10 +151,10 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         names = list(dict.fromkeys(label.tolist()))
         if len(names) == 1 or self._one_map:
             return self._map(X, names[0])
-        rows = [np.flatnonzero(label == name) for name in names]
+        rows = [rows_of(label == name) for name in names]
         parts = [self._map(X[row], name) for row, name in zip(rows, names, strict=True)]
         if any(scipy.sparse.issparse(part) for part in parts):
-            order = np.argsort(np.concatenate(rows))
+            order = np.argsort(np.concatenate([np.arange(X.shape[0])[row] for row in rows]))
             return scipy.sparse.vstack(parts, format="csr")[order]
         mapped = np.empty((X.shape[0], parts[0].shape[1]), np.result_type(*parts))
         for row, part in zip(rows, parts, strict=True):

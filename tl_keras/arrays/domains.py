@@ -42,6 +42,17 @@ class Domains:
         return self.label == domain
 
 
+def rows_of(mask: np.ndarray) -> np.ndarray | slice:
+    """Return what selects the samples of a mask `(n,)`: where they are neighbours, without a copy.
+
+    What is selected may be a view of the caller's array; do not write into it.
+    """
+    rows = np.flatnonzero(mask)
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
 def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
     """Check `domain` and find source and target domains in it.
 

@@ -7,7 +7,7 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from tl_keras.arrays.base import DomainTransformer
-from tl_keras.arrays.domains import Domains
+from tl_keras.arrays.domains import Domains, rows_of
 from tl_keras.errors import InputError
 from tl_keras.features.checks import is_number
 from tl_keras.features.subspaces import principal_subspace
@@ -107,12 +107,12 @@ class CORAL(OneToOneFeatureMixin, DomainTransformer):
 
     def _fit(self, X: Any, y: np.ndarray | None, domains: Domains) -> None:
         ridge = _checked_ridge(self.ridge)
-        target = covariance(X[domains.target], ridge, "the target")
+        target = covariance(X[rows_of(domains.target)], ridge, "the target")
         self.target_covariance_ = target
         self.covariances_, self._matrices = {}, {}
         width = X.shape[1]
         for name in domains.sources if domains.given else ():
-            source = covariance(X[domains.of(name)], ridge, f"domain {name!r}")
+            source = covariance(X[rows_of(domains.of(name))], ridge, f"domain {name!r}")
             if source.ridge == 0 and len(source.axes) < width:
                 raise InputError(
                     f"ridge: the covariance of domain {name!r} is singular (it varies in "

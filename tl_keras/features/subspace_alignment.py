@@ -7,7 +7,7 @@ import scipy.sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 
 from tl_keras.arrays.base import DomainTransformer
-from tl_keras.arrays.domains import Domains
+from tl_keras.arrays.domains import Domains, rows_of
 from tl_keras.errors import InputError
 from tl_keras.features.checks import checked_components
 from tl_keras.features.subspaces import Subspace, principal_subspace
@@ -76,7 +76,7 @@ class SubspaceAlignment(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
         count = checked_components(self.n_components)
         method = type(self).__name__
         found = principal_subspace(
-            X[domains.target], count, "the target", method, self.random_state
+            X[rows_of(domains.target)], count, "the target", method, self.random_state
         )
         if count is not None and len(found.axes) < count:
             raise InputError(
@@ -88,7 +88,7 @@ class SubspaceAlignment(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
         self.maps_ = {}
         for name in domains.sources if domains.given else ():
             source = principal_subspace(
-                X[domains.of(name)], count, f"domain {name!r}", method, self.random_state
+                X[rows_of(domains.of(name))], count, f"domain {name!r}", method, self.random_state
             )
             self.maps_[name] = (source.mean, source.axes.T @ alignment(source, found))
         self._n_features_out = len(found.axes)
