@@ -119,13 +119,12 @@ class NystroemFeatures:
 
     def __call__(self, X: Any, batch: int = 8192) -> np.ndarray:
         """Return `(n, rank)` features, computed a batch of rows at a time."""
-        return np.vstack(
-            [
-                kernel_matrix(X[start : start + batch], self.landmarks, self.kernel, self.gamma)
-                @ self.projection
-                for start in range(0, X.shape[0], batch)
-            ]
-        )
+        features = np.empty((X.shape[0], self.projection.shape[1]))
+        for start in range(0, X.shape[0], batch):
+            part = slice(start, start + batch)
+            values = kernel_matrix(X[part], self.landmarks, self.kernel, self.gamma)
+            np.matmul(values, self.projection, out=features[part])
+        return features
 
 
 def choose_landmarks(X: Any, count: int, random_state: Any = None) -> Any:

@@ -120,7 +120,8 @@ class KLIEP(DensityRatioWeighter):
 
 def log_source_mean(distances: np.ndarray, gamma: float) -> np.ndarray:
     """Return the logarithm of each kernel's mean over the source samples, `(centres,)`."""
-    return logsumexp(-gamma * distances, axis=0) - np.log(distances.shape[0])
+    least = distances.min(axis=0)
+    return np.log(np.exp(gamma * (least - distances)).mean(axis=0)) - gamma * least
 
 
 def held_out_likelihood(
