@@ -11,7 +11,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from tl_keras.errors import InputError
-from tl_keras.features import JointDistributionAdaptation, TransferComponentAnalysis
+from tl_keras.features import (
+    JointDistributionAdaptation,
+    TransferComponentAnalysis,
+    joint_distribution_adaptation,
+)
 
 
 def class_shifts(seed, source=60, target=50, features=4):
@@ -123,6 +127,17 @@ def test_estimator_labels_the_target():
     expected = LogisticRegression(C=0.01).fit(whole[source], y[source]).predict(whole[~source])
     np.testing.assert_array_equal(adaptation.pseudo_labels_, expected)
     assert not hasattr(linear, "coef_")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nearest_neighbours_are_sought_among_some_samples_where_there_are_many(monkeypatch, seed):
+    X, y, domain, truth = class_shifts(seed, source=300, target=300)
+    everyone = JointDistributionAdaptation(3, random_state=0).fit(X, y, domain=domain)
+    monkeypatch.setattr(joint_distribution_adaptation, "NEIGHBOURS", 60)
+    some = JointDistributionAdaptation(3, random_state=0).fit(X, y, domain=domain)
+    right = [np.mean(one.pseudo_labels_ == truth[300:]) for one in (everyone, some)]
+    assert right[1] >= right[0] - 0.05
+    assert (everyone.pseudo_labels_ != some.pseudo_labels_).any()
 
 
 def test_given_target_labels_are_kept():

@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils import check_random_state
 
 from tl_keras.arrays import Domains, labelled_samples, require_classes
 from tl_keras.errors import InputError
 from tl_keras.features.component_transformer import ComponentTransformer
 from tl_keras.features.domain_pairs import pairs_of_classes, pairs_of_domains
+
+# Labelled samples among which the default estimator looks for the nearest.
+NEIGHBOURS = 20000
 
 
 class JointDistributionAdaptation(ComponentTransformer):
@@ -30,9 +34,8 @@ class JointDistributionAdaptation(ComponentTransformer):
 
     Several sources and targets: distances are averaged over all pairs of a source and a target
     domain (for a class: those that have samples of it). All domains share one map. Scale of the
-    components, solvers and sizes are as in `TransferComponentAnalysis`. The nearest neighbour of
-    the default estimator costs `sources × targets` a round; above 100,000 samples take a linear
-    one.
+    components, solvers and sizes are as in `TransferComponentAnalysis`. The default estimator looks
+    for the nearest neighbour among 20,000 labelled samples at the most, drawn at random.
 
     Without domains nothing is adapted: the components are those of kernel PCA, and labels are
     not used.
@@ -117,11 +120,14 @@ class JointDistributionAdaptation(ComponentTransformer):
         space = self._space(X)
         embedded = self._solve(space, pairs_of_domains(domains))
         self.n_iter_ = 0
-        last = None
+        last, taught = None, np.flatnonzero(known)
+        if self.estimator is None and len(taught) > NEIGHBOURS:
+            random = check_random_state(self.random_state)
+            taught = np.sort(random.choice(taught, NEIGHBOURS, replace=False))
         while domains.given and self.n_iter_ < self.iterations:
             if not known.all():
                 model = KNeighborsClassifier(1) if self.estimator is None else clone(self.estimator)
-                model.fit(embedded[known], codes[known])
+                model.fit(embedded[taught], codes[taught])
                 codes[~known] = model.predict(embedded[~known])
             if last is not None and np.array_equal(last, codes):
                 break
