@@ -13,6 +13,7 @@ from tl_keras.errors import InputError
 
 KERNELS = ("linear", "rbf", "laplacian", "polynomial", "cosine")
 MEDIAN_SAMPLES = 1000
+BATCH = 8192
 
 
 def median_gamma(X: Any, random_state: Any = None) -> float:
@@ -117,7 +118,7 @@ class NystroemFeatures:
         kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
         self.projection = vectors[:, kept] / np.sqrt(values[kept])
 
-    def __call__(self, X: Any, batch: int = 8192) -> np.ndarray:
+    def __call__(self, X: Any, batch: int = BATCH) -> np.ndarray:
         """Return `(n, rank)` features, computed a batch of rows at a time."""
         features = np.empty((X.shape[0], self.projection.shape[1]))
         for start in range(0, X.shape[0], batch):

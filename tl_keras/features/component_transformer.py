@@ -11,6 +11,7 @@ from sklearn.preprocessing import normalize
 
 from tl_keras.arrays import DomainTransformer, check_memory
 from tl_keras.arrays.kernels import (
+    BATCH,
     KERNELS,
     NystroemFeatures,
     choose_landmarks,
@@ -126,7 +127,7 @@ class ComponentTransformer(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
     def _nystroem_space(self, X):
         count = min(int(self.landmarks), X.shape[0])
         check_memory(
-            16.0 * X.shape[0] * count + 48.0 * count**2,
+            8.0 * count * (X.shape[0] + 3 * min(BATCH, X.shape[0]) + 6 * count),
             type(self).__name__,
             "Use fewer landmarks, or fewer samples.",
         )
