@@ -4,7 +4,7 @@ import scipy.sparse
 
 from tl_keras import InputError
 from tl_keras.arrays import resolve_domains, stack_domains
-from tl_keras.arrays.domains import domain_labels
+from tl_keras.arrays.domains import domain_labels, rows_of
 
 
 def test_sources_and_targets_are_found():
@@ -134,3 +134,12 @@ def test_stacking_sparse_samples():
 def test_parts_that_do_not_stack(parts, text):
     with pytest.raises(InputError, match=text):
         stack_domains(**parts)
+
+
+def test_neighbours_are_selected_without_a_copy():
+    X = np.arange(12.0).reshape(6, 2)
+    for mask, shares in (([0, 1, 1, 1, 0, 0], True), ([0, 1, 0, 1, 0, 0], False), ([0] * 6, False)):
+        mask = np.array(mask, bool)
+        found = X[rows_of(mask)]
+        np.testing.assert_array_equal(found, X[mask])
+        assert np.shares_memory(found, X) == shares

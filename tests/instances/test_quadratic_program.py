@@ -104,6 +104,16 @@ def test_the_grams_solve_what_they_multiply(added):
             np.testing.assert_allclose(back, right, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize(("added", "digits"), [(1.0, 1e-4), (1e-4, 0.0), (1e-12, 0.0)])
+def test_a_rough_solution_is_near_the_precise_one_or_the_same(added, digits):
+    random = np.random.default_rng(0)
+    features = random.normal(size=(30, 29))
+    gram = DenseGram(features @ features.T)  # Singular but for what is added.
+    right = random.normal(size=30)
+    rough, precise = (gram.solver(np.full(30, added), rough=one)(right) for one in (True, False))
+    assert np.linalg.norm(rough - precise) <= digits * np.linalg.norm(precise)
+
+
 def test_the_zero_matrix_leaves_the_weights_free():
     found = box_program(DenseGram(np.zeros((5, 5))), np.zeros(5), 10.0, 4.0, 6.0)
     assert found.converged

@@ -118,11 +118,11 @@ class NystroemFeatures:
         kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
         self.projection = vectors[:, kept] / np.sqrt(values[kept])
 
-    def __call__(self, X: Any, batch: int = BATCH) -> np.ndarray:
+    def __call__(self, X: Any) -> np.ndarray:
         """Return `(n, rank)` features, computed a batch of rows at a time."""
         features = np.empty((X.shape[0], self.projection.shape[1]))
-        for start in range(0, X.shape[0], batch):
-            part = slice(start, start + batch)
+        for start in range(0, X.shape[0], BATCH):
+            part = slice(start, start + BATCH)
             values = kernel_matrix(X[part], self.landmarks, self.kernel, self.gamma)
             np.matmul(values, self.projection, out=features[part])
         return features

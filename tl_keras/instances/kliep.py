@@ -14,6 +14,7 @@ from tl_keras.instances.density_ratio import (
     squared_distances,
     widths,
 )
+from tl_keras.instances.quadratic_program import longest_step
 
 STEPS = 200
 VALIDATED = 5000
@@ -172,7 +173,7 @@ def mixture_proportions(logarithm: np.ndarray, tolerance: float = 1e-9) -> np.nd
         for correct in (False, True):
             step = scipy.linalg.cho_solve(factor, mean - 1.0 + aim / shares, check_finite=False)
             push = (aim - slack * step) / shares - slack
-            length = min(_longest(shares, step), _longest(slack, push))
+            length = min(longest_step(shares, step), longest_step(slack, push))
             if not correct:
                 reached = (shares + length * step) @ (slack + length * push)
                 gap = shares @ slack
@@ -180,8 +181,3 @@ def mixture_proportions(logarithm: np.ndarray, tolerance: float = 1e-9) -> np.nd
         shares = shares + 0.99 * length * step
         slack = slack + 0.99 * length * push
     return shares / shares.sum()
-
-
-def _longest(value: np.ndarray, change: np.ndarray) -> float:
-    shrinking = change < 0
-    return min(1.0, float((-value[shrinking] / change[shrinking]).min(initial=np.inf)))

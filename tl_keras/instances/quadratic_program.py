@@ -195,10 +195,10 @@ def box_program(
             push = (aim_low - pushed * step) / under
             pull = (aim_high + pulled * step) / over
             length = min(
-                _longest(under, step),
-                _longest(over, -step),
-                _longest(pushed, push),
-                _longest(pulled, pull),
+                longest_step(under, step),
+                longest_step(over, -step),
+                longest_step(pushed, push),
+                longest_step(pulled, pull),
             )
             if not correct:
                 reached = (pushed + length * push) @ (under + length * step)
@@ -214,7 +214,7 @@ def box_program(
     return Solution(weights, objective, steps, converged)
 
 
-def _longest(value: np.ndarray, change: np.ndarray) -> float:
+def longest_step(value: np.ndarray, change: np.ndarray) -> float:
     """Return the longest step, 1 at the most, that keeps `value` from falling below 0."""
     shrinking = change < 0
     return min(1.0, float((-value[shrinking] / change[shrinking]).min(initial=np.inf)))
