@@ -231,10 +231,10 @@ def test_models_side_by_side():
     split = (was_right & ~is_right).sum(), (is_right & ~was_right).sum()
     tail = sum(math.comb(sum(split), k) for k in range(min(split) + 1)) / 2.0 ** sum(split)
     assert comparison.p_values == pytest.approx({"fine-tuned": 2 * tail})
-    assert (
-        comparison["fine-tuned"].to_dict()
-        == evaluate(pixel_model(), (x, y), verbose=False).to_dict()
-    )
+    beside, alone = comparison["fine-tuned"], evaluate(pixel_model(), (x, y), verbose=False)
+    # Batches of another size are rounded in another order.
+    assert beside.metrics == pytest.approx(alone.metrics, rel=1e-6)
+    assert beside.to_dict() | {"metrics": alone.metrics} == alone.to_dict()
 
 
 def test_shuffled_data_stay_paired():

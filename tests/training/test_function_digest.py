@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import tiny_network
-from tl_keras.training.function_digest import function_digest, trace
+from tl_keras.training.function_digest import _digest_of_nodes, function_digest, trace
 
 IMAGES = tf.TensorSpec([None, 16, 16, 3], tf.uint8)
 
@@ -43,6 +43,21 @@ def test_another_process_gives_the_same_digest():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert found.split()[-1] == digest_of(unnamed_network())
+
+
+def test_the_order_of_control_inputs_makes_no_difference():
+    network = unnamed_network()
+    graph = trace(lambda x: network(x, training=False), tf.TensorSpec([1, 16, 16, 3])).graph
+    nodes = graph.as_graph_def().node
+    places = {node.name: str(index) for index, node in enumerate(nodes)}
+    before = _digest_of_nodes(nodes, places, {}, {})
+    (waits,) = [node for node in nodes if node.op == "NoOp"]
+    assert len(waits.input) == 4 and all(name.startswith("^") for name in waits.input)
+    waits.input[:] = waits.input[::-1]
+    assert _digest_of_nodes(nodes, places, {}, {}) == before
+    (convolution, _) = [node for node in nodes if node.op == "Conv2D"]
+    convolution.input[:] = convolution.input[::-1]
+    assert _digest_of_nodes(nodes, places, {}, {}) != before
 
 
 def test_every_weight_counts():

@@ -114,7 +114,12 @@ def test_losses_of_a_quadratic_are_those_of_momentum_by_hand():
         gradient = 2 * features.T @ error / len(y)
         momentum = 0.9 * momentum - rate * gradient
         weights = weights + 0.9 * momentum - rate * gradient
-    np.testing.assert_allclose(result.losses, expected, rtol=1e-2, atol=1e-6)
+    # Nesterov momentum is stable below 1.9 / (1.4 largest curvature). Above it the losses grow out
+    # of what rounding left, which is another number on another processor.
+    curvature = np.linalg.eigvalsh(2 * features.T @ features / len(y))[-1]
+    stable = np.sum(np.array(result.learning_rates) < 1.9 / (1.4 * curvature))
+    assert 30 < stable < len(result.losses) < 100
+    np.testing.assert_allclose(result.losses[:stable], expected[:stable], rtol=1e-2, atol=1e-6)
     np.testing.assert_allclose(
         result.learning_rates, np.geomspace(1e-3, 100, 100)[: len(result.losses)]
     )

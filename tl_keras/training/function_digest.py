@@ -64,7 +64,10 @@ def _digest_of_nodes(
     digest = hashlib.sha256()
     for node in nodes:
         inputs = [_without_names(name, places) for name in node.input]
-        digest.update(repr((node.op, inputs)).encode())
+        # TensorFlow keeps control inputs in a set, whose order is that of addresses in memory.
+        data = [name for name in inputs if not name.startswith("^")]
+        control = sorted(name for name in inputs if name.startswith("^"))
+        digest.update(repr((node.op, data + control)).encode())
         for name in sorted(node.attr):
             if not name.startswith("_") and name not in SKIPPED_ATTRIBUTES:
                 digest.update(name.encode())
