@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The tests, and the processes that they start, share feature stores among themselves only.
@@ -62,3 +63,14 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
     x = random.integers(0, 120, (45, 16, 16, 3))
     x[np.arange(45), :, :, y] += 80
     return x.astype(np.uint8), y
+
+
+@pytest.fixture
+def little_memory(monkeypatch) -> Callable[[float], None]:
+    """A function that leaves so many bytes free, and has even the smallest need checked."""
+
+    def leave(free: float) -> None:
+        monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: free)
+        monkeypatch.setattr("tl_keras.memory.SMALL", 0)
+
+    return leave

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from sklearn.naive_bayes import GaussianNB
 
 from tests import oracles
-from tl_keras import InputError, memory
+from tl_keras import InputError
 from tl_keras.divergences import (
     coral_distance,
     frechet_distance,
@@ -358,8 +358,8 @@ def test_too_few_samples():
 
 
 @pytest.mark.parametrize("distance", [coral_distance, frechet_distance])
-def test_too_little_memory(monkeypatch, distance):
-    monkeypatch.setattr(memory, "available_bytes", lambda: 100.0)
+def test_too_little_memory(little_memory, distance):
+    little_memory(100.0)
     for wide in (3, 200):
         source, target = two_domains(features=wide)
         with pytest.raises(InputError, match=r"GiB of memory.*Reduce the features first"):

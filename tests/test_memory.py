@@ -24,6 +24,16 @@ def test_four_fifths_of_what_is_free_may_be_used(monkeypatch):
         check_memory(8.1 * GIB, "Method", "")
 
 
+def test_what_is_small_is_not_worth_the_question(monkeypatch):
+    def asked():
+        raise AssertionError("free memory was read")
+
+    monkeypatch.setattr(memory, "available_bytes", asked)
+    check_memory(2**25 - 1, "Method", "")
+    with pytest.raises(AssertionError, match="was read"):
+        check_memory(2**25, "Method", "")
+
+
 def test_this_machine_says_what_is_free():
     assert 1e6 < memory.available_bytes() < 1e15
 

@@ -7,6 +7,8 @@ import os
 from tl_keras.errors import InputError
 
 SHARE = 0.8
+# Work of fewer bytes is not worth the quarter of a millisecond that asking for free memory takes.
+SMALL = 2**25
 MEMINFO = "/proc/meminfo"
 # Files of a control group that limit a container, version 2 and version 1: its limit, its use, and
 # the name of the part of it that is cached files, which give way.
@@ -76,7 +78,7 @@ def _reclaimable(path: str, name: str) -> float:
 
 
 def check_memory(needed: float, method: str, remedy: str, limit: int | None = None) -> None:
-    """Refuse work that would not fit.
+    """Refuse work that would not fit; what needs less than 32 MiB is not refused.
 
     Args:
         needed: Bytes that the work takes at its peak.
@@ -87,7 +89,10 @@ def check_memory(needed: float, method: str, remedy: str, limit: int | None = No
     Raises:
         InputError: If more is needed.
     """
-    limit = SHARE * available_bytes() if limit is None else limit
+    if limit is None:
+        if needed < SMALL:
+            return
+        limit = SHARE * available_bytes()
     if needed > limit:
         raise InputError(
             f"{method}: this needs about {needed / 2**30:.1f} GiB of memory, of which "

@@ -87,10 +87,10 @@ def test_a_model_learns_what_domains_share_and_what_not():
     assert ours.min() > 0.85
 
 
-def test_a_dense_result_that_would_not_fit_is_refused(monkeypatch):
+def test_a_dense_result_that_would_not_fit_is_refused(little_memory):
     X, domain = np.ones((40, 3)), np.repeat(["source", "target"], 20)
     estimator = FeatureAugmentation().fit(X, domain=domain)
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 1e3)
+    little_memory(1e3)
     with pytest.raises(InputError, match="Pass X as a CSR matrix"):
         estimator.transform(X)
     assert estimator.transform(scipy.sparse.csr_matrix(X)).shape == (40, 9)

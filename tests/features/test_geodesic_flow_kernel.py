@@ -165,7 +165,7 @@ def fails(text, X, domain, **settings):
         GeodesicFlowKernel(**settings).fit(X, domain=domain)
 
 
-def test_bad_input_is_refused(monkeypatch):
+def test_bad_input_is_refused(little_memory):
     Xs, Xt = feature_domains.two_domains(target=4, features=8)
     X, domain = feature_domains.stacked(source=Xs, target=Xt)
     fails(
@@ -182,6 +182,6 @@ def test_bad_input_is_refused(monkeypatch):
     constant, where = feature_domains.stacked(source=np.ones((9, 8)), target=Xt)
     fails("all features of domain 'source' are constant", constant, where)
     estimator = GeodesicFlowKernel(2).fit(X, domain=domain)
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 1e3)
+    little_memory(1e3)
     with pytest.raises(InputError, match=r"needs about .* Transform fewer samples at a time"):
         estimator.transform(X)

@@ -214,7 +214,7 @@ def fails(text, X, domain, **settings):
         LinearMMDFeatureSelection(**settings).fit(X, domain=domain)
 
 
-def test_bad_input_is_refused(monkeypatch):
+def test_bad_input_is_refused(little_memory):
     Xs, Xt = feature_domains.two_domains()
     X, domain = feature_domains.stacked(source=Xs, target=Xt)
     fails("kernel: expected one of linear, polynomial, rbf, got 'poly'", X, domain, kernel="poly")
@@ -232,5 +232,5 @@ def test_bad_input_is_refused(monkeypatch):
         domain,
         threshold=0.0,
     )
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 1e4)
+    little_memory(1e4)
     fails("needs about .* Give a smaller max_samples", X, domain, kernel="rbf")

@@ -270,8 +270,8 @@ def test_bad_input_is_refused():
     fails("y: expected labels of two classes or more in the source domains", X, y, domain, **lasso)
 
 
-def test_a_plan_that_would_not_fit_is_refused(monkeypatch):
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 1e4)
+def test_a_plan_that_would_not_fit_is_refused(little_memory):
+    little_memory(1e4)
     Xs, Xt, *_ = problem()
     X, domain = feature_domains.stacked(source=Xs, target=Xt)
     fails("OptimalTransportMapping: this needs about .* Give max_samples", X, None, domain)

@@ -143,8 +143,8 @@ def test_bad_input_is_refused():
     fails("all features of the target are constant", constant, domain)
 
 
-def test_a_decomposition_that_would_not_fit_is_refused(monkeypatch):
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 1e3)
+def test_a_decomposition_that_would_not_fit_is_refused(little_memory):
+    little_memory(1e3)
     Xs, Xt = feature_domains.two_domains()
     X, domain = feature_domains.stacked(source=Xs, target=Xt)
     fails("SubspaceAlignment: this needs about .* Ask for fewer components", X, domain)

@@ -327,9 +327,9 @@ def test_products_that_overflow(kernel, count):
 
 
 @pytest.mark.parametrize("solver", ["exact", "nystroem"])
-def test_memory_is_refused_before_it_is_taken(solver, monkeypatch):
+def test_memory_is_refused_before_it_is_taken(solver, little_memory):
     X, domain = two_domains(20)
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 10_000)
+    little_memory(10_000)
     with pytest.raises(InputError, match=r"TransferComponentAnalysis: this needs about .* Use "):
         TransferComponentAnalysis(solver=solver).fit(X, domain=domain)
 

@@ -111,9 +111,9 @@ def test_solver_is_chosen_by_size(monkeypatch):
 
 
 @pytest.mark.parametrize("solver", ["exact", "nystroem"])
-def test_memory_is_refused_before_it_is_taken(monkeypatch, solver):
+def test_memory_is_refused_before_it_is_taken(little_memory, solver):
     X, domain = shifted(0, 60)
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 10_000)
+    little_memory(10_000)
     with pytest.raises(InputError, match=rf"KernelMeanMatching\(solver='{solver}'\): this needs"):
         KernelMeanMatching(solver=solver).fit(X, domain=domain)
 

@@ -49,7 +49,7 @@ def test_proportions_are_optimal_whatever_the_width(scale):
         samples = random.normal(size=(200, 1 + seed))
         logarithm = -scale * ((samples[:, None] - samples[None, :40]) ** 2).sum(-1)
         logarithm += random.normal(size=40) * scale
-        shares = mixture_proportions(logarithm)
+        shares = mixture_proportions(logarithm, tolerance=1e-9)
         values = np.exp(logarithm - logarithm.max(axis=1, keepdims=True))
         # The derivative of the mean log-likelihood in each proportion, one where it is used.
         slope = (values / (values @ shares)[:, None]).mean(axis=0)

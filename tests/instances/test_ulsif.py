@@ -138,8 +138,8 @@ def test_parameters_that_do_not_fit(parameters, message):
         RULSIF(**parameters).fit(X, domain=domain)
 
 
-def test_memory_is_refused_before_it_is_taken(monkeypatch):
+def test_memory_is_refused_before_it_is_taken(little_memory):
     X, domain, _ = gaussians(0, 60)
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 10_000)
+    little_memory(10_000)
     with pytest.raises(InputError, match=r"ULSIF: this needs about.*Use fewer centres"):
         ULSIF().fit(X, domain=domain)

@@ -228,7 +228,7 @@ def test_bad_arguments(changes, text):
         StructuralCorrespondenceLearning(**changes).fit(X, y, domain=domain)
 
 
-def test_bad_samples(monkeypatch):
+def test_bad_samples(little_memory):
     X, y, domain, _ = two_vocabularies(7)
     learning = StructuralCorrespondenceLearning(3)
     with pytest.raises(InputError, match=r"requires y to be passed.*or use pivots='frequency'"):
@@ -247,7 +247,7 @@ def test_bad_samples(monkeypatch):
         learning.fit(constant, y, domain=domain)
     with pytest.raises(InputError, match="there in 5 or more of the 300 source"):
         learning.fit(np.ones((600, 4)), y, domain=domain)
-    monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: 10_000)
+    little_memory(10_000)
     with pytest.raises(InputError, match="Use fewer pivots, or fewer features"):
         learning.fit(X, y, domain=domain)
 

@@ -117,15 +117,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
             InputError: If `domain` does not fit or has no source or target sample.
             ValueError: If `X` is not finite or not two-dimensional.
         """
-        X = validate_data(self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS)
-        domains = resolve_domains(domain, self.target, X.shape[0])
-        self.sources_, self.targets_ = domains.sources, domains.targets
-        y = None if y is None else np.asarray(y)
-        if y is not None and (y.ndim == 0 or y.shape[0] != X.shape[0]):
-            raise InputError(
-                f"y: expected one label per sample of X, {X.shape[0]} of them, got shape {y.shape}."
-            )
-        self._fit(X, y, domains)
+        self._learn(X, y, domain)
         return self
 
     def transform(self, X, *, domain=None):
@@ -144,11 +136,53 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
                 targets with maps of their own.
         """
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS, reset=False
+        X = self._checked(X, reset=False)
+        return self._mapped(X, *self._labels(domain, X.shape[0]))
+
+    def fit_transform(self, X, y=None, *, domain=None):
+        """Learn the map and return the mapped samples, each by the map of its domain."""
+        X, domains = self._learn(X, y, domain)
+        return self._mapped(
+            X, domains.label, list(dict.fromkeys(domains.sources + domains.targets))
         )
-        label = self._labels(domain, X.shape[0])
-        names = list(dict.fromkeys(label.tolist()))
+
+    def _checked(self, X: Any, reset: bool = True) -> Any:
+        accepted = "csr" if self._sparse else False
+        return validate_data(self, X, accept_sparse=accepted, dtype=_FLOATS, reset=reset)
+
+    def _learn(self, X: Any, y: Any, domain: Any) -> tuple[Any, Domains]:
+        X = self._checked(X)
+        domains = resolve_domains(domain, self.target, X.shape[0])
+        self.sources_, self.targets_ = domains.sources, domains.targets
+        y = None if y is None else np.asarray(y)
+        if y is not None and (y.ndim == 0 or y.shape[0] != X.shape[0]):
+            raise InputError(
+                f"y: expected one label per sample of X, {X.shape[0]} of them, got shape {y.shape}."
+            )
+        self._fit(X, y, domains)
+        return X, domains
+
+    def _labels(self, domain: Any, count: int) -> tuple[np.ndarray, list]:
+        """Return the domain label of each sample, and the labels that occur."""
+        if domain is None:
+            if len(self.targets_) > 1 and self._one_map_per_target:
+                raise InputError(
+                    f"domain: {type(self).__name__} has a map for each of its target domains "
+                    f"{list(self.targets_)}. Say which one each sample belongs to."
+                )
+            return np.full(count, self.targets_[0]), [self.targets_[0]]
+        label = domain_labels(domain, count)
+        names = np.unique(label).tolist()
+        known = {*self.sources_, *self.targets_}
+        strange = [name for name in names if name not in known]
+        if strange:
+            raise InputError(
+                f"domain: {strange[0]!r} was not seen in fit, which had "
+                f"{sorted(known, key=str)}. Fit again with samples of it."
+            )
+        return label, names
+
+    def _mapped(self, X: Any, label: np.ndarray, names: list) -> Any:
         if len(names) == 1 or self._one_map:
             return self._map(X, names[0])
         rows = [rows_of(label == name) for name in names]
@@ -160,28 +194,6 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         for row, part in zip(rows, parts, strict=True):
             mapped[row] = part
         return mapped
-
-    def fit_transform(self, X, y=None, *, domain=None):
-        """Learn the map and return the mapped samples, each by the map of its domain."""
-        return self.fit(X, y, domain=domain).transform(X, domain=domain)
-
-    def _labels(self, domain: Any, count: int) -> np.ndarray:
-        if domain is None:
-            if len(self.targets_) > 1 and self._one_map_per_target:
-                raise InputError(
-                    f"domain: {type(self).__name__} has a map for each of its target domains "
-                    f"{list(self.targets_)}. Say which one each sample belongs to."
-                )
-            return np.full(count, self.targets_[0])
-        label = domain_labels(domain, count)
-        known = {*self.sources_, *self.targets_}
-        strange = [name for name in np.unique(label).tolist() if name not in known]
-        if strange:
-            raise InputError(
-                f"domain: {strange[0]!r} was not seen in fit, which had "
-                f"{sorted(known, key=str)}. Fit again with samples of it."
-            )
-        return label
 
     # Whether `_map` differs between target domains.
     _one_map_per_target: ClassVar[bool] = False

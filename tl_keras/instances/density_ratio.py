@@ -27,7 +27,7 @@ class DensityRatioWeighter(DomainWeighter):
 
     @abc.abstractmethod
     def _fit_ratio(self, source: Any, target: Any) -> np.ndarray:
-        """Set the fitted attributes and return the squared distances source to centres."""
+        """Set the fitted attributes and return the ratio at the source samples `(n_source,)`."""
 
     @abc.abstractmethod
     def _combine(self, distances: np.ndarray) -> np.ndarray:
@@ -43,7 +43,7 @@ class DensityRatioWeighter(DomainWeighter):
             type(self).__name__,
             "Use fewer centres.",
         )
-        return self._combine(self._fit_ratio(source, target))
+        return self._fit_ratio(source, target)
 
     def density_ratio(self, X):
         """Return the estimated ratio for samples.
@@ -88,7 +88,7 @@ def widths(gamma: Any, source: Any, target: Any, random: np.random.RandomState) 
     """
     if isinstance(gamma, (list, tuple, np.ndarray)) and len(gamma):
         return [resolve_gamma(value, target, random) for value in gamma]
-    both = stacked(source, target)
+    both = stacked(source, target) if isinstance(gamma, str) else None
     if isinstance(gamma, str) and gamma == "cv":
         median = median_gamma(both, random)
         return [median * multiple for multiple in MULTIPLES]

@@ -17,6 +17,7 @@ from tl_keras.instances.density_ratio import (
 from tl_keras.instances.quadratic_program import longest_step
 
 STEPS = 200
+TOLERANCE = 1e-7
 VALIDATED = 5000
 LARGEST_LOGARITHM = 700.0
 
@@ -109,20 +110,31 @@ class KLIEP(DensityRatioWeighter):
             self.gamma_ = max(self.scores_, key=self.scores_.get)
         else:
             self.gamma_ = gammas[len(gammas) // 2]
-        self._log_mean = log_source_mean(from_source, self.gamma_)
+        kernels, self._log_mean = normalised_kernels(from_source, self.gamma_)
         basis = -self.gamma_ * squared_distances(target, self.centres_) - self._log_mean
         self.coefficients_ = mixture_proportions(basis)
-        return from_source
+        return kernels @ self.coefficients_
 
     def _combine(self, distances: np.ndarray) -> np.ndarray:
         logarithm = -self.gamma_ * distances - self._log_mean
         return np.exp(np.minimum(logarithm, LARGEST_LOGARITHM)) @ self.coefficients_
 
 
-def log_source_mean(distances: np.ndarray, gamma: float) -> np.ndarray:
-    """Return the logarithm of each kernel's mean over the source samples, `(centres,)`."""
+def normalised_kernels(distances: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return each kernel over its mean at the source samples, and the logarithm of that mean.
+
+    Args:
+        distances: Squared distances of source samples to the centres `(n_source, centres)`.
+        gamma: Width of the kernels.
+
+    Returns:
+        `(n_source, centres)` and `(centres,)`.
+    """
     least = distances.min(axis=0)
-    return np.log(np.exp(gamma * (least - distances)).mean(axis=0)) - gamma * least
+    kernels = np.exp(gamma * (least - distances))
+    mean = kernels.mean(axis=0)
+    kernels /= mean
+    return kernels, np.log(mean) - gamma * least
 
 
 def held_out_likelihood(
@@ -137,7 +149,7 @@ def held_out_likelihood(
         gamma: Width of the kernels.
         fold: Fold of each target sample `(n_target,)`.
     """
-    basis = -gamma * to_target - log_source_mean(from_source, gamma)
+    basis = -gamma * to_target - normalised_kernels(from_source, gamma)[1]
     total, fold_of_centre = 0.0, fold[: basis.shape[1]]
     for number in np.unique(fold):
         held, kept = fold == number, fold_of_centre != number
@@ -147,7 +159,7 @@ def held_out_likelihood(
     return float(total / len(fold))
 
 
-def mixture_proportions(logarithm: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
+def mixture_proportions(logarithm: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
     """Return `p ≥ 0`, `Σp = 1`, that maximises `mean log(exp(L) p)`, by an interior-point method.
 
     The same `p` minimises `Σp − mean log(exp(L) p)` over `p ≥ 0` alone. The greatest entry of

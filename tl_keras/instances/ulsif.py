@@ -123,9 +123,10 @@ class ULSIF(DensityRatioWeighter):
         else:
             self.gamma_ = gammas[len(gammas) // 2]
             self.regularisation_ = penalties[len(penalties) // 2]
-        moments = Moments.of(np.exp(-self.gamma_ * from_source), np.exp(-self.gamma_ * to_target))
+        kernels = np.exp(-self.gamma_ * from_source)
+        moments = Moments.of(kernels, np.exp(-self.gamma_ * to_target))
         self.coefficients_ = coefficients(moments, [self.regularisation_], self._alpha)[:, 0]
-        return from_source
+        return kernels @ self.coefficients_
 
     def _combine(self, distances: np.ndarray) -> np.ndarray:
         return np.exp(-self.gamma_ * distances) @ self.coefficients_
