@@ -7,7 +7,6 @@ different ones, and the disk is spared.
 """
 
 import argparse
-import os
 import pathlib
 import tempfile
 
@@ -15,14 +14,9 @@ import keras
 
 import tl_keras as tl
 from benchmarks.jpegs import CLASS_NAMES, write_cells
+from benchmarks.resident_memory import resident_bytes
 
 IMAGE_SIZE, DIFFERENT, LIMIT_MB = 32, 200, 300
-
-
-def resident_mb() -> float:
-    """Return the resident memory of this process."""
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 class Watch(keras.callbacks.Callback):
@@ -36,9 +30,9 @@ class Watch(keras.callbacks.Callback):
         """Look every 100 steps."""
         self.steps += 1
         if self.steps == 50:
-            self.start = resident_mb()
+            self.start = resident_bytes() / 2**20
         if self.steps > 50 and self.steps % 100 == 0:
-            self.most = max(self.most, resident_mb())
+            self.most = max(self.most, resident_bytes() / 2**20)
 
 
 def network() -> keras.Model:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
@@ -12,13 +11,18 @@ import time
 
 from benchmarks.arrays.domains import blobs
 from benchmarks.arrays.methods import Method, methods, runner, width
+from benchmarks.resident_memory import resident_bytes
 
 MOST_BYTES = 4e9
 MOST_SECONDS = 300.0
 # Pools of threads get along differently from machine to machine; compared is the work.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 STARTING = 20.0  # Seconds for imports and data, beside those.
-RUNS = "3 to 20 runs, as many as take two seconds; of one if that takes more than 30"
+FEWEST, MOST, ENOUGH_SECONDS, LONG_SECONDS = 3, 20, 2, 30
+RUNS = (
+    f"{FEWEST} to {MOST} runs, as many as take {ENOUGH_SECONDS} seconds; of one if that takes more "
+    f"than {LONG_SECONDS}"
+)
 TOO_LARGE, TOO_SLOW = f"> {MOST_BYTES / 1e9:.0f} GB", f"> {MOST_SECONDS / 60:.0f} min"
 
 
@@ -75,7 +79,7 @@ def in_own_process(method: Method, library: str, size: int) -> Measured:
     problem = ""
     while child.poll() is None:
         time.sleep(0.1)
-        if resident(child.pid) > MOST_BYTES:
+        if resident_bytes(child.pid) > MOST_BYTES:
             problem = TOO_LARGE
         elif time.monotonic() - started > MOST_SECONDS + STARTING:
             problem = TOO_SLOW
@@ -97,8 +101,8 @@ def measure_here(name: str, library: str, size: int) -> None:
     g = width(domains)
     run = runner(method, library)
     run(blobs(200), g)()
-    before, seconds = resident(os.getpid()), []
-    while len(seconds) < 3 or (sum(seconds) < 2 and len(seconds) < 20):
+    before, seconds = resident_bytes(), []
+    while len(seconds) < FEWEST or (sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST):
         work = run(domains, g)
         started = time.perf_counter()
         try:
@@ -110,17 +114,7 @@ def measure_here(name: str, library: str, size: int) -> None:
             print(json.dumps({"problem": f"{type(error).__name__}"}))
             return
         seconds.append(time.perf_counter() - started)
-        if seconds[0] > 30:
+        if seconds[0] > LONG_SECONDS:
             break
-    peak = resident(os.getpid(), "VmHWM") - before
+    peak = resident_bytes(field="VmHWM") - before
     print(json.dumps({"seconds": statistics.median(seconds), "peak": peak}))
-
-
-def resident(pid: int, field: str = "VmRSS") -> float:
-    """Return bytes of memory of a process: now, or with `"VmHWM"` at its peak."""
-    try:
-        status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except OSError:
-        return 0.0
-    lines = (line.split() for line in status.splitlines())
-    return next((1024.0 * int(line[1]) for line in lines if line[0] == f"{field}:"), 0.0)
