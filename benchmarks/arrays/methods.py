@@ -19,7 +19,7 @@ from benchmarks.arrays.domains import Domains
 COMPONENTS = 20
 LABELLED = 5
 MU = 10.0
-"""The peers' weight on the distance of domains: one over our default regularisation, 0.1."""
+"""The peers' weight on the distance of domains: one over our default regularization, 0.1."""
 BOUND = 50.0
 """Largest weight in kernel mean matching; the usual 1,000 binds none of 1,000 samples."""
 LIBRARIES = ("ours", "ADAPT", "skada")

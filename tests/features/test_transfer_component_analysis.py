@@ -141,7 +141,7 @@ def test_criterion_is_above_that_of_other_libraries(peer, seed):
         module = oracles.skada("_subspace")
         other = module.TransferComponentAnalysisAdapter("rbf", n_components=count, mu=10.0)
         W = other.fit(X, sample_domain=np.where(source, 1, -2)).eigvects_
-    # Their weight on the domains' distance is the inverse of ours on the regularisation.
+    # Their weight on the domains' distance is the inverse of ours on the regularization.
     ours = TransferComponentAnalysis(count, gamma=1 / X.shape[1], regularization=0.1).fit(
         X, domain=domain
     )

@@ -63,11 +63,11 @@ def test_held_out_likelihood_by_a_loop():
     squared = [((x[:, None] - target[None, :20]) ** 2).sum(-1) for x in (source, target)]
     total = 0.0
     for sample in range(60):
-        centres = target[:20][fold[:20] != fold[sample]]
+        centers = target[:20][fold[:20] != fold[sample]]
         others = target[fold != fold[sample]]
-        basis = kernel(others, centres, 0.7) / kernel(source, centres, 0.7).mean(axis=0)
+        basis = kernel(others, centers, 0.7) / kernel(source, centers, 0.7).mean(axis=0)
         alpha = mixture_proportions(np.log(basis))
-        here = kernel(target[[sample]], centres, 0.7) / kernel(source, centres, 0.7).mean(axis=0)
+        here = kernel(target[[sample]], centers, 0.7) / kernel(source, centers, 0.7).mean(axis=0)
         total += np.log(here @ alpha).item()
     found = held_out_likelihood(*squared, 0.7, fold)
     assert found == pytest.approx(total / 60, abs=1e-3)
@@ -107,9 +107,9 @@ def test_the_width_with_the_greatest_likelihood_is_chosen():
 def test_centres_are_bounded_and_come_from_the_target(monkeypatch):
     X, domain, _ = gaussians(3, 150)
     monkeypatch.setattr("tl_keras.instances.kliep.VALIDATED", 50)
-    model = KLIEP(centres=20, random_state=0).fit(X, domain=domain)
-    assert model.centres_.shape == (20, 1)
-    assert np.isin(model.centres_, X[domain == "target"]).all()
+    model = KLIEP(centers=20, random_state=0).fit(X, domain=domain)
+    assert model.centers_.shape == (20, 1)
+    assert np.isin(model.centers_, X[domain == "target"]).all()
 
 
 @pytest.mark.filterwarnings("ignore::tl_keras.arrays.DegenerateWeights")
@@ -137,7 +137,7 @@ def test_far_from_the_origin_the_widths_are_the_same():
         ({"gamma": "silverman"}, "gamma: expected 'cv', 'median', 'scale', a number above 0 or a"),
         ({"gamma": [1.0, -1.0]}, "gamma: expected a number above 0.*got -1.0"),
         ({"gamma": []}, r"gamma: expected 'cv'.*got \[\]"),
-        ({"centres": 0}, "centres: expected 1 or more, got 0"),
+        ({"centers": 0}, "centers: expected 1 or more, got 0"),
         ({"folds": 1}, "folds: expected 2 or more, got 1"),
     ],
 )

@@ -29,9 +29,9 @@ def kernel(a, b, gamma):
 def test_closed_form(alpha, seed):
     X, domain, _ = gaussians(seed, 50, 2)
     source, target = X[:50], X[50:]
-    model = RULSIF(alpha=alpha, gamma=0.6, regularisation=0.05, centres=15, random_state=seed)
+    model = RULSIF(alpha=alpha, gamma=0.6, regularization=0.05, centers=15, random_state=seed)
     model.fit(X, domain=domain)
-    phi_s, phi_t = (kernel(x, model.centres_, 0.6) for x in (source, target))
+    phi_s, phi_t = (kernel(x, model.centers_, 0.6) for x in (source, target))
     H = alpha * phi_t.T @ phi_t / 50 + (1 - alpha) * phi_s.T @ phi_s / 50
     theta = np.maximum(np.linalg.solve(H + 0.05 * np.eye(15), phi_t.mean(axis=0)), 0.0)
     np.testing.assert_allclose(model.coefficients_, theta, rtol=1e-8)
@@ -95,19 +95,19 @@ def test_alpha_zero_is_the_plain_ratio_and_towards_one_nothing_is_weighted():
 
 def test_the_least_held_out_error_is_chosen():
     X, domain, _ = gaussians(2, 150)
-    model = ULSIF(gamma=[0.001, 1.0, 1e4], regularisation=[0.1, 1e5], random_state=0)
+    model = ULSIF(gamma=[0.001, 1.0, 1e4], regularization=[0.1, 1e5], random_state=0)
     model.fit(X, domain=domain)
-    assert (model.gamma_, model.regularisation_) == (1.0, 0.1)
+    assert (model.gamma_, model.regularization_) == (1.0, 0.1)
     assert len(model.scores_) == 6
     assert model.scores_[1.0, 0.1] == min(model.scores_.values())
-    assert ULSIF(gamma=0.3, regularisation=1.0).fit(X, domain=domain).scores_ == {}
+    assert ULSIF(gamma=0.3, regularization=1.0).fit(X, domain=domain).scores_ == {}
 
 
 def test_centres_are_bounded_and_come_from_the_target():
     X, domain, _ = gaussians(3, 150)
-    model = ULSIF(centres=20, random_state=0).fit(X, domain=domain)
-    assert model.centres_.shape == (20, 1)
-    assert np.isin(model.centres_, X[domain == "target"]).all()
+    model = ULSIF(centers=20, random_state=0).fit(X, domain=domain)
+    assert model.centers_.shape == (20, 1)
+    assert np.isin(model.centers_, X[domain == "target"]).all()
 
 
 @pytest.mark.parametrize("weighter", [ULSIF, RULSIF])
@@ -124,11 +124,11 @@ def test_no_overlap_at_all_is_reported(weighter):
     [
         ({"alpha": 1.0}, "alpha: expected a number from 0 up to 1, got 1.0"),
         ({"alpha": -0.1}, "alpha: expected a number from 0 up to 1, got -0.1"),
-        ({"regularisation": 0.0}, "regularisation: expected 'cv', a number above 0 or a list"),
-        ({"regularisation": "ridge"}, "regularisation: expected 'cv'.*got 'ridge'"),
-        ({"regularisation": []}, r"regularisation: expected 'cv'.*got \[\]"),
+        ({"regularization": 0.0}, "regularization: expected 'cv', a number above 0 or a list"),
+        ({"regularization": "ridge"}, "regularization: expected 'cv'.*got 'ridge'"),
+        ({"regularization": []}, r"regularization: expected 'cv'.*got \[\]"),
         ({"gamma": "silverman"}, "gamma: expected 'cv', 'median', 'scale', a number above 0 or a"),
-        ({"centres": 0}, "centres: expected 1 or more, got 0"),
+        ({"centers": 0}, "centers: expected 1 or more, got 0"),
         ({"folds": 1}, "folds: expected 2 or more, got 1"),
     ],
 )
@@ -141,5 +141,5 @@ def test_parameters_that_do_not_fit(parameters, message):
 def test_memory_is_refused_before_it_is_taken(little_memory):
     X, domain, _ = gaussians(0, 60)
     little_memory(10_000)
-    with pytest.raises(InputError, match=r"ULSIF: this needs about.*Use fewer centres"):
+    with pytest.raises(InputError, match=r"ULSIF: this needs about.*Use fewer centers"):
         ULSIF().fit(X, domain=domain)

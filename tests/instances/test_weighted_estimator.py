@@ -259,7 +259,7 @@ def test_weights_make_up_for_the_shift():
     "model",
     [
         WeightedEstimator(LogisticRegression(), KernelMeanMatching()),
-        WeightedEstimator(Ridge(), ULSIF(gamma="median", regularisation=1.0, random_state=0)),
+        WeightedEstimator(Ridge(), ULSIF(gamma="median", regularization=1.0, random_state=0)),
         WeightedEstimator(DecisionTreeClassifier(max_depth=3, random_state=0), BalancedWeighting()),
         WeightedEstimator(make_pipeline(StandardScaler(), LogisticRegression()), KLIEP(gamma=1.0)),
     ],

@@ -15,7 +15,7 @@ from tl_keras.instances import (
 )
 from tl_keras.instances.density_ratio import squared_distances
 from tl_keras.instances.kernel_mean_matching import exact_kernels, match_means
-from tl_keras.instances.kliep import TOLERANCE, mixture_proportions, normalised_kernels
+from tl_keras.instances.kliep import TOLERANCE, mixture_proportions, normalized_kernels
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_kliep_is_at_least_as_likely(adapt, gamma):
         peer = adapt.KLIEP(gamma=gamma, max_centers=40, verbose=0, random_state=0)
         theirs = peer.fit_weights(Xs, Xt)
         basis = -gamma * squared_distances(Xt, peer.centers_)
-        basis -= normalised_kernels(squared_distances(Xs, peer.centers_), gamma)[1]
+        basis -= normalized_kernels(squared_distances(Xs, peer.centers_), gamma)[1]
         ours = np.log(np.exp(basis) @ mixture_proportions(basis)).mean()
         ratio = peer.predict_weights(Xt) / theirs.mean()
         assert ours >= np.log(ratio).mean() - TOLERANCE
@@ -67,9 +67,9 @@ def test_least_squares_ratios_are_the_same(adapt, seed):
     Xs, Xt, X, domain = two_domains(seed)
     parameters = {"gamma": 0.4, "verbose": 0, "max_centers": 70, "lambdas": 0.2}
     for ours, peer in (
-        (ULSIF(gamma=0.4, regularisation=0.2), adapt.ULSIF(**parameters)),
+        (ULSIF(gamma=0.4, regularization=0.2), adapt.ULSIF(**parameters)),
         (
-            RULSIF(gamma=0.4, regularisation=0.2, alpha=0.3),
+            RULSIF(gamma=0.4, regularization=0.2, alpha=0.3),
             adapt.RULSIF(alpha=0.3, **parameters),
         ),
     ):

@@ -34,12 +34,12 @@ NAMES = {
 def test_it_is_minus_the_divergence_of_the_mapped_samples(name):
     X, y, domain, _ = shifted(move=0.5)
     scaler = StandardScaler().fit(X)
-    value = divergence_score(name, normalise=False)(scaler, X, y, domain=domain)
+    value = divergence_score(name, normalize=False)(scaler, X, y, domain=domain)
     mapped = scaler.transform(X)
     expected = -NAMES[name](mapped[domain == "source"], mapped[domain == "target"])
     assert value == pytest.approx(expected, rel=1e-12)
     assert value < 0
-    own = divergence_score(NAMES[name], normalise=False)
+    own = divergence_score(NAMES[name], normalize=False)
     assert own(scaler, X, y, domain=domain) == value
 
 
@@ -54,7 +54,7 @@ def test_a_map_gains_nothing_by_shrinking(name):
         scorer(whole, X, y, domain=domain), rel=1e-9
     )
     if name in ("coral", "frechet"):
-        plain = divergence_score(name, normalise=False)
+        plain = divergence_score(name, normalize=False)
         assert plain(small, X, y, domain=domain) > 0.01 * plain(whole, X, y, domain=domain)
         factor = 1 / np.sqrt(X.var(axis=0).mean())
         scaled = -NAMES[name](factor * X[domain == "source"], factor * X[domain == "target"])

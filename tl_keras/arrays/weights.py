@@ -54,7 +54,7 @@ def finished_weights(weights: np.ndarray, method: str) -> np.ndarray:
         warnings.warn(
             f"{method}: the effective sample size is {effective:.1f} of {count} source samples: "
             "few of them hold almost all weight. The domains hardly overlap; use a wider kernel, "
-            "stronger regularisation or fewer features.",
+            "stronger regularization or fewer features.",
             DegenerateWeights,
             stacklevel=3,
         )

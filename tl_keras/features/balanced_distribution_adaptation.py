@@ -23,7 +23,7 @@ class BalancedDistributionAdaptation(JointDistributionAdaptation):
         W = argmax tr((Wᵀ(K((1 − μ)M₀ + μ Σ_c M_c)K + ρI)W)⁻¹ WᵀKHKW)
 
     `balance=0` is transfer component analysis and `balance=0.5` is joint distribution adaptation
-    with twice the regularisation. `balance="auto"` estimates
+    with twice the regularization. `balance="auto"` estimates
 
         μ = 1 − d₀ / (d₀ + mean_c d_c)
 

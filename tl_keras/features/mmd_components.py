@@ -4,7 +4,7 @@ Samples have features `Ψ` `(n, r)`, the pairs of domains that should agree are 
 `(n, q)` (`1/n` over the samples of one, `−1/n` over those of the other), and directions `P`
 `(r, k)` maximise
 
-    tr((Pᵀ (ΨᵀE EᵀΨ + ρI) P)⁻¹ Pᵀ ΨᵀHΨ P)        H = I − 11ᵀ/n, ρ the regularisation.
+    tr((Pᵀ (ΨᵀE EᵀΨ + ρI) P)⁻¹ Pᵀ ΨᵀHΨ P)        H = I − 11ᵀ/n, ρ the regularization.
 
 `Ψ = K` is the kernel form (`P = W` weighs samples), `Ψ = X` the primal form. Where the kernel has
 a low rank, `K = ΦΦᵀ` with `ΦᵀΦ = V diag(s) Vᵀ`, directions outside the span of `Φ` only cost, and

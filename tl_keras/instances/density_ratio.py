@@ -20,7 +20,7 @@ MULTIPLES = tuple(4.0**power for power in range(-3, 4))
 class DensityRatioWeighter(DomainWeighter):
     """Weights from `r(x) = p_target(x) / p_source(x)`, which new samples have as well.
 
-    A subclass implements `_fit_ratio`, which sets `centres_` and `gamma_`, and `_combine`.
+    A subclass implements `_fit_ratio`, which sets `centers_` and `gamma_`, and `_combine`.
     """
 
     _sparse: ClassVar[bool] = True
@@ -31,17 +31,17 @@ class DensityRatioWeighter(DomainWeighter):
 
     @abc.abstractmethod
     def _combine(self, distances: np.ndarray) -> np.ndarray:
-        """Return the ratio `(n,)` from squared distances to the centres `(n, centres)`."""
+        """Return the ratio `(n,)` from squared distances to the centers `(n, centers)`."""
 
     def _estimate(self, source: Any, target: Any) -> np.ndarray:
-        if not self.centres >= 1:
-            raise InputError(f"centres: expected 1 or more, got {self.centres!r}.")
+        if not self.centers >= 1:
+            raise InputError(f"centers: expected 1 or more, got {self.centers!r}.")
         if not self.folds >= 2:
             raise InputError(f"folds: expected 2 or more, got {self.folds!r}.")
         check_memory(
-            8.0 * 4 * (source.shape[0] + target.shape[0]) * min(self.centres, target.shape[0]),
+            8.0 * 4 * (source.shape[0] + target.shape[0]) * min(self.centers, target.shape[0]),
             type(self).__name__,
-            "Use fewer centres.",
+            "Use fewer centers.",
         )
         return self._fit_ratio(source, target)
 
@@ -58,19 +58,19 @@ class DensityRatioWeighter(DomainWeighter):
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         return np.concatenate(
             [
-                self._combine(squared_distances(X[start : start + BATCH], self.centres_))
+                self._combine(squared_distances(X[start : start + BATCH], self.centers_))
                 for start in range(0, X.shape[0], BATCH)
             ]
         )
 
 
-def squared_distances(X: Any, centres: Any) -> np.ndarray:
-    """Return `‖x − c‖²`, `(n, centres)` float64."""
-    X, centres = X.astype(np.float64, copy=False), centres.astype(np.float64, copy=False)
-    if isinstance(X, np.ndarray) and isinstance(centres, np.ndarray):
-        shift = centres.mean(axis=0)  # Far from the origin the squares would swallow the rest.
-        X, centres = X - shift, centres - shift
-    return euclidean_distances(X, centres, squared=True)
+def squared_distances(X: Any, centers: Any) -> np.ndarray:
+    """Return `‖x − c‖²`, `(n, centers)` float64."""
+    X, centers = X.astype(np.float64, copy=False), centers.astype(np.float64, copy=False)
+    if isinstance(X, np.ndarray) and isinstance(centers, np.ndarray):
+        shift = centers.mean(axis=0)  # Far from the origin the squares would swallow the rest.
+        X, centers = X - shift, centers - shift
+    return euclidean_distances(X, centers, squared=True)
 
 
 def widths(gamma: Any, source: Any, target: Any, random: np.random.RandomState) -> list[float]:

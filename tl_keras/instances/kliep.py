@@ -31,7 +31,7 @@ class KLIEP(DensityRatioWeighter):
         r(x) = Σⱼ αⱼ exp(−γ ‖x − cⱼ‖²),   αⱼ ≥ 0
         max Σ log r(t) over target samples t   subject to   mean r(x) = 1 over source samples x
 
-    The centres `c` are target samples. With `αⱼ` in units that make each kernel's mean over the
+    The centers `c` are target samples. With `αⱼ` in units that make each kernel's mean over the
     source one, the constraint becomes `Σα = 1`, and the problem that of the proportions of a
     mixture; an interior-point method solves it to within 1e-9 of the best mean log-likelihood.
 
@@ -45,17 +45,17 @@ class KLIEP(DensityRatioWeighter):
         gamma: `γ`. `"cv"`: of 4⁻³ … 4³ times one over the median squared distance, the width with
             the greatest log-likelihood of held-out target samples; a list: chosen likewise;
             `"median"`, `"scale"` or a number above 0: that width.
-        centres: Number of centres, drawn from the target samples.
+        centers: Number of centers, drawn from the target samples.
         folds: Parts of the target samples, each held out in turn, 2 or more. Of more than 5,000
-            target samples 5,000 are drawn for this. A centre is left out with its fold.
-        random_state: Seed of the centres and folds.
+            target samples 5,000 are drawn for this. A center is left out with its fold.
+        random_state: Seed of the centers and folds.
 
     Attributes:
         weights_: `(n,)`: of source samples the weight, with mean one; of target samples one.
         effective_sample_size_: `(Σw)² / Σw²` over the source samples.
         gamma_: The width that was used.
-        centres_: `(centres, features)`.
-        coefficients_: `(centres,)`, the share that each kernel has, summing to one.
+        centers_: `(centers, features)`.
+        coefficients_: `(centers,)`, the share that each kernel has, summing to one.
         scores_: Width → mean log-likelihood of held-out target samples; empty without a choice.
 
     Raises:
@@ -80,13 +80,13 @@ class KLIEP(DensityRatioWeighter):
         target: Any = "target",
         *,
         gamma: Any = "cv",
-        centres: int = 100,
+        centers: int = 100,
         folds: int = 5,
         random_state: Any = None,
     ):
         self.target = target
         self.gamma = gamma
-        self.centres = centres
+        self.centers = centers
         self.folds = folds
         self.random_state = random_state
 
@@ -94,24 +94,24 @@ class KLIEP(DensityRatioWeighter):
         random = check_random_state(self.random_state)
         gammas = widths(self.gamma, source, target, random)
         order = random.permutation(target.shape[0])
-        chosen = order[: self.centres]
-        self.centres_ = target[chosen]
-        from_source = squared_distances(source, self.centres_)
+        chosen = order[: self.centers]
+        self.centers_ = target[chosen]
+        from_source = squared_distances(source, self.centers_)
         self.scores_ = {}
         folds = min(self.folds, target.shape[0])
         if len(gammas) > 1 and folds > 1:
-            # The centres stand first in `order`, so that the folds know them.
+            # The centers stand first in `order`, so that the folds know them.
             tried = order[:VALIDATED]
             fold = fold_numbers(len(tried), folds, random)
-            to_target = squared_distances(target[tried], self.centres_)
+            to_target = squared_distances(target[tried], self.centers_)
             self.scores_ = {
                 gamma: held_out_likelihood(from_source, to_target, gamma, fold) for gamma in gammas
             }
             self.gamma_ = max(self.scores_, key=self.scores_.get)
         else:
             self.gamma_ = gammas[len(gammas) // 2]
-        kernels, self._log_mean = normalised_kernels(from_source, self.gamma_)
-        basis = -self.gamma_ * squared_distances(target, self.centres_) - self._log_mean
+        kernels, self._log_mean = normalized_kernels(from_source, self.gamma_)
+        basis = -self.gamma_ * squared_distances(target, self.centers_) - self._log_mean
         self.coefficients_ = mixture_proportions(basis)
         return kernels @ self.coefficients_
 
@@ -120,15 +120,15 @@ class KLIEP(DensityRatioWeighter):
         return np.exp(np.minimum(logarithm, LARGEST_LOGARITHM)) @ self.coefficients_
 
 
-def normalised_kernels(distances: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+def normalized_kernels(distances: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
     """Return each kernel over its mean at the source samples, and the logarithm of that mean.
 
     Args:
-        distances: Squared distances of source samples to the centres `(n_source, centres)`.
+        distances: Squared distances of source samples to the centers `(n_source, centers)`.
         gamma: Width of the kernels.
 
     Returns:
-        `(n_source, centres)` and `(centres,)`.
+        `(n_source, centers)` and `(centers,)`.
     """
     least = distances.min(axis=0)
     kernels = np.exp(gamma * (least - distances))
@@ -143,13 +143,13 @@ def held_out_likelihood(
     """Return the mean log-ratio of held-out target samples, the greater the better.
 
     Args:
-        from_source: Squared distances of source samples to the centres `(n_source, centres)`.
-        to_target: Squared distances of target samples to the centres `(n_target, centres)`; the
-            first samples are the centres.
+        from_source: Squared distances of source samples to the centers `(n_source, centers)`.
+        to_target: Squared distances of target samples to the centers `(n_target, centers)`; the
+            first samples are the centers.
         gamma: Width of the kernels.
         fold: Fold of each target sample `(n_target,)`.
     """
-    basis = -gamma * to_target - normalised_kernels(from_source, gamma)[1]
+    basis = -gamma * to_target - normalized_kernels(from_source, gamma)[1]
     total, fold_of_centre = 0.0, fold[: basis.shape[1]]
     for number in np.unique(fold):
         held, kept = fold == number, fold_of_centre != number

@@ -203,9 +203,9 @@ def box_program(
             if not correct:
                 reached = (pushed + length * push) @ (under + length * step)
                 reached += (pulled + length * pull) @ (over - length * step)
-                centre = (reached / gap) ** 3 * gap / (2 * len(value))
-                aim_low += centre - step * push
-                aim_high += centre + step * pull
+                center = (reached / gap) ** 3 * gap / (2 * len(value))
+                aim_low += center - step * push
+                aim_high += center + step * pull
         length *= TO_BOUNDARY
         value = value + length * step
         under, over = under + length * step, over - length * step

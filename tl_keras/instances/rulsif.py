@@ -21,8 +21,8 @@ class RULSIF(ULSIF):
         r(x) = Σⱼ θⱼ exp(−γ ‖x − cⱼ‖²),   θ = max(0, (H + λI)⁻¹ h)
         H = α mean φ(t) φ(t)ᵀ + (1 − α) mean φ(x) φ(x)ᵀ,   h = mean φ(t)
 
-    with `φ` the kernels at the centres `c`, which are target samples, over source samples `x` and
-    target samples `t`. Width and regularisation minimise
+    with `φ` the kernels at the centers `c`, which are target samples, over source samples `x` and
+    target samples `t`. Width and regularization minimise
     `α/2 mean r(t)² + (1 − α)/2 mean r(x)² − mean r(t)` over held-out samples of both domains.
 
     Several source domains are pooled, and so are several target domains.
@@ -32,21 +32,21 @@ class RULSIF(ULSIF):
         alpha: `α`, 0 up to but without 1. With 0 it is `ULSIF`, towards 1 all weights become one.
         gamma: `γ`. `"cv"`: chosen from 4⁻³ … 4³ times one over the median squared distance; a
             list: chosen from it; `"median"`, `"scale"` or a number above 0: that width.
-        regularisation: `λ`. `"cv"`: chosen from 10⁻³ … 10; a list: chosen from it; a number above
+        regularization: `λ`. `"cv"`: chosen from 10⁻³ … 10; a list: chosen from it; a number above
             0: that one.
-        centres: Number of centres, drawn from the target samples.
-        folds: Parts of both domains, each held out in turn, 2 or more. A centre is left out with
+        centers: Number of centers, drawn from the target samples.
+        folds: Parts of both domains, each held out in turn, 2 or more. A center is left out with
             its fold.
-        random_state: Seed of the centres and folds.
+        random_state: Seed of the centers and folds.
 
     Attributes:
         weights_: `(n,)`: of source samples the weight, with mean one; of target samples one.
         effective_sample_size_: `(Σw)² / Σw²` over the source samples.
         gamma_: The width that was used.
-        regularisation_: The regularisation that was used.
-        centres_: `(centres, features)`.
-        coefficients_: `θ` `(centres,)`.
-        scores_: (width, regularisation) → held-out error, the smaller the better; empty without a
+        regularization_: The regularization that was used.
+        centers_: `(centers, features)`.
+        coefficients_: `θ` `(centers,)`.
+        scores_: (width, regularization) → held-out error, the smaller the better; empty without a
             choice.
 
     Raises:
@@ -56,7 +56,7 @@ class RULSIF(ULSIF):
         >>> import numpy as np
         >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [1.9], [2.1], [2.2]])
         >>> domain = ["source"] * 4 + ["target"] * 3
-        >>> RULSIF(gamma=1.0, regularisation=0.1).fit(X, domain=domain).weights_[:4].argmax().item()
+        >>> RULSIF(gamma=1.0, regularization=0.1).fit(X, domain=domain).weights_[:4].argmax().item()
         2
 
     ADAPT's `RULSIF` chooses by formulas that are not those of leaving a sample out, and not at all
@@ -72,16 +72,16 @@ class RULSIF(ULSIF):
         *,
         alpha: float = 0.1,
         gamma: Any = "cv",
-        regularisation: Any = "cv",
-        centres: int = 100,
+        regularization: Any = "cv",
+        centers: int = 100,
         folds: int = 5,
         random_state: Any = None,
     ):
         super().__init__(
             target,
             gamma=gamma,
-            regularisation=regularisation,
-            centres=centres,
+            regularization=regularization,
+            centers=centers,
             folds=folds,
             random_state=random_state,
         )

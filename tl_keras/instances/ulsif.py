@@ -24,12 +24,12 @@ class ULSIF(DensityRatioWeighter):
 
     Use it for covariate shift where speed matters: it has a closed form. It estimates the ratio of
     target to source density as a whole, so that new samples have a weight too (`density_ratio`),
-    and it chooses kernel width and regularisation itself.
+    and it chooses kernel width and regularization itself.
 
         r(x) = Σⱼ θⱼ φⱼ(x),   φⱼ(x) = exp(−γ ‖x − cⱼ‖²),   θ = max(0, (H + λI)⁻¹ h)
         H = mean φ(x) φ(x)ᵀ over source samples x,   h = mean φ(t) over target samples t
 
-    The centres `c` are target samples. Width and regularisation minimise
+    The centers `c` are target samples. Width and regularization minimise
     `½ mean r(x)² − mean r(t)` over held-out samples of both domains.
 
     Several source domains are pooled, and so are several target domains.
@@ -38,21 +38,21 @@ class ULSIF(DensityRatioWeighter):
         target: Label of the target domain, or a list of labels.
         gamma: `γ`. `"cv"`: chosen from 4⁻³ … 4³ times one over the median squared distance; a
             list: chosen from it; `"median"`, `"scale"` or a number above 0: that width.
-        regularisation: `λ`. `"cv"`: chosen from 10⁻³ … 10; a list: chosen from it; a number above
+        regularization: `λ`. `"cv"`: chosen from 10⁻³ … 10; a list: chosen from it; a number above
             0: that one.
-        centres: Number of centres, drawn from the target samples.
-        folds: Parts of both domains, each held out in turn, 2 or more. A centre is left out with
+        centers: Number of centers, drawn from the target samples.
+        folds: Parts of both domains, each held out in turn, 2 or more. A center is left out with
             its fold.
-        random_state: Seed of the centres and folds.
+        random_state: Seed of the centers and folds.
 
     Attributes:
         weights_: `(n,)`: of source samples the weight, with mean one; of target samples one.
         effective_sample_size_: `(Σw)² / Σw²` over the source samples.
         gamma_: The width that was used.
-        regularisation_: The regularisation that was used.
-        centres_: `(centres, features)`.
-        coefficients_: `θ` `(centres,)`.
-        scores_: (width, regularisation) → held-out error, the smaller the better; empty without a
+        regularization_: The regularization that was used.
+        centers_: `(centers, features)`.
+        coefficients_: `θ` `(centers,)`.
+        scores_: (width, regularization) → held-out error, the smaller the better; empty without a
             choice.
 
     Raises:
@@ -62,7 +62,7 @@ class ULSIF(DensityRatioWeighter):
         >>> import numpy as np
         >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [1.9], [2.1], [2.2]])
         >>> domain = ["source"] * 4 + ["target"] * 3
-        >>> ULSIF(gamma=1.0, regularisation=0.1).fit(X, domain=domain).weights_[:4].argmax().item()
+        >>> ULSIF(gamma=1.0, regularization=0.1).fit(X, domain=domain).weights_[:4].argmax().item()
         2
 
     The paper chooses the parameters by leaving out one sample of each domain at a time, which pairs
@@ -80,27 +80,27 @@ class ULSIF(DensityRatioWeighter):
         target: Any = "target",
         *,
         gamma: Any = "cv",
-        regularisation: Any = "cv",
-        centres: int = 100,
+        regularization: Any = "cv",
+        centers: int = 100,
         folds: int = 5,
         random_state: Any = None,
     ):
         self.target = target
         self.gamma = gamma
-        self.regularisation = regularisation
-        self.centres = centres
+        self.regularization = regularization
+        self.centers = centers
         self.folds = folds
         self.random_state = random_state
 
     def _fit_ratio(self, source: Any, target: Any) -> np.ndarray:
         random = check_random_state(self.random_state)
         gammas = widths(self.gamma, source, target, random)
-        penalties = _penalties(self.regularisation)
+        penalties = _penalties(self.regularization)
         order = random.permutation(target.shape[0])
-        chosen = order[: self.centres]
-        self.centres_ = target[chosen]
-        from_source = squared_distances(source, self.centres_)
-        to_target = squared_distances(target, self.centres_)
+        chosen = order[: self.centers]
+        self.centers_ = target[chosen]
+        from_source = squared_distances(source, self.centers_)
+        to_target = squared_distances(target, self.centers_)
         self.scores_ = {}
         folds = min(self.folds, source.shape[0], target.shape[0])
         if len(gammas) * len(penalties) > 1 and folds > 1:
@@ -119,13 +119,13 @@ class ULSIF(DensityRatioWeighter):
                     ((gamma, penalty), error)
                     for penalty, error in zip(penalties, errors.tolist(), strict=True)
                 )
-            self.gamma_, self.regularisation_ = min(self.scores_, key=self.scores_.get)
+            self.gamma_, self.regularization_ = min(self.scores_, key=self.scores_.get)
         else:
             self.gamma_ = gammas[len(gammas) // 2]
-            self.regularisation_ = penalties[len(penalties) // 2]
+            self.regularization_ = penalties[len(penalties) // 2]
         kernels = np.exp(-self.gamma_ * from_source)
         moments = Moments.of(kernels, np.exp(-self.gamma_ * to_target))
-        self.coefficients_ = coefficients(moments, [self.regularisation_], self._alpha)[:, 0]
+        self.coefficients_ = coefficients(moments, [self.regularization_], self._alpha)[:, 0]
         return kernels @ self.coefficients_
 
     def _combine(self, distances: np.ndarray) -> np.ndarray:
@@ -137,9 +137,9 @@ class Moments:
     """Sums over samples of the kernels' values `φ`, from which everything else follows.
 
     Attributes:
-        source: `Σ φ(x) φ(x)ᵀ` over source samples `(centres, centres)`.
-        target: `Σ φ(t) φ(t)ᵀ` over target samples `(centres, centres)`.
-        linear: `Σ φ(t)` `(centres,)`.
+        source: `Σ φ(x) φ(x)ᵀ` over source samples `(centers, centers)`.
+        target: `Σ φ(t) φ(t)ᵀ` over target samples `(centers, centers)`.
+        linear: `Σ φ(t)` `(centers,)`.
         counts: Numbers of source and target samples.
     """
 
@@ -150,7 +150,7 @@ class Moments:
 
     @classmethod
     def of(cls, source: np.ndarray, target: np.ndarray) -> "Moments":
-        """Return the sums for kernel values `(n_source, centres)` and `(n_target, centres)`."""
+        """Return the sums for kernel values `(n_source, centers)` and `(n_target, centers)`."""
         return cls(
             source.T @ source,
             target.T @ target,
@@ -164,7 +164,7 @@ class Moments:
 
 
 def coefficients(moments: Moments, penalties: list[float], alpha: float) -> np.ndarray:
-    """Return `θ = max(0, (H + λI)⁻¹ h)` for each `λ`, `(centres, len(penalties))`."""
+    """Return `θ = max(0, (H + λI)⁻¹ h)` for each `λ`, `(centers, len(penalties))`."""
     values, vectors = scipy.linalg.eigh(moments.quadratic(alpha), check_finite=False)
     linear = vectors.T @ moments.linear / moments.counts[1]
     scaled = linear[:, None] / (np.maximum(values, 0.0)[:, None] + np.asarray(penalties))
@@ -178,7 +178,7 @@ def held_out_errors(
 
     Args:
         parts: Moments of each part.
-        fold_of_centre: Which part each centre belongs to `(centres,)`; it is left out with it.
+        fold_of_centre: Which part each center belongs to `(centers,)`; it is left out with it.
         penalties: `λ`, one or more.
         alpha: `α`, 0 for the plain ratio.
     """
@@ -201,13 +201,13 @@ def held_out_errors(
     return errors / len(parts)
 
 
-def _penalties(regularisation: Any) -> list[float]:
-    if isinstance(regularisation, str) and regularisation == "cv":
+def _penalties(regularization: Any) -> list[float]:
+    if isinstance(regularization, str) and regularization == "cv":
         return list(REGULARISATIONS)
-    given = np.atleast_1d(np.asarray(regularisation, object)).tolist()
+    given = np.atleast_1d(np.asarray(regularization, object)).tolist()
     if not given or not all(isinstance(v, numbers.Real) and 0 < v < np.inf for v in given):
         raise InputError(
-            "regularisation: expected 'cv', a number above 0 or a list of them, got "
-            f"{regularisation!r}."
+            "regularization: expected 'cv', a number above 0 or a list of them, got "
+            f"{regularization!r}."
         )
     return [float(value) for value in given]

@@ -44,7 +44,7 @@ def variance_and_covariance(z, mask, epsilon: float = 1e-4):
 
 
 class VICReg(Objective):
-    """Variance–invariance–covariance regularisation of two random views of each image.
+    """Variance–invariance–covariance regularization of two random views of each image.
 
     `loss = 25·s(z, z') + 25·(v(z) + v(z'))/2 + c(z) + c(z')` on embeddings `z` by an expander of
     the objective's own: `s` the mean squared difference, `v` the hinge on the standard deviation of

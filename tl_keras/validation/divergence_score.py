@@ -30,10 +30,10 @@ class DivergenceScore(DomainScorer):
     """The scorer that `divergence_score` returns."""
 
     def __init__(
-        self, divergence: str | Callable = "mmd", normalise: bool = True, target: Any = None
+        self, divergence: str | Callable = "mmd", normalize: bool = True, target: Any = None
     ):
         self.divergence = divergence
-        self.normalise = normalise
+        self.normalize = normalize
         self.target = target
 
     def _score(self, estimator: Any, X: Any, y: Any, domains: Domains) -> float:
@@ -52,14 +52,14 @@ class DivergenceScore(DomainScorer):
                 "transformer, or a pipeline that has one before its last step."
             )
         features = features.tocsr() if scipy.sparse.issparse(features) else np.asarray(features)
-        if self.normalise:
+        if self.normalize:
             features = features * (1.0 / _spread(features))
         source, target = rows_of(features, domains.source), rows_of(features, domains.target)
         return -float(divergence(source, target))
 
 
 def divergence_score(
-    divergence: str | Callable = "mmd", *, normalise: bool = True, target: Any = None
+    divergence: str | Callable = "mmd", *, normalize: bool = True, target: Any = None
 ) -> DivergenceScore:
     """Return a scorer of a map: minus the divergence of the domains after it.
 
@@ -72,7 +72,7 @@ def divergence_score(
         divergence: `"mmd"`, `"coral"`, `"proxy_a"` or `"frechet"`, or any function
             `(source, target)` that returns a number, such as
             `functools.partial(tl.divergences.maximum_mean_discrepancy, gamma=0.1)`.
-        normalise: Divide the mapped features by one number first, so that their mean variance is
+        normalize: Divide the mapped features by one number first, so that their mean variance is
             one and a map gains nothing by shrinking.
         target: Label of the target domain, or a list of labels; None takes the estimator's
             parameter `target`, or `"target"` if it has none.
@@ -92,7 +92,7 @@ def divergence_score(
         >>> round(divergence_score("frechet")(scaler, X, domain=domain), 3)
         -3.812
     """
-    return DivergenceScore(divergence, normalise, target)
+    return DivergenceScore(divergence, normalize, target)
 
 
 def _spread(features: Any) -> float:
