@@ -155,6 +155,33 @@ def test_losses_are_logged_by_name_and_add_up():
     assert "photos_accuracy" in history
 
 
+def test_means_over_an_epoch_are_of_labelled_examples_only(two_devices):
+    held_out = domains(labelled=("photos", "target_a"))
+    held_out["target_a"][1][[0, 4, 5]] = -1
+    for strategy in ("one_device", two_devices):
+        model = build()
+        stage = tl.Stage(1, unfreeze="all", learning_rate=0.05)
+        run = tl.fine_tune(
+            model,
+            domains(),
+            held_out,
+            schedule=stage,
+            batch_size=6,
+            strategy=strategy,
+            verbose=False,
+        )
+        entropies = []
+        for name in ("photos", "target_a"):
+            x, y = (array[held_out[name][1] >= 0] for array in held_out[name])
+            likelihood = model.predict(x, verbose=0)
+            right = np.mean(likelihood.argmax(axis=1) == y)
+            assert run.history[f"val_{name}_accuracy"] == pytest.approx([right])
+            entropies.append(-np.log(likelihood[np.arange(len(y)), y]))
+        assert run.history["val_loss"] == pytest.approx(
+            [np.concatenate(entropies).mean()], rel=1e-5
+        )
+
+
 def test_layers_memory_views_and_reruns_of_an_objective(tmp_path):
     objective = Watching()
     data = {"source": (images(8), np.arange(8) % 3), "target": images(8, 1)}

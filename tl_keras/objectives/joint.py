@@ -105,6 +105,12 @@ class Joint(Objective):
             "target_loss": target,
         }
 
+    def examples_of(self, batch: Batch) -> dict[str, Any]:
+        """Return the number of labelled target examples: there are few, and batches without."""
+        targets = [batch.labelled[name] for name in batch.target_names if name in batch.labelled]
+        labelled = tf.nest.flatten(pooled(targets).counts.labelled)
+        return {"target_loss": tf.reduce_max(tf.stack(labelled))}
+
     def _weights(self, sources, labelled) -> list[float]:
         return [self.source_weights.get(name, 1.0) for name in sources if name in labelled]
 

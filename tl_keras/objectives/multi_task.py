@@ -122,6 +122,10 @@ class MultiTask(Objective):
         """Return the layer with the log-variances, if they are learned."""
         return {"uncertainty": self._uncertainty} if self.learns else {}
 
+    def examples_of(self, batch: Batch) -> dict[str, Any]:
+        """Return the numbers of labelled examples, as `Supervised` does."""
+        return self._supervised.examples_of(batch)
+
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the weighted sum, and the loss of each task before weighting."""
         domain = pooled(list(batch.labelled.values()))

@@ -143,6 +143,15 @@ class Objective(abc.ABC):
             `{"loss": …, part: …}`; `"loss"`, times the weight, is minimised, the parts are logged.
         """
 
+    def examples_of(self, batch: Batch) -> dict[str, Any]:
+        """Return name in `losses` → how many examples of the whole batch its mean is over.
+
+        The mean over an epoch weighs batches by these. Losses that are not named are over all
+        examples.
+        """
+        del batch
+        return {}
+
     def begin(self, setup: Setup) -> None:
         """Make what the objective itself trains or remembers; called once per run.
 

@@ -64,6 +64,14 @@ class Supervised(Objective):
         """Return the mean over all labelled examples; with several tasks, their sum and each."""
         return self.domain_losses(pooled(list(batch.labelled.values())), batch.targets)
 
+    def examples_of(self, batch: Batch) -> dict[str, Any]:
+        """Return the numbers of labelled examples; of several tasks, the loss has the largest."""
+        labelled = pooled(list(batch.labelled.values())).counts.labelled
+        if not isinstance(batch.targets, Mapping):
+            return {"loss": labelled}
+        by_task = {f"{task}_loss": labelled[task] for task in batch.targets}
+        return {"loss": ops.max(ops.stack(list(by_task.values()))), **by_task}
+
     def domain_losses(
         self, domain: DomainBatch, targets: TargetSpec | Mapping[str, TargetSpec]
     ) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def batch_metrics(batch: Batch) -> dict[str, Any]:
     """Return this replica's parts of the mean metrics over the labelled examples of a batch.
 
     Returns:
-        Metric name → float32 scalar. Where there are several domains, the names begin with the
-        domain's.
+        Metric name → (float32 scalar, number of labelled examples in the whole batch). Where there
+        are several domains, the names begin with the domain's.
     """
     means = {}
     for name, domain in batch.labelled.items():
@@ -48,10 +48,12 @@ def batch_metrics(batch: Batch) -> dict[str, Any]:
         start = "" if len(batch) == 1 else f"{name}_"
         if not isinstance(batch.targets, Mapping):
             for metric, values in per_example_metrics(domain.y, outputs, batch.targets).items():
-                means[f"{start}{metric}"] = domain.labelled_mean(values)
+                mean = domain.labelled_mean(values)
+                means[f"{start}{metric}"] = mean, domain.counts.labelled
             continue
         for task, spec in batch.targets.items():
             values = per_example_metrics(domain.y[task], outputs[task], spec)
             for metric, one in values.items():
-                means[f"{start}{task}_{metric}"] = domain.labelled_mean(one, task)
+                mean = domain.labelled_mean(one, task)
+                means[f"{start}{task}_{metric}"] = mean, domain.counts.labelled[task]
     return means

@@ -13,7 +13,8 @@ class Totals(NamedTuple):
     Attributes:
         counts: float64 `(4,)`: steps, steps before the first loss that was not finite, examples,
             replicas that were asked to stop.
-        sums: float64 `(k,)`: sum over the examples of each named value; a scalar 0 at the start.
+        sums: float64 `(2, k)`: of each named value the sum over its examples, and their number; a
+            scalar 0 at the start.
     """
 
     counts: tf.Tensor
@@ -30,21 +31,28 @@ class Totals(NamedTuple):
         return cls(tf.TensorSpec([4], tf.float64), tf.TensorSpec(None, tf.float64))
 
     def add(self, means: Mapping[str, tf.Tensor], count: tf.Tensor, stops: tf.Tensor) -> "Totals":
-        """Return the totals with one more batch of `count` examples that have these means."""
-        count = tf.cast(count, tf.float64)
+        """Return the totals with one more batch.
+
+        Args:
+            means: Name → `(2,)`, the mean over the batch and the number of examples that it is of.
+            count: Examples of the batch.
+            stops: Replicas that were asked to stop.
+        """
         steps, finite = self.counts[0], self.counts[1]
-        still = tf.cast((steps == finite) & tf.math.is_finite(means["loss"]), tf.float64)
-        values = tf.stack([tf.cast(value, tf.float64) for value in means.values()])
+        still = tf.cast((steps == finite) & tf.math.is_finite(means["loss"][0]), tf.float64)
+        values, numbers = tf.unstack(
+            tf.stack([tf.cast(one, tf.float64) for one in means.values()], axis=1)
+        )
         stops = self.counts[3] + tf.cast(stops, tf.float64)
-        counts = tf.stack([steps + 1, finite + still, self.counts[2] + count, stops])
-        return Totals(counts, self.sums + values * count)
+        examples = self.counts[2] + tf.cast(count, tf.float64)
+        counts = tf.stack([steps + 1, finite + still, examples, stops])
+        return Totals(counts, self.sums + tf.stack([values * numbers, numbers]))
 
     def means(self, names: Sequence[str]) -> dict[str, float]:
-        """Return name → mean over all examples."""
-        sums, count = self.sums.numpy(), self.counts[2].numpy()
-        return {
-            name: float(np.float32(value / count)) for name, value in zip(names, sums, strict=True)
-        }
+        """Return name → mean over all its examples; 0 if there were none."""
+        sums, numbers = self.sums.numpy()
+        means = (sums / np.where(numbers > 0, numbers, 1.0)).astype(np.float32)
+        return dict(zip(names, means.tolist(), strict=True))
 
     def first_bad_step(self) -> int | None:
         """Return the step, from 0, whose loss was NaN or infinite; None if there was none."""

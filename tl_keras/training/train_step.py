@@ -7,10 +7,9 @@ import keras
 import tensorflow as tf
 
 from tl_keras.data.rows import Part, share_of
-from tl_keras.errors import InputError
-from tl_keras.objectives import Batch, Counts, Objective, Supervised
+from tl_keras.objectives import Counts, Objective, Supervised
+from tl_keras.training.batch_means import measured_on, weighted_losses
 from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
-from tl_keras.training.example_metrics import batch_metrics
 from tl_keras.training.means import Totals
 from tl_keras.transfer_model import TransferModel
 
@@ -20,7 +19,6 @@ __all__ = [
     "make_train_step",
     "make_validation_step",
     "trained_variables",
-    "weighted_losses",
 ]
 
 
@@ -30,8 +28,8 @@ class Step:
     Args:
         strategy: Where it runs.
         replica_step: Function of one replica's `(x, y, stop)` to `(name → mean over the global
-            batch, number of its examples, replicas that were asked to stop)`, the same on every
-            replica.
+            batch and number of examples that it is of, number of all examples, replicas that were
+            asked to stop)`, the same on every replica.
         element_spec: Spec of the distributed dataset's `(x, y)`.
     """
 
@@ -113,8 +111,9 @@ def make_train_step(
                 teachers=teachers,
                 training=True,
             )
-            sums = weighted_losses(objectives, batch) | batch_metrics(batch)
-            loss = sums["loss"]
+            losses = weighted_losses(objectives, batch)
+            loss = losses["loss"]
+            sums = measured_on(objectives, batch, losses, replicas * accumulation)
             if model.losses:
                 penalty = tf.add_n([tf.cast(value, loss.dtype) for value in model.losses])
                 loss += penalty / (replicas * accumulation)
@@ -152,7 +151,8 @@ def make_validation_step(
     def replica_step(x, y, stop):
         counts = global_counts(x, y)
         batch = domain_pass(model, forward, x, y, counts, training=False)
-        sums = weighted_losses(measured, batch) | batch_metrics(batch)
+        losses = weighted_losses(measured, batch)
+        sums = measured_on(measured, batch, losses, strategy.num_replicas_in_sync)
         return _results(sums, counts, stop)
 
     return Step(strategy, replica_step, element_spec)
@@ -164,28 +164,6 @@ def trained_variables(
     """Return what an optimizer trains: the model's variables, then those of the objectives."""
     own = [variable for one in objectives for variable in one.trainable_variables()]
     return [*model.trainable_variables, *own]
-
-
-def weighted_losses(objectives: Sequence[Objective], batch: Batch) -> dict[str, tf.Tensor]:
-    """Return the weighted sum as `"loss"`, and every part by name.
-
-    Raises:
-        InputError: If an objective returns no `"loss"`.
-    """
-    total, parts = tf.constant(0.0), {}
-    for objective in objectives:
-        found = dict(objective.losses(batch))
-        if "loss" not in found:
-            raise InputError(
-                f"objectives: {type(objective).__name__} returns no 'loss', got {sorted(found)}. "
-                "losses() gives a dict with the key 'loss'."
-            )
-        loss = tf.cast(found.pop("loss"), tf.float32)
-        total += objective.weight_at(batch.progress) * loss
-        if len(objectives) > 1:
-            parts[objective.name] = loss
-        parts |= {name: tf.cast(value, tf.float32) for name, value in found.items()}
-    return {"loss": total, **parts}
 
 
 def accumulate(gradients_of: Callable, x, y, counts, slices: int):
@@ -226,7 +204,7 @@ def accumulate(gradients_of: Callable, x, y, counts, slices: int):
 
 
 def _results(sums: Mapping[str, tf.Tensor], counts: Mapping[str, Counts], stop: tf.Tensor):
-    """Return means over the global batch, its number of examples, and replicas asked to stop."""
+    """Return what was measured on the global batch, its size, and replicas asked to stop."""
     parts = {name: tf.stop_gradient(value) for name, value in sums.items()}
     means, stops = _sum_over_replicas((parts, tf.identity(stop)))
     return means, tf.add_n([one.examples for one in counts.values()]), stops

@@ -1,0 +1,53 @@
+"""What is measured on a batch: the objectives' losses and the metrics, with what they are of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tl_keras.errors import InputError
+from tl_keras.objectives import Batch, Objective
+from tl_keras.training.example_metrics import batch_metrics
+
+
+def weighted_losses(objectives: Sequence[Objective], batch: Batch) -> dict[str, tf.Tensor]:
+    """Return the weighted sum as `"loss"`, and every part by name.
+
+    Raises:
+        InputError: If an objective returns no `"loss"`.
+    """
+    total, parts = tf.constant(0.0), {}
+    for objective in objectives:
+        found = dict(objective.losses(batch))
+        if "loss" not in found:
+            raise InputError(
+                f"objectives: {type(objective).__name__} returns no 'loss', got {sorted(found)}. "
+                "losses() gives a dict with the key 'loss'."
+            )
+        loss = tf.cast(found.pop("loss"), tf.float32)
+        total += objective.weight_at(batch.progress) * loss
+        if len(objectives) > 1:
+            parts[objective.name] = loss
+        parts |= {name: tf.cast(value, tf.float32) for name, value in found.items()}
+    return {"loss": total, **parts}
+
+
+def measured_on(
+    objectives: Sequence[Objective], batch: Batch, losses: Mapping[str, Any], parts: int
+) -> dict[str, tf.Tensor]:
+    """Return name → `(2,)`: losses or metrics, and the numbers of examples that they are of.
+
+    Both are one of `parts` that add up over replicas and slices.
+    """
+    every = tf.add_n([one.counts.examples for one in batch.values()])
+    numbers = {}
+    for objective in objectives:
+        own = objective.examples_of(batch)
+        if len(objectives) > 1 and "loss" in own:
+            own[objective.name] = own.pop("loss")
+        numbers |= own
+    found = {name: (value, numbers.get(name, every)) for name, value in losses.items()}
+    return {
+        name: tf.stack([value, tf.cast(number, tf.float32) / parts])
+        for name, (value, number) in (found | batch_metrics(batch)).items()
+    }
