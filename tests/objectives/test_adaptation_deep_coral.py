@@ -24,6 +24,16 @@ def test_a_shift_changes_nothing_and_a_single_point_is_no_error():
     np.testing.assert_array_equal(covariance(source[:1]), np.zeros((4, 4)))
 
 
+def test_a_single_example_of_a_side_pulls_nothing_together():
+    objective = tl.objectives.DeepCORAL(["features"])
+    objective.begin(setup())
+    one, many = domain(points(1, 8), points(1, 3)), domain(points(5, 8), points(5, 3))
+    assert float(objective.losses(batch(source=many, target=one))["loss"]) == 0.0
+    assert float(objective.losses(batch(source=one, target=many))["loss"]) == 0.0
+    assert float(objective.losses(batch(source=many, target=many))["loss"]) == 0.0
+    assert float(coral_distance(many.features, one.features)) > 0.01
+
+
 def test_layers_are_summed():
     objective = tl.objectives.DeepCORAL()
     objective.begin(setup())

@@ -48,6 +48,17 @@ def test_it_reads_the_target_only():
     assert float(loss) == pytest.approx(float(class_confusion(logits)))
 
 
+def test_a_share_without_a_source_example_counts():
+    objective = tl.objectives.MCC()
+    objective.begin(setup())
+    target, empty = (
+        domain(points(6, 8), points(6, 3)),
+        domain(points(1, 8), points(1, 3), real=False),
+    )
+    assert float(objective.losses(batch(source=empty, target=target))["loss"]) > 0.01
+    assert float(objective.losses(batch(source=target, target=empty))["loss"]) == 0.0
+
+
 def test_bad_arguments():
     with pytest.raises(InputError, match="temperature: expected a number > 0, got 0"):
         tl.objectives.MCC(0)

@@ -51,6 +51,12 @@ def test_features_of_all_domains_together():
     assert float(loss) == pytest.approx((values[-2:] ** 2).sum(), rel=1e-4)
 
 
+def test_the_length_of_a_single_example_is_left_alone():
+    objective = BSS()
+    assert float(objective.losses(batch(data=domain(points(1, 6), points(1, 2))))["loss"]) == 0.0
+    assert float(objective.losses(batch(data=domain(points(2, 6), points(2, 2))))["loss"]) > 0.01
+
+
 def test_bad_arguments():
     with pytest.raises(InputError, match="k: expected a whole number ≥ 1, got 0"):
         BSS(0)

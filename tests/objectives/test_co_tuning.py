@@ -59,6 +59,8 @@ def test_bad_arguments():
         learn_relationship(LOGITS[:2], [0, 1], 3)
     with pytest.raises(InputError, match=r"source_logits: expected logits \(n, source classes\)"):
         learn_relationship(LOGITS, Y[:4], 3)
+    with pytest.raises(InputError, match="source_logits: expected logits, got rows that are"):
+        learn_relationship([[0.9, 0.1], [0.2, 0.8]], [1, 0], 2)
     with pytest.raises(InputError, match="relationship: expected probabilities"):
         CoTuning(source_head(), np.ones((3, 5)))
     model = tl.build_transfer_model(tiny_network(), 3)

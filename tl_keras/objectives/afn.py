@@ -33,7 +33,9 @@ class AFN(Objective):
     combine.
 
     Several sources are pooled, and so are several targets. Losses are means over examples: any
-    number of replicas gives what one device does.
+    number of replicas gives what one device does. That is why, with a radius, each example's norm
+    is compared with it; the paper compares the mean norm of a batch, which leaves the norms free to
+    differ among themselves.
 
     Xu, Li, Yang, Lin: *Larger Norm More Transferable: An Adaptive Feature Norm Approach for
     Unsupervised Domain Adaptation*, ICCV 2019.

@@ -159,9 +159,15 @@ class Batch(Mapping):
         own = tf.add_n([one.share * tf.maximum(one.counts.examples, 1.0) for one in domains])
         return tf.cast(value, tf.float32) * own / examples
 
-    def per_pair(self, value):
-        """As `per_batch`, and nothing where a domain has no example in this replica's share."""
-        real = tf.reduce_all([one.real[0] for one in self.domains.values()])
+    def per_pair(self, value, needed: "DomainBatch | None" = None):
+        """As `per_batch`, and nothing where a domain has no example in this replica's share.
+
+        Args:
+            value: The loss of this replica's share.
+            needed: The domain that it is of, where it is not of all.
+        """
+        domains = self.domains.values() if needed is None else (needed,)
+        real = tf.reduce_all(tf.concat([one.real for one in domains], axis=0))
         return tf.where(real, self.per_batch(value), 0.0)
 
 

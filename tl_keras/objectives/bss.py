@@ -29,7 +29,8 @@ class BSS(Objective):
     pretrained and with it to what does harm.
 
     The features are those that the classifier reads, of all domains together. They are those of
-    one replica's share of the batch: with several replicas, the loss is the mean over the shares.
+    one replica's share of the batch: with several replicas, the loss is the mean over the shares. A
+    share of a single example counts nothing: its one singular value is all there is.
 
     Chen, Wang, Fu, Long, Wang: *Catastrophic Forgetting Meets Negative Transfer: Batch Spectral
     Shrinkage for Safe Transfer Learning*, NeurIPS 2019.
@@ -50,4 +51,5 @@ class BSS(Objective):
         """Return the sum of squares of the smallest singular values."""
         everything = pooled(list(batch.values()))
         features = tf.where(everything.real[:, None], everything.features, 0.0)
-        return {"loss": batch.per_batch(smallest_singular_values(features, self.k))}
+        shrunk = smallest_singular_values(features, self.k)
+        return {"loss": batch.per_batch(tf.where(tf.shape(features)[0] > 1, shrunk, 0.0))}

@@ -100,7 +100,9 @@ class CDAN(AdversarialObjective):
                 )
                 for index, size in enumerate((features, classes))
             ]
-        self.discriminator = domain_discriminator(inputs, self.hidden_units, seed=setup.seed)
+        self.discriminator = domain_discriminator(
+            inputs, self.hidden_units, seed=setup.seed, name="cdan_discriminator"
+        )
 
     def networks(self) -> dict[str, keras.layers.Layer]:
         """Return the discriminator."""

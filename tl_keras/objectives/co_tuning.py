@@ -43,7 +43,8 @@ def learn_relationship(
         float32 `(num_classes, source classes)`; rows sum to 1.
 
     Raises:
-        InputError: If shapes differ, a label is out of range, or a class has no example.
+        InputError: If shapes differ, probabilities come for logits, a label is out of range, or a
+            class has no example.
 
     Example:
         >>> learn_relationship([[9.0, 0.0], [0.0, 9.0]], [1, 0], 2).round(2)
@@ -57,6 +58,11 @@ def learn_relationship(
         raise InputError(
             "source_logits: expected logits (n, source classes) and labels (n,), got the shapes "
             f"{logits.shape} and {y.shape}."
+        )
+    if logits.min(initial=0.0) >= 0 and np.allclose(logits.sum(axis=1), 1.0, atol=1e-3):
+        raise InputError(
+            "source_logits: expected logits, got rows that are ≥ 0 and sum to 1: probabilities. "
+            "Compute them without the softmax, or pass their logarithms."
         )
     missing = sorted(set(range(num_classes)) - set(y.tolist()))
     strangers = sorted(set(y.tolist()) - set(range(num_classes)))
@@ -86,7 +92,8 @@ class CoTuning(Objective):
     `Supervised`. The relationship comes first:
 
     ```python
-    logits = source_head(model.features(x))  # before any training
+    kernel, bias = source_head.get_weights()
+    logits = model.features(x) @ kernel + bias  # before any training, and before the softmax
     relationship = tl.objectives.learn_relationship(logits, y, num_classes)
     ```
 
@@ -122,7 +129,7 @@ class CoTuning(Objective):
         """Copy the source head."""
         setup.require_classes(self)
         channels = setup.forward_shapes.feature_map[-1]
-        self._head = copy_of_head(self.source_head, channels, "source_head")
+        self._head = copy_of_head(self.source_head, channels, "co_tuning_source_head")
         outputs = int(self._head(tf.zeros((1, channels))).shape[-1])
         if self.relationship.shape != (setup.num_classes, outputs):
             raise InputError(

@@ -42,7 +42,7 @@ class DANN(AdversarialObjective):
         """Make the discriminator."""
         setup.require_domains(self)
         self.discriminator = domain_discriminator(
-            setup.num_features, self.hidden_units, seed=setup.seed
+            setup.num_features, self.hidden_units, seed=setup.seed, name="dann_discriminator"
         )
 
     def networks(self) -> dict[str, keras.layers.Layer]:

@@ -31,7 +31,8 @@ class DeepCORAL(Objective):
     by 4 d² makes the loss small, and weights of 10 and more are usual.
 
     Several sources are pooled, and so are several targets. Each replica compares what it has of
-    the domains; the loss is the mean over replicas.
+    the domains; the loss is the mean over replicas. A share with a single example of a side has no
+    covariance, and counts nothing.
 
     Sun, Saenko: *Deep CORAL: Correlation Alignment for Deep Domain Adaptation*, ECCV 2016
     Workshops.
@@ -63,4 +64,5 @@ class DeepCORAL(Objective):
             coral_distance(layer_output(source, one), layer_output(target, one))
             for one in self.layers
         ]
-        return {"loss": batch.per_pair(tf.add_n(parts))}
+        fewest = tf.minimum(tf.size(source.real), tf.size(target.real))
+        return {"loss": batch.per_pair(tf.where(fewest > 1, tf.add_n(parts), 0.0))}

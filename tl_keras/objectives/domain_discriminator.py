@@ -36,10 +36,10 @@ def perceptron(
 
 
 def domain_discriminator(
-    inputs: int, hidden_units: Sequence[int], *, seed: int
+    inputs: int, hidden_units: Sequence[int], *, seed: int, name: str
 ) -> keras.Sequential:
     """Return a network from vectors `(b, inputs)` to one logit `(b, 1)`: > 0 means source."""
-    return perceptron(inputs, hidden_units, 1, seed=seed, name="domain_discriminator")
+    return perceptron(inputs, hidden_units, 1, seed=seed, name=name)
 
 
 def domain_cross_entropy(logits, *, is_source: bool):

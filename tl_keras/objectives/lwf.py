@@ -48,8 +48,8 @@ class LwF(Objective):
         """Copy the source head twice, once to train and once to stay, and remember the backbone."""
         require_replaceable(setup, self)
         channels = setup.forward_shapes.feature_map[-1]
-        self._head = copy_of_head(self.source_head, channels, "source_head")
-        self._old_head = copy_of_head(self.source_head, channels, "source_head_at_the_start")
+        self._head = copy_of_head(self.source_head, channels, "lwf_source_head")
+        self._old_head = copy_of_head(self.source_head, channels, "lwf_source_head_at_the_start")
         self._old_head.trainable = False
         self._start = StartingPoint(setup.model, statistics=True)
 

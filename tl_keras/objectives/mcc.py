@@ -66,4 +66,4 @@ class MCC(Objective):
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the confusion of the target's classes."""
         logits = tf.cast(batch.target.logits, tf.float32)
-        return {"loss": batch.per_pair(class_confusion(logits, self.temperature))}
+        return {"loss": batch.per_pair(class_confusion(logits, self.temperature), batch.target)}

@@ -66,7 +66,7 @@ class MCD(AdversarialObjective):
                 seed=setup.seed + 1000 * index,
                 name=name,
             )
-            for index, name in enumerate(("first_classifier", "second_classifier"))
+            for index, name in enumerate(("mcd_first", "mcd_second"))
         ]
 
     def networks(self) -> dict[str, keras.layers.Layer]:

@@ -66,7 +66,7 @@ class MDD(AdversarialObjective):
             self.hidden_units,
             setup.num_classes,
             seed=setup.seed,
-            name="second_classifier",
+            name="mdd_classifier",
         )
 
     def networks(self) -> dict[str, keras.layers.Layer]:

@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tl_keras.data.augmentation import describe
-from tl_keras.data.fingerprint import weights_fingerprint
 from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, is_target
+from tl_keras.objectives.description import described
 from tl_keras.objectives.weights import resolve_weight
 from tl_keras.transfer_model import Forward, TransferModel
 
@@ -219,20 +218,5 @@ class Objective(abc.ABC):
     def config(self) -> dict[str, Any]:
         """Return class and constructor arguments, for the run's configuration."""
         names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        values = {name: _described(getattr(self, name)) for name in names if hasattr(self, name)}
+        values = {name: described(getattr(self, name)) for name in names if hasattr(self, name)}
         return {"objective": type(self).__name__, **values}
-
-
-def _described(value: Any) -> Any:
-    if isinstance(value, keras.layers.Layer):
-        shapes = [tuple(weight.shape) for weight in value.weights]
-        if not shapes:
-            return describe((value,))[0]
-        # Teachers of other weights make another run.
-        found = weights_fingerprint(value.get_weights())
-        return f"{type(value).__name__} with {len(shapes)} weights, {found}"
-    if isinstance(value, Mapping):
-        return {str(key): _described(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_described(one) for one in value]
-    return value.tolist() if hasattr(value, "tolist") else value

@@ -6,6 +6,7 @@ from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.pseudo_label import pseudo_label_loss
+from tl_keras.objectives.unlabelled import unlabelled_mean
 
 
 class SelfTraining(Objective):
@@ -14,7 +15,7 @@ class SelfTraining(Objective):
     The loss is the mean over all unlabelled target examples of
     `1[max p ≥ threshold] · (−log p_argmax)`. It sharpens what other objectives have aligned: add
     it to one of them, or use it alone where the model is mostly right from the start. Wrong
-    labels that are sure of themselves stay wrong.
+    labels that are sure of themselves stay wrong, and classes are not balanced.
 
     Examples of a target that have a label are left to `Supervised`. Losses are means over
     examples: any number of replicas gives what one device does.
@@ -43,10 +44,10 @@ class SelfTraining(Objective):
         setup.require_classes(self)
 
     def losses(self, batch: Batch) -> dict[str, Any]:
-        """Return the loss, and the share of target examples that made a label of their own."""
+        """Return the loss, and the share of unlabelled examples that made a label of their own."""
         target = batch.target
         values, sure = pseudo_label_loss(target.logits, target.logits, self.threshold)
-        if target.y is not None:
-            unlabelled = 1.0 - target.labelled
-            values, sure = values * unlabelled, sure * unlabelled
-        return {"loss": target.mean(values), "self_training_share": target.mean(sure)}
+        return {
+            "loss": unlabelled_mean(target, values),
+            "self_training_share": unlabelled_mean(target, sure),
+        }

@@ -1,6 +1,7 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -107,7 +108,7 @@ def check_combination(
     stages: tuple[Stage, ...],
     settings: Settings,
     strategy: tf.distribute.Strategy,
-    count: int,
+    counts: Sequence[int],
 ) -> None:
     """Refuse settings that cannot work together, in any stage.
 
@@ -116,7 +117,7 @@ def check_combination(
         stages: The schedule.
         settings: The run's.
         strategy: Where it runs.
-        count: Number of training examples.
+        counts: Numbers of training examples of the domains.
 
     Raises:
         InputError: Says which and why.
@@ -132,11 +133,11 @@ def check_combination(
     for stage in stages:
         unfrozen_blocks(model.blocks, stage.unfreeze)
         block_factors(model, stage)
-        _check_batches(stage, settings.batch_size, replicas, count)
+        _check_batches(stage, settings.batch_size, replicas, counts)
         _check_learning_rate(stage, settings.callbacks)
 
 
-def _check_batches(stage: Stage, batch_size: int, replicas: int, count: int) -> None:
+def _check_batches(stage: Stage, batch_size: int, replicas: int, counts: Sequence[int]) -> None:
     slices = stage.accumulation
     if batch_size < slices * replicas:
         raise InputError(
@@ -150,11 +151,11 @@ def _check_batches(stage: Stage, batch_size: int, replicas: int, count: int) -> 
             f"accumulation: with batch_norm='update' the statistics of stage {stage.name!r} would "
             "be of slices, not of batches. Use batch_norm='frozen' or accumulation=1."
         )
-    last = count % batch_size
-    if 0 < last < replicas:
+    last = min((count % batch_size for count in counts if count % batch_size), default=replicas)
+    if last < replicas:
         raise InputError(
-            f"batch_size: the last batch has {last} examples for {replicas} replicas, and with "
-            "batch_norm='update' every replica needs one. Use another batch_size."
+            f"batch_size: the last batch of a domain has {last} examples for {replicas} replicas, "
+            "and with batch_norm='update' every replica needs one. Use another batch_size."
         )
 
 

@@ -65,7 +65,7 @@ def train_stages(
     """
     strategy = resolve_strategy(strategy)
     check_augmentation(settings.augmentation, model.image_shape, targets and model.targets)
-    check_combination(model, stages, settings, strategy, len(train))
+    check_combination(model, stages, settings, strategy, [len(domain) for domain in train.values()])
     check_order(strategy, {"data": train, "validation": held_out}, deterministic)
     if not is_chief(strategy):
         settings = dataclasses.replace(settings, verbose=False)
