@@ -1,5 +1,7 @@
 """Several domains in one forward pass: orders, counts, views, replicas, labels that are missing."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tl_keras.data.domains import DomainExamples, as_domains
 from tl_keras.data.rows import Epochs, Part
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Supervised
+from tl_keras.training.stage_data import fitting_layers
 
 SIZES = {"photos": 20, "target_a": 9, "target_b": 14}
 
@@ -180,6 +183,26 @@ def test_means_over_an_epoch_are_of_labelled_examples_only(two_devices):
         assert run.history["val_loss"] == pytest.approx(
             [np.concatenate(entropies).mean()], rel=1e-5
         )
+
+
+def test_labels_are_mixed_where_all_are_known(tmp_path):
+    flip, mix = keras.layers.RandomFlip("horizontal"), keras.layers.MixUp()
+    data = domains(labelled=("photos", "target_a"))
+    data["target_a"][1][3] = -1
+    spec = dataclasses.replace(build().targets, partly=True)
+    layers = fitting_layers([flip, mix], as_domains(data), spec)
+    assert layers == {"photos": (flip, mix), "target_a": (flip,), "target_b": (flip,)}
+    # With stored views, too, and the labels that are there still count.
+    run = tl.fine_tune(
+        build(),
+        data,
+        schedule=tl.Stage(2),
+        augmentation=[flip, mix],
+        cache=tl.FeatureCache(folder=tmp_path, views=2),
+        batch_size=8,
+        verbose=False,
+    )
+    assert np.isfinite(run.history["loss"]).all() and list(tmp_path.iterdir())
 
 
 def test_layers_memory_views_and_reruns_of_an_objective(tmp_path):

@@ -210,10 +210,13 @@ class Objective(abc.ABC):
         """Return the variables of its own layers that gradients train."""
         return [v for layer in self.networks().values() for v in layer.trainable_variables]
 
+    def network_variables(self) -> list[keras.Variable]:
+        """Return the variables of its own layers."""
+        return [v for layer in self.networks().values() for v in layer.variables]
+
     def variables(self) -> list[keras.Variable]:
         """Return all variables of its own."""
-        own = [v for layer in self.networks().values() for v in layer.variables]
-        return own + self.memory()
+        return self.network_variables() + self.memory()
 
     def config(self) -> dict[str, Any]:
         """Return class and constructor arguments, for the run's configuration."""

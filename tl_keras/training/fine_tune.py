@@ -82,13 +82,15 @@ def fine_tune(
         class_weight: None, `"balanced"`, or a dict with a weight for every class.
         label_smoothing: Share of each label spread over all classes, 0 … 1.
         augmentation: Keras layer or layers applied to training images only, in order, such as
-            `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`.
+            `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`. What mixes labels
+            leaves domains alone in which some are missing.
         early_stopping: Epochs without a better validation loss after which a stage ends.
         callbacks: Keras callbacks. `stop_training` ends the stage, not the run. Of several workers
             each has its own; those that write files belong to the chief only.
         output: Directory for config, history, curves, checkpoints, best weights and the model.
         resume: Whether a run of the same settings that was stopped in `output` goes on where it
-            was; a finished one is then returned as it is. Changed settings or data are refused.
+            was; a finished one is then returned as it is, and the objectives get back their own
+            layers. Changed settings or data are refused.
         checkpoints: When the state is saved in `output`, besides at the ends of stages, at SIGTERM
             and at Ctrl-C.
         cache: Where outputs of frozen layers are kept; None computes them anew in every epoch.

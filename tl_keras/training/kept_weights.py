@@ -1,5 +1,8 @@
 """Weights worth keeping: of the best epoch, or of the last one where nothing tells the best."""
 
+from collections.abc import Sequence
+
+import keras
 import numpy as np
 
 from tl_keras.errors import InputError
@@ -14,13 +17,20 @@ class KeptWeights:
     Args:
         model: Whose weights.
         directory: Where the best ones are written too, or None.
+        own: Variables that go with them: those of the objectives' own layers.
 
     Attributes:
         epoch: Epoch that the copy is from, from 0; None before the first.
     """
 
-    def __init__(self, model: TransferModel, directory: RunDirectory | None):
+    def __init__(
+        self,
+        model: TransferModel,
+        directory: RunDirectory | None,
+        own: Sequence[keras.Variable] = (),
+    ):
         self.epoch: int | None = None
+        self._own = tuple(own)
         self._model = model
         self._directory = directory
         self._values: list[np.ndarray] | None = None
@@ -36,7 +46,7 @@ class KeptWeights:
         Raises:
             InputError: If a weight is NaN or infinite; the copy from before stays.
         """
-        values = self._model.get_weights()
+        values = [variable.numpy() for variable in self._variables()]
         named = {f"weight/{index:05}": value for index, value in enumerate(values)}
         if epoch is not None:
             check_weights(named)
@@ -48,7 +58,7 @@ class KeptWeights:
         """Read what `keep` wrote before the run was killed."""
         named = self._directory.read_best_weights(epoch)
         values = [named[name] for name in sorted(named)]
-        if [value.shape for value in values] != [tuple(w.shape) for w in self._model.weights]:
+        if [value.shape for value in values] != [tuple(v.shape) for v in self._variables()]:
             raise InputError(
                 "output: the best weights there are those of another model. Build the model as "
                 "before, or choose another directory."
@@ -56,6 +66,13 @@ class KeptWeights:
         self.epoch, self._values = epoch, values
 
     def give_back(self) -> None:
-        """Set the model's weights to the copy, if there is one."""
-        if self._values is not None:
-            self._model.set_weights(self._values)
+        """Set the weights to the copy, if there is one."""
+        if self._values is None:
+            return
+        count = len(self._model.weights)
+        self._model.set_weights(self._values[:count])
+        for variable, value in zip(self._own, self._values[count:], strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self._model.weights, *self._own]

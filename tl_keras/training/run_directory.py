@@ -143,6 +143,17 @@ class RunDirectory:
             with self._readable_errors():
                 write_arrays(self.path / OBJECTIVES_FILE, arrays, {})
 
+    def read_objectives(self) -> dict[str, np.ndarray]:
+        """Return what `write_objectives` wrote; nothing where there is no such file."""
+        path = self.path / OBJECTIVES_FILE
+        found = read_arrays(path) if path.exists() else ({}, {})
+        if found is None:
+            raise InputError(
+                f"output: {str(path)!r} cannot be read. Choose another directory, or load the "
+                f"model alone from {MODEL_FILE}."
+            )
+        return found[0]
+
     def read_best_weights(self, epoch: int) -> dict[str, np.ndarray]:
         """Return what `write_best_weights` wrote."""
         found = read_arrays(self._best(epoch))

@@ -2,12 +2,14 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from tl_keras.data import Epochs, Part
+from tl_keras.data import Epochs, Examples, Part
 from tl_keras.data.augmentation import LABEL_MIXING, augment, batch_seed
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples, domain_seed
@@ -20,6 +22,8 @@ from tl_keras.training.strategies import distribute
 from tl_keras.training.teacher_outputs import Teacher, stored_outputs
 from tl_keras.training.train_step import ForwardPass
 from tl_keras.transfer_model import TransferModel
+
+Layers = Mapping[str, tuple[keras.layers.Layer, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,12 +77,12 @@ def stage_data(
             outputs come from a store as well; else they run in the step, and need the images.
     """
     prefix = frozen_prefix(model)
-    layers = settings.augmentation if stage.augment else ()
+    layers = fitting_layers(settings.augmentation if stage.augment else (), train, targets)
     live = model.forward if prefix is None else prefix.images_forward
 
     with contextlib.ExitStack() as stores:
 
-        def stored(domains: DomainExamples, augmentation) -> DomainExamples | None:
+        def stored(domains: DomainExamples, augmentation: Layers) -> DomainExamples | None:
             """Return all domains' features, or None if those of one cannot be stored."""
             if not may_store or prefix is None or settings.cache is None or stage.epochs == 1:
                 return None
@@ -90,7 +94,7 @@ def stage_data(
                         examples,
                         targets,
                         settings.cache,
-                        augmentation=augmentation,
+                        augmentation=augmentation.get(name, ()),
                         seed=settings.seed,
                         verbose=settings.verbose,
                     )
@@ -102,16 +106,17 @@ def stage_data(
             return DomainExamples(found)
 
         said = None
-        if teachers and not layers and settings.cache is not None and stage.epochs > 1:
+        steady = settings.cache is not None and stage.epochs > 1 and not any(layers.values())
+        if teachers and steady:
             said = stored_outputs(teachers, train, settings.cache, stores, settings.verbose)
         live_teachers = {}
         if teachers and said is None:
             live_teachers = {k: one.in_step(model.image_shape) for k, one in teachers.items()}
         may_store = store and not live_teachers
         features = stored(train, layers)
-        held_out = None if validation is None else stored(validation, ())
+        held_out = None if validation is None else stored(validation, {})
         close = stores.pop_all().close
-    changes = layers if features is None else ()
+    changes = layers if features is None and any(layers.values()) else None
     chosen = train if features is None else features
     if said is not None:
         chosen = DomainExamples({k: TaughtExamples(one, said[k]) for k, one in chosen.items()})
@@ -138,14 +143,33 @@ def stage_data(
     )
 
 
-def _augmented(batches, layers, epochs: Epochs, part: Part, steps: int) -> tf.data.Dataset:
-    """Change every batch by random numbers that depend on seed, epoch, batch and part only.
+def fitting_layers(
+    layers: Sequence[keras.layers.Layer], train: DomainExamples, targets: Specs
+) -> Layers:
+    """Return domain name → the layers that change its images.
 
-    Layers that mix labels, such as MixUp, leave domains without labels alone.
+    Layers that mix labels, such as MixUp, leave a domain alone in which a label is missing: what is
+    mixed with nothing known is not known.
     """
+    layers = tuple(layers)
+    without_mixing = tuple(layer for layer in layers if not isinstance(layer, LABEL_MIXING))
+    if without_mixing == layers:
+        return dict.fromkeys(train, layers)
+    return {
+        name: layers if _all_labelled(one, targets) else without_mixing
+        for name, one in train.items()
+    }
+
+
+def _all_labelled(examples: Examples, targets: Specs) -> bool:
+    encoded = None if targets is None else examples.encoded_targets(targets)
+    return encoded is not None and not any(np.isnan(one).any() for one in tf.nest.flatten(encoded))
+
+
+def _augmented(batches, layers: Layers, epochs: Epochs, part: Part, steps: int) -> tf.data.Dataset:
+    """Change every batch by random numbers that depend on seed, epoch, batch and part only."""
     first = epochs.first * steps + epochs.skip
     numbers = tf.data.Dataset.range(first, first + epochs.count * steps)
-    without_mixing = tuple(layer for layer in layers if not isinstance(layer, LABEL_MIXING))
 
     def change(number: tf.Tensor, batch: Any) -> Any:
         x, y = batch
@@ -153,8 +177,7 @@ def _augmented(batches, layers, epochs: Epochs, part: Part, steps: int) -> tf.da
         changed = {}
         for name in x:
             own = epochs.seed if len(x) == 1 else domain_seed(epochs.seed, name)
-            fitting = layers if name in y else without_mixing
-            changed[name] = augment(fitting, x[name], y.get(name), batch_seed(own, *place))
+            changed[name] = augment(layers[name], x[name], y.get(name), batch_seed(own, *place))
         images = {name: pair[0] for name, pair in changed.items()}
         return images, {name: changed[name][1] for name in y}
 

@@ -30,6 +30,7 @@ class TrainingState:
         directory: Where checkpoints go, or None for no checkpoints.
         checkpoints: When they are due.
         own: Variables of the objectives.
+        networks: Those of them that go with the best weights: of the objectives' own layers.
         callbacks: Of the run; those that are resumable are saved as well.
 
     Attributes:
@@ -46,13 +47,14 @@ class TrainingState:
         directory: RunDirectory | None,
         checkpoints: Checkpoints,
         own: Sequence[keras.Variable] = (),
+        networks: Sequence[keras.Variable] = (),
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
         self.model = model
         self.optimizer: keras.optimizers.Optimizer | None = None
         self.progress = Progress()
         self.totals = Totals.zero()
-        self.kept = KeptWeights(model, directory)
+        self.kept = KeptWeights(model, directory, networks)
         self._own = tuple(own)
         self._callbacks = tuple(callbacks)
         self._directory = directory

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ from tl_keras.training.run_directory import (
 )
 from tl_keras.training.settings import Settings
 from tl_keras.training.strategies import give_back, is_chief, resolve_strategy, under_strategy
-from tl_keras.training.trainer import Trainer
+from tl_keras.training.trainer import Trainer, begin_objectives
 from tl_keras.transfer_model import TransferModel
 
 
@@ -85,6 +85,8 @@ def train_stages(
             deterministic=deterministic,
         )
         if _is_finished(directory, config, strategy, train, settings, resume):
+            begin_objectives(model, objectives, train, targets, settings.seed)
+            take_up_objectives(objectives, directory.read_objectives())
             return finished_run(directory, model, stages)
     return _train(
         model, strategy, objectives, train, held_out, settings, stages, directory, targets
@@ -158,6 +160,21 @@ def objective_arrays(objectives: Sequence[Objective]) -> dict[str, np.ndarray]:
         for objective in objectives
         for index, variable in enumerate(objective.variables())
     }
+
+
+def take_up_objectives(objectives: Sequence[Objective], arrays: Mapping[str, np.ndarray]) -> None:
+    """Set the objectives' own variables, once they have begun, to what `objective_arrays` gave."""
+    wanted = objective_arrays(objectives)
+    shapes, found = ({k: a.shape for k, a in one.items()} for one in (wanted, arrays))
+    if shapes != found:
+        strange = sorted(k for k in shapes | found if shapes.get(k) != found.get(k))[0]
+        raise InputError(
+            f"output: what the objectives trained there does not fit those asked for ({strange}: "
+            f"{found.get(strange)} there, {shapes.get(strange)} here). Choose another directory."
+        )
+    for objective in objectives:
+        for index, variable in enumerate(objective.variables()):
+            variable.assign(arrays[f"{objective.name}/{index:03}"])
 
 
 def _make_deterministic(seed: int) -> None:

@@ -64,8 +64,14 @@ class Trainer:
         self.targets = targets
         with strategy.scope():
             begin_objectives(model, objectives, train, targets, settings.seed)
-        own = [variable for one in objectives for variable in one.variables()]
-        self.state = TrainingState(model, directory, settings.checkpoints, own, settings.callbacks)
+        self.state = TrainingState(
+            model,
+            directory,
+            settings.checkpoints,
+            own=[variable for one in objectives for variable in one.variables()],
+            networks=[variable for one in objectives for variable in one.network_variables()],
+            callbacks=settings.callbacks,
+        )
         self.audits: list[Audit] = []
         self.steps = math.ceil(len(train) / settings.batch_size)
 

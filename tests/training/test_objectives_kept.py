@@ -1,0 +1,70 @@
+"""Layers of an objective's own end with the epoch that the model ends with, and come back."""
+
+import keras
+import numpy as np
+import pytest
+
+import tl_keras as tl
+from tests.conftest import tiny_network
+from tl_keras.errors import InputError
+from tl_keras.objectives import Objective, Supervised
+
+STAGE = {"unfreeze": "all", "learning_rate": 0.3, "optimizer": "sgd", "decay": "constant"}
+
+
+class Reading(Objective):
+    """Has a layer that learns the brightness of images from the features."""
+
+    reads_images = True
+
+    def begin(self, setup):
+        self.layer = keras.layers.Dense(1, name="reading", kernel_initializer="ones")
+        self.layer.build((None, setup.num_features))
+
+    def networks(self):
+        return {"reading": self.layer}
+
+    def losses(self, batch):
+        domain = batch["data"]
+        brightness = keras.ops.mean(keras.ops.cast(domain.x, "float32"), axis=(1, 2, 3)) / 255
+        error = self.layer(domain.features)[:, 0] - brightness
+        return {"loss": domain.mean(keras.ops.tanh(keras.ops.square(error)))}
+
+
+def train(blobs, epochs, objective, **arguments):
+    x, y = blobs
+    labels = y[:12].copy()
+    labels[:2] = (labels[:2] + 1) % 3  # with two wrong labels, confidence costs more and more
+    return tl.fine_tune(
+        tl.build_transfer_model(tiny_network(), 3),
+        {"data": blobs},
+        {"data": (x[:12], labels)},
+        objectives=[Supervised(), objective],
+        schedule=tl.Stage(epochs, **STAGE),
+        verbose=False,
+        **arguments,
+    )
+
+
+def test_they_are_those_of_the_best_epoch(blobs):
+    kept, last = Reading(), Reading()
+    run = train(blobs, 3, kept)
+    assert run.best_epoch == 0
+    train(blobs, 1, last)
+    for one, other in zip(kept.layer.weights, last.layer.weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_finished_run_gives_them_back(blobs, tmp_path):
+    trained, again = Reading(), Reading()
+    train(blobs, 2, trained, output=tmp_path)
+    train(blobs, 2, again, output=tmp_path)
+    assert np.abs(again.layer.kernel - 1).max() > 1e-3
+    for one, other in zip(again.layer.weights, trained.layer.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    (tmp_path / "objectives.zip").write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="objectives.zip is damaged"),
+        pytest.raises(InputError, match=r"output: .*objectives\.zip' cannot be read"),
+    ):
+        train(blobs, 2, Reading(), output=tmp_path)
