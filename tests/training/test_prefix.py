@@ -43,6 +43,24 @@ def test_updated_statistics_are_a_change_without_a_trained_weight():
     assert frozen_prefix(model) is None
 
 
+@pytest.mark.parametrize(
+    ("pooling", "readers", "pooled"),
+    [
+        ("average", [], True),
+        ("average", ["averaged", "averaged"], True),
+        ("average", ["averaged", "whole"], False),
+        ("max", [], True),
+        ("max", ["averaged"], False),
+        ("gem", ["averaged"], False),
+    ],
+)
+def test_vectors_stand_for_the_map_where_all_readers_make_the_same(pooling, readers, pooled):
+    model = tl.build_transfer_model(tiny_network(), 3, head=tl.heads.HeadSpec(pooling=pooling))
+    apply_freezing(model, tl.Stage(1))
+    values = frozen_prefix(model, readers).lower(pixels(2, 16, 16, 3))
+    assert (len(values.shape) == 2) == pooled
+
+
 class Shifted(keras.layers.Layer):
     """Adds the mean of another layer's weights, and trains them."""
 

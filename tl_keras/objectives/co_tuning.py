@@ -1,6 +1,6 @@
 """Co-tuning: target labels, translated into source classes, train the source classifier along."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -112,6 +112,8 @@ class CoTuning(Objective):
     Raises:
         InputError: If the source head or the relationship does not fit.
     """
+
+    reads_feature_map: ClassVar[str] = "averaged"
 
     def __init__(self, source_head: keras.layers.Layer, relationship: Any, *, weight: Any = 1.0):
         super().__init__(weight)

@@ -51,6 +51,7 @@ class DeepCORAL(Objective):
     def __init__(self, layers: Sequence[str] = ("features", "logits"), *, weight: Any = 1.0):
         super().__init__(weight)
         self.layers = checked_outputs(layers)
+        self.reads_feature_map = "averaged" if "feature_map" in self.layers else ""
 
     def begin(self, setup: Setup) -> None:
         """Check domains and model."""

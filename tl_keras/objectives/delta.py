@@ -9,6 +9,7 @@ from tl_keras.objectives.batch import Batch, DomainBatch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.starting_point import StartingPoint, require_replaceable
 from tl_keras.objectives.supervised import softmax_cross_entropy
+from tl_keras.transfer_model import TransferModel
 
 
 def channel_attention(feature_map, gradient):
@@ -74,6 +75,10 @@ class DELTA(Objective):
         if self.attention:
             setup.require_classes(self)
         self._start = StartingPoint(setup.model, statistics=True)
+
+    def rerun_weights(self, model: TransferModel) -> list[tuple[Any, Any]]:
+        """Return the starting values."""
+        return self._start.pairs()
 
     def memory(self) -> list[keras.Variable]:
         """Return the starting values."""

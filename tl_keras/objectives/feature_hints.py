@@ -68,6 +68,7 @@ class FeatureHints(Objective):
     """
 
     partly_labelled: ClassVar[bool] = True
+    reads_feature_map: ClassVar[str] = "whole"
 
     def __init__(self, teacher: keras.Model, *, weight: Any = 1.0):
         super().__init__(weight)

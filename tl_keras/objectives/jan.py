@@ -61,6 +61,7 @@ class JAN(Objective):
     ):
         super().__init__(weight)
         self.layers = checked_outputs(layers)
+        self.reads_feature_map = "averaged" if "feature_map" in self.layers else ""
         self.widths = checked_widths(widths)
 
     def begin(self, setup: Setup) -> None:

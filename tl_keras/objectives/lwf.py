@@ -1,6 +1,6 @@
 """Learning without forgetting: the network still answers the source task as it did."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ from tl_keras.objectives.distillation import softened_divergence
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.source_head import averaged, check_source_head, copy_of_head
 from tl_keras.objectives.starting_point import StartingPoint, require_replaceable
+from tl_keras.transfer_model import TransferModel
 
 
 class LwF(Objective):
@@ -36,6 +37,8 @@ class LwF(Objective):
         InputError: If the source head does not fit, or the backbone is a SavedModel.
     """
 
+    reads_feature_map: ClassVar[str] = "averaged"
+
     def __init__(
         self, source_head: keras.layers.Layer, temperature: float = 2.0, *, weight: Any = 1.0
     ):
@@ -52,6 +55,7 @@ class LwF(Objective):
         self._old_head = copy_of_head(self.source_head, channels, "lwf_source_head_at_the_start")
         self._old_head.trainable = False
         self._start = StartingPoint(setup.model, statistics=True)
+        self._differs = True
 
     def networks(self) -> dict[str, keras.layers.Layer]:
         """Return the source head, and the one that it started from."""
@@ -60,6 +64,15 @@ class LwF(Objective):
     def memory(self) -> list[keras.Variable]:
         """Return the starting values of the backbone."""
         return self._start.values
+
+    def begin_stage(self, model: TransferModel) -> None:
+        """Note whether the backbone gives, throughout the stage, what it gave at the start."""
+        trains = bool(model.backbone.trainable_variables)
+        self._differs = trains or self._start.has_moved()
+
+    def rerun_weights(self, model: TransferModel) -> list[tuple[Any, Any]]:
+        """Return the starting values."""
+        return self._start.pairs()
 
     def source_logits(self, feature_map):
         """Return the trained source head's logits of what the backbone gave."""
@@ -70,7 +83,7 @@ class LwF(Objective):
         values = []
         for name, domain in batch.items():
             start = domain.feature_map
-            if batch.model.backbone.trainable_variables:
+            if self._differs:
                 start = self._start.forward(batch, name).feature_map
             before = tf.stop_gradient(tf.cast(self._old_head(averaged(start)), tf.float32))
             now = self.source_logits(domain.feature_map)

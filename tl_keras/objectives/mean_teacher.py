@@ -105,6 +105,10 @@ class MeanTeacher(Objective):
         """Return the teacher's weights and the number of updates."""
         return [*self._teacher, self._updates]
 
+    def rerun_weights(self, model: TransferModel) -> list[tuple[Any, Any]]:
+        """Return the teacher's weights."""
+        return list(zip(averaged_weights(model), self._teacher, strict=True))
+
     def views(self) -> dict[str, Any]:
         """Return the model's view, if it has one."""
         return {VIEW: (self._layers, self._names)} if self._layers else {}
@@ -112,10 +116,7 @@ class MeanTeacher(Objective):
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean squared distance; with several tasks, its sum and each."""
         student = adapted(batch.views[VIEW] if self._layers else batch, self._names)
-        pairs = [
-            (weight, teacher.value)
-            for weight, teacher in zip(averaged_weights(batch.model), self._teacher, strict=True)
-        ]
+        pairs = self.rerun_weights(batch.model)
         passes = [batch.rerun(name, pairs).logits for name in self._names]
         guide = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *passes)
         return consistency_losses(student, guide, batch.targets)
@@ -125,7 +126,8 @@ class MeanTeacher(Objective):
         momentum = average_momentum(self._updates.value, self.momentum)
         for weight, teacher in zip(averaged_weights(model), self._teacher, strict=True):
             share = tf.cast(momentum, teacher.dtype)
-            teacher.assign(share * teacher.value + (1 - share) * weight.value)
+            # In this form a weight that does not move leaves the teacher where it is, to the bit.
+            teacher.assign(teacher.value + (1 - share) * (weight.value - teacher.value))
         self._updates.assign_add(1.0)
 
 

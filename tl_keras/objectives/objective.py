@@ -107,6 +107,8 @@ class Objective(abc.ABC):
         reads_images: Whether it needs the images, so that no feature store can stand in for them.
         reads_views_only: Whether it reads its own views and nothing of the pass over the images
             themselves; where all objectives do, that pass is left out.
+        reads_feature_map: `"averaged"` over positions, `"whole"`, or `""` if it does not read it.
+            A frozen backbone's outputs are stored such that it can.
         domains_apart: Whether each domain goes through the network by itself, so that BatchNorm
             layers that update their statistics normalise it by itself.
     """
@@ -116,6 +118,7 @@ class Objective(abc.ABC):
     partly_labelled: ClassVar[bool] = False
     reads_images: ClassVar[bool] = False
     reads_views_only: bool = False
+    reads_feature_map: str = ""
     domains_apart: ClassVar[bool] = False
 
     def __init__(self, weight: Any = 1.0):
@@ -158,6 +161,15 @@ class Objective(abc.ABC):
             InputError: If the model or the domains are not such as the objective needs.
         """
         del setup
+
+    def begin_stage(self, model: TransferModel) -> None:
+        """Look at the model with the weights that a stage, or the rest of it, starts from."""
+        del model
+
+    def rerun_weights(self, model: TransferModel) -> list[tuple[Any, Any]]:
+        """Return the pairs (variable, value) that `Batch.rerun` is called with, if it is."""
+        del model
+        return []
 
     def networks(self) -> dict[str, keras.layers.Layer]:
         """Return the objective's own layers by name; they train with the head's learning rate."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tl_keras.backbones.saved_model import SavedModelBackbone
@@ -52,15 +53,22 @@ class StartingPoint:
 
     def training(self) -> list[tuple[keras.Variable, keras.Variable]]:
         """Return (variable, starting value) of what trains in the running stage."""
-        pairs = zip(self.variables, self.values, strict=True)
-        return [(variable, value) for variable, value in pairs if variable.trainable]
+        return [(variable, value) for variable, value in self.pairs() if variable.trainable]
+
+    def pairs(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        """Return (variable, starting value) of the whole backbone."""
+        return list(zip(self.variables, self.values, strict=True))
+
+    def has_moved(self) -> bool:
+        """Return whether any weight is another one than at the start."""
+        return any(not np.array_equal(now.numpy(), then.numpy()) for now, then in self.pairs())
 
     def forward(self, batch: Batch, domain: str) -> Forward:
         """Return the pass over a domain's examples with the starting values, without gradient.
 
         The head is the present one.
         """
-        return batch.rerun(domain, list(zip(self.variables, self.values, strict=True)))
+        return batch.rerun(domain, self.pairs())
 
 
 def checked_strengths(block_strengths: Any) -> dict[str, float]:

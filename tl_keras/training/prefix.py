@@ -31,16 +31,19 @@ class Prefix:
         model: The model, with the flags of the running stage.
         boundary: Number of frozen blocks, counted from the input.
         split: The backbone split there; None if all of it is frozen.
+        pools: Whether the vectors that the head makes of the frozen backbone's output stand for it.
 
     Attributes:
         random_layer: Name of the augmentation layer among the frozen blocks, or None.
     """
 
-    def __init__(self, model: TransferModel, boundary: int, split: Split | None):
+    def __init__(
+        self, model: TransferModel, boundary: int, split: Split | None, *, pools: bool = False
+    ):
         self.model = model
         self.boundary = boundary
         self._split = split
-        self._pools = split is None and pools_without_weights(model)
+        self._pools = pools
         self.random_layer = _random_layer(self.layers)
         self._traced: dict[tf.TensorSpec, Any] = {}
         self._folded: dict[tuple[tf.TensorSpec, str], Callable[[Any], Any]] = {}
@@ -132,11 +135,16 @@ class Prefix:
         return self.forward(values, training)
 
 
-def frozen_prefix(model: TransferModel) -> Prefix | None:
+def frozen_prefix(model: TransferModel, map_readers: Iterable[str] = ()) -> Prefix | None:
     """Return the blocks below the lowest one that changes in training under the present flags.
 
     A block changes if one of its weights is trained, there or by another layer that shares it,
     or if one of its BatchNorm layers updates its statistics.
+
+    Args:
+        model: The model.
+        map_readers: How what is trained besides the head reads the backbone's output: `"averaged"`,
+            `"whole"`.
 
     Returns:
         The prefix. None if the lowest block changes, or if the backbone cannot be split.
@@ -147,7 +155,7 @@ def frozen_prefix(model: TransferModel) -> Prefix | None:
     while frozen < len(blocks) and not _changes(blocks[frozen], trained):
         frozen += 1
     if frozen == len(blocks):
-        return Prefix(model, frozen, None)
+        return Prefix(model, frozen, None, pools=_vectors_do(model, set(map_readers)))
     split = split_network(model.backbone, blocks, frozen) if frozen else None
     return None if split is None else Prefix(model, split.boundary, split)
 
@@ -160,6 +168,13 @@ def pools_without_weights(model: TransferModel) -> bool:
     }
     own = model.head.pooling
     return modes == {own.mode} if isinstance(own, GlobalPooling) else False
+
+
+def _vectors_do(model: TransferModel, map_readers: set[str]) -> bool:
+    """Return whether all readers of the backbone's output make the same vectors of it."""
+    if not pools_without_weights(model):
+        return False
+    return not map_readers or (map_readers == {"averaged"} and model.head.pooling.mode == "average")
 
 
 def _changes(block: Block, trained: set[int]) -> bool:

@@ -14,12 +14,13 @@ from tl_keras.data.augmentation import LABEL_MIXING, augment, batch_seed
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples, domain_seed
 from tl_keras.data.taught_examples import TaughtExamples
+from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
 from tl_keras.training.frozen_features import stored_features
-from tl_keras.training.prefix import frozen_prefix
+from tl_keras.training.prefix import Prefix, frozen_prefix
 from tl_keras.training.settings import Settings
 from tl_keras.training.strategies import distribute
-from tl_keras.training.teacher_outputs import Teacher, stored_outputs
+from tl_keras.training.teacher_outputs import stored_outputs, teachers_of
 from tl_keras.training.train_step import ForwardPass
 from tl_keras.transfer_model import TransferModel
 
@@ -56,8 +57,7 @@ def stage_data(
     settings: Settings,
     *,
     targets: Specs,
-    store: bool = True,
-    teachers: Mapping[str, Teacher] | None = None,
+    objectives: Sequence[Objective] = (),
 ) -> StageData:
     """Prepare a stage whose freezing has been applied.
 
@@ -72,11 +72,12 @@ def stage_data(
         validation: Examples to measure on, or None.
         settings: The run's.
         targets: What labels are encoded for.
-        store: Whether features may be stored; objectives that read images forbid it.
-        teachers: Name → teacher, of all objectives. Where nothing random changes the images, their
-            outputs come from a store as well; else they run in the step, and need the images.
+        objectives: Those that read images, have views, or run the frozen layers with other weights
+            forbid the store. What their teachers say comes from a store of its own where nothing
+            random changes the images; else they run in the step, and need the images.
     """
-    prefix = frozen_prefix(model)
+    prefix = frozen_prefix(model, [o.reads_feature_map for o in objectives if o.reads_feature_map])
+    teachers = teachers_of(objectives)
     layers = fitting_layers(settings.augmentation if stage.augment else (), train, targets)
     live = model.forward if prefix is None else prefix.images_forward
 
@@ -112,7 +113,8 @@ def stage_data(
         live_teachers = {}
         if teachers and said is None:
             live_teachers = {k: one.in_step(model.image_shape) for k, one in teachers.items()}
-        may_store = store and not live_teachers
+        needs_images = any(one.reads_images or one.views() for one in objectives)
+        may_store = not (needs_images or live_teachers or _reruns_differ(prefix, model, objectives))
         features = stored(train, layers)
         held_out = None if validation is None else stored(validation, {})
         close = stores.pop_all().close
@@ -159,6 +161,18 @@ def fitting_layers(
         name: layers if _all_labelled(one, targets) else without_mixing
         for name, one in train.items()
     }
+
+
+def _reruns_differ(prefix: Prefix | None, model, objectives: Sequence[Objective]) -> bool:
+    """Return whether an objective runs frozen layers with weights that are not those they have."""
+    if prefix is None:
+        return False
+    frozen = {id(weight) for layer in prefix.layers for weight in layer.weights}
+    return any(
+        id(variable) in frozen and not np.array_equal(variable.numpy(), value.numpy())
+        for objective in objectives
+        for variable, value in objective.rerun_weights(model)
+    )
 
 
 def _all_labelled(examples: Examples, targets: Specs) -> bool:

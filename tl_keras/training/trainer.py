@@ -20,7 +20,6 @@ from tl_keras.training.settings import Settings
 from tl_keras.training.stage_data import StageData, stage_data
 from tl_keras.training.stage_epochs import StageEpochs
 from tl_keras.training.state import TrainingState
-from tl_keras.training.teacher_outputs import teachers_of
 from tl_keras.training.train_step import trained_variables
 from tl_keras.transfer_model import TransferModel
 
@@ -132,6 +131,8 @@ class Trainer:
         )
         if state.is_new:
             state.save()
+        for objective in self.objectives:
+            objective.begin_stage(self.model)
         data = stage_data(
             self.model,
             self.strategy,
@@ -140,8 +141,7 @@ class Trainer:
             self.validation,
             self.settings,
             targets=self.targets,
-            store=not any(one.reads_images or one.views() for one in self.objectives),
-            teachers=teachers_of(self.objectives),
+            objectives=self.objectives,
         )
         try:
             with StopSignals() as signals, shared_statistics(self.model, self.strategy):
