@@ -158,6 +158,19 @@ def test_several_tasks():
     assert report["insect"]["accuracy"] == pytest.approx(right.mean())
 
 
+def test_tasks_are_measured_where_they_have_labels():
+    x, y, _ = pixels()
+    insect, weight = (y % 2).astype(int), x[:, 0, 0, 2] * SCALE + np.arange(23.0)
+    insect[:5], weight[10:] = -1, np.nan
+    report = evaluate(task_model(), (x, {"insect": insect, "weight": weight}), verbose=False)
+    assert report["weight"]["mean_absolute_error"] == pytest.approx(4.5, rel=1e-5)
+    right = (x[:, 0, 0, 1] > x[:, 0, 0, 0]) == y % 2
+    assert report["insect"]["accuracy"] == pytest.approx(right[5:].mean())
+    weight[:] = np.nan
+    with pytest.raises(InputError, match="data: no example has a label of task 'weight'"):
+        evaluate(task_model(), (x, {"insect": insect, "weight": weight}), verbose=False)
+
+
 def test_verbose_prints_the_table_once(capsys):
     x, y, _ = pixels()
     report = evaluate(pixel_model(), (x, y))

@@ -58,6 +58,34 @@ def test_the_regressor_brings_channels_to_the_teachers():
     np.testing.assert_array_equal(objective.trainable_variables()[0], kernel)
 
 
+def test_several_teachers_have_a_regressor_each():
+    first = tiny_network(1)
+    small = keras.Sequential(
+        [keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 4, 4), keras.layers.ReLU()]
+    )
+    model = tl.build_transfer_model(tiny_network(), 3)
+    single = []
+    for teacher in (first, small):
+        objective = FeatureHints(teacher)
+        objective.begin(setup_of(model, DATA))
+        single.append(objective)
+    both = FeatureHints([first, small])
+    both.begin(setup_of(model, DATA))
+    shapes = [tuple(v.shape) for v in both.trainable_variables()]
+    assert shapes == [(8, 8), (8,), (8, 4), (4,)]
+    for variable, value in zip(
+        both.trainable_variables(),
+        [v for one in single for v in one.trainable_variables()],
+        strict=True,
+    ):
+        variable.assign(value)
+    losses = [
+        float(one.losses(one_pass(model, DATA, teachers=one.teacher_functions()))["loss"])
+        for one in (*single, both)
+    ]
+    assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-5)
+
+
 def test_the_backbone_of_a_transfer_model_gives_the_hint():
     teacher, model = (tl.build_transfer_model(tiny_network(s), 3 + s) for s in (1, 0))
     objective = FeatureHints(teacher)
@@ -67,7 +95,7 @@ def test_the_backbone_of_a_transfer_model_gives_the_hint():
 
 
 def test_bad_arguments():
-    with pytest.raises(InputError, match="teacher: expected a Keras model"):
+    with pytest.raises(InputError, match="teachers: expected a Keras model"):
         FeatureHints("ResNet50")
     small = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)])
     model = tl.build_transfer_model(tiny_network(), 3)

@@ -6,7 +6,10 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
+from tl_keras.data.domains import as_domains
 from tl_keras.errors import InputError
+from tl_keras.objectives import Supervised
+from tl_keras.training.data_checks import checked_domains
 
 
 @pytest.fixture
@@ -34,6 +37,11 @@ def test_labels_that_do_not_fit(model, blobs):
     refused(r"expected labels of shape \(n, 3\)", model, (x, np.eye(4)[y]))
     refused("expected examples with labels, got images only", model, x)
     refused("all examples are of one class, 'red'", model, (x, np.zeros(45, int)))
+    halves = {"red": (x[:9], np.zeros(9, int)), "target": (x[9:18], np.zeros(9, int))}
+    refused("all examples are of one class, 'red'", model, halves)
+    halves["target"][1][:] = 2
+    found = checked_domains(model, as_domains(halves), model.targets, "data", [Supervised()])
+    assert sorted(found) == ["red", "target"]
     refused("labels are NaN or infinite", model, (x, np.where(y == 1, np.nan, y)))
 
 

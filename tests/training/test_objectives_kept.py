@@ -6,6 +6,8 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
+from tests.training.crashes import Crash, Stop
+from tl_keras import objectives as found
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Supervised
 
@@ -68,3 +70,48 @@ def test_a_finished_run_gives_them_back(blobs, tmp_path):
         pytest.raises(InputError, match=r"output: .*objectives\.zip' cannot be read"),
     ):
         train(blobs, 2, Reading(), output=tmp_path)
+
+
+def source_head():
+    head = keras.layers.Dense(5, kernel_initializer=keras.initializers.GlorotUniform(seed=2))
+    head.build((None, 8))
+    return head
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "objective",
+    [
+        lambda: found.CDAN(hidden_units=(8,), largest_map=20, random_units=16),
+        lambda: found.MCD((8,)),
+        lambda: found.MeanTeacher(0.9, keras.layers.RandomFlip()),
+        lambda: found.LwF(source_head()),
+        lambda: found.L2SP(),
+    ],
+    ids=["CDAN", "MCD", "MeanTeacher", "LwF", "L2SP"],
+)
+def test_what_they_remember_outlives_a_crash(blobs, tmp_path, objective):
+    x, y = blobs
+    results = []
+
+    def run(**arguments):
+        model, own = tl.build_transfer_model(tiny_network(), 3), objective()
+        tl.fine_tune(
+            model,
+            {"source": (x[:24], y[:24]), "target": x[24:]},
+            objectives=[Supervised(), own],
+            schedule=(tl.Stage(1), tl.Stage(2, unfreeze="all", learning_rate=1e-3)),
+            batch_size=8,
+            checkpoints=tl.Checkpoints(steps=1),
+            verbose=False,
+            **arguments,
+        )
+        results.append([*model.get_weights(), *(v.numpy() for v in own.variables())])
+
+    run()
+    with pytest.raises(Stop):
+        run(output=tmp_path, callbacks=[Crash(5)])
+    run(output=tmp_path)
+    whole, resumed = results
+    for one, other in zip(whole, resumed, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

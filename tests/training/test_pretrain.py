@@ -6,6 +6,7 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
+from tests.training.crashes import Crash, Stop
 from tl_keras.errors import InputError
 from tl_keras.objectives import (
     EntropyMinimization,
@@ -80,14 +81,10 @@ def test_a_run_that_was_stopped_goes_on(tmp_path):
         pretrained(model, [SimCLR(), Reconstruction()], schedule=stages, **arguments)
         return model.get_weights()
 
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            raise RuntimeError("killed")
-
     whole = run()
     checkpoints = tl.Checkpoints(steps=1)
-    with pytest.raises(RuntimeError, match="killed"):
-        run(output=tmp_path / "run", checkpoints=checkpoints, callbacks=[Stop()])
+    with pytest.raises(Stop):
+        run(output=tmp_path / "run", checkpoints=checkpoints, callbacks=[Crash(2)])
     with pytest.raises(InputError, match="other settings"):
         run(output=tmp_path / "run", checkpoints=checkpoints, batch_size=2)
     resumed = run(output=tmp_path / "run", checkpoints=checkpoints)

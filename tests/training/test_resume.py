@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
+from tests.training.crashes import Crash, Stop
 from tl_keras.errors import InputError
 from tl_keras.training.run_directory import CONFIG_FILE, MODEL_FILE
 
@@ -23,23 +24,6 @@ STAGES = (
     tl.Stage(2, unfreeze=0, learning_rate=1e-2),
     tl.Stage(2, unfreeze=2, learning_rate=1e-3, warmup=0.2),
 )
-
-
-class Stop(Exception):
-    """What a test raises in the middle of training, as a crash would."""
-
-
-class Crash(keras.callbacks.Callback):
-    """Raises after a number of steps."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.left = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if not self.left:
-            raise Stop
 
 
 class CrashInValidation(keras.callbacks.Callback):

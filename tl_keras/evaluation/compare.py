@@ -6,7 +6,7 @@ from typing import Any
 from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
 from tl_keras.evaluation.comparison import Comparison
-from tl_keras.evaluation.evaluate import check_batch_size, report_of, targets_of
+from tl_keras.evaluation.evaluate import asked_of_labels, check_batch_size, report_of, targets_of
 from tl_keras.evaluation.predict import predict
 from tl_keras.transfer_model import TransferModel
 
@@ -51,7 +51,9 @@ def compare(
                 f"{_outputs(spec)}. Compare models with the same classes in the same order."
             )
     examples = as_examples(data)
-    targets, outputs = predict(list(models.values()), examples, spec, batch_size, progress=verbose)
+    targets, outputs = predict(
+        list(models.values()), examples, asked_of_labels(spec), batch_size, progress=verbose
+    )
     reports = zip(models, (report_of(spec, targets, output) for output in outputs), strict=True)
     comparison = Comparison(dict(reports))
     if verbose:

@@ -1,5 +1,6 @@
 """Evaluate a model on labelled examples."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def evaluate(
     Args:
         model: A model from `build_transfer_model`, with a head.
         data: Labelled examples: `(x, y)` arrays, a `tf.data.Dataset` of such pairs, or an image
-            folder.
+            folder. Of several tasks, each is measured on the examples that have its label.
         batch_size: Examples in a batch; changes speed and memory, not the result.
         verbose: Print the tables, and a progress bar if it takes long.
 
@@ -40,7 +41,9 @@ def evaluate(
     """
     spec = targets_of(model)
     check_batch_size(batch_size)
-    targets, (outputs,) = predict([model], as_examples(data), spec, batch_size, progress=verbose)
+    targets, (outputs,) = predict(
+        [model], as_examples(data), asked_of_labels(spec), batch_size, progress=verbose
+    )
     report = report_of(spec, targets, outputs)
     if verbose:
         print(report)
@@ -71,17 +74,39 @@ def targets_of(model: Any, argument: str = "model") -> TargetSpec | dict[str, Ta
     return model.targets
 
 
+def asked_of_labels(
+    spec: TargetSpec | dict[str, TargetSpec],
+) -> TargetSpec | dict[str, TargetSpec]:
+    """Return what labels are read by: of several tasks, some may be missing for an example."""
+    if isinstance(spec, TargetSpec):
+        return spec
+    return {task: dataclasses.replace(part, partly=True) for task, part in spec.items()}
+
+
 def report_of(
     spec: TargetSpec | dict[str, TargetSpec],
     targets: np.ndarray | dict[str, np.ndarray],
     outputs: np.ndarray | dict[str, np.ndarray],
 ) -> Report | TaskReports:
-    """Return the report of targets and outputs, for one task or for several."""
+    """Return the report of targets and outputs, for one task or for several.
+
+    Args:
+        spec: What the model predicts.
+        targets: Encoded targets `(n, size)`, or task name → that; rows of NaN have no label.
+        outputs: Predictions of the same form.
+
+    Raises:
+        InputError: If no example has a label of a task.
+    """
     if isinstance(spec, TargetSpec):
         return Report.of(spec, targets, outputs)
-    return TaskReports(
-        {task: Report.of(part, targets[task], outputs[task]) for task, part in spec.items()}
-    )
+    reports = {}
+    for task, part in spec.items():
+        known = ~np.isnan(targets[task]).any(axis=1)
+        if not known.any():
+            raise InputError(f"data: no example has a label of task {task!r}. Add some that have.")
+        reports[task] = Report.of(part, targets[task][known], outputs[task][known])
+    return TaskReports(reports)
 
 
 def check_batch_size(batch_size: int) -> None:

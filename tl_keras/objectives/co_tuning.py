@@ -130,6 +130,8 @@ class CoTuning(Objective):
     def begin(self, setup: Setup) -> None:
         """Copy the source head."""
         setup.require_classes(self)
+        if not setup.labelled:
+            raise InputError("data: CoTuning translates labels, and there are none. Add some.")
         channels = setup.forward_shapes.feature_map[-1]
         self._head = copy_of_head(self.source_head, channels, "co_tuning_source_head")
         outputs = int(self._head(tf.zeros((1, channels))).shape[-1])

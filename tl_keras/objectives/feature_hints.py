@@ -1,6 +1,6 @@
 """Feature hints: the model's feature map, through a learned layer, fits that of a teacher."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -45,58 +45,66 @@ def hint_distance(hint, guided):
 class FeatureHints(Objective):
     """Fits the backbone's feature map to a teacher's: FitNets' hints.
 
-    For a teacher whose classes are others than the model's, or before `Distillation`. A learned
-    linear layer `r` (a 1×1 convolution) brings the model's channels to the teacher's:
-    `mean of (h − r(F))²`, the mean over all examples of all domains, with or without labels. That
-    is `keras.distillation.FeatureDistillation("mse")`, per example: any number of replicas gives
-    what one device does.
+    For teachers whose classes are others than the model's, or before `Distillation`. A learned
+    linear layer `r` (a 1×1 convolution) brings the model's channels to a teacher's:
+    `mean of (h − r(F))²`, the mean over all examples of all domains, with or without labels, and
+    over the teachers, each of which has its own `r`. With one teacher that is
+    `keras.distillation.FeatureDistillation("mse")`, per example: any number of replicas gives what
+    one device does.
 
-    The guided layer is the backbone's output; the hint is any layer of the teacher. The teacher's
+    The guided layer is the backbone's output; the hint is any layer of a teacher. The teachers'
     outputs are stored or computed as for `Distillation`; feature maps take much more room. The
-    layer `r` is saved with the run, not with the model.
+    layers `r` are saved with the run, not with the model.
 
     Romero, Ballas, Kahou, Chassang, Gatta, Bengio: *FitNets: Hints for Thin Deep Nets*, ICLR 2015.
 
     Args:
-        teacher: A Keras model that takes the same images, 0–255, and gives the hint, such as
-            `keras.Model(network.input, network.get_layer("block4").output)`. Of a `TransferModel`
-            the backbone's output is taken.
+        teachers: A Keras model that takes the same images, 0–255, and gives the hint, such as
+            `keras.Model(network.input, network.get_layer("block4").output)`, or a list of them. Of
+            a `TransferModel` the backbone's output is taken.
         weight: What the loss is multiplied by.
 
     Raises:
-        InputError: If the teacher is no model, or takes other images.
+        InputError: If a teacher is no model, or takes other images.
     """
 
     partly_labelled: ClassVar[bool] = True
     reads_feature_map: ClassVar[str] = "whole"
 
-    def __init__(self, teacher: keras.Model, *, weight: Any = 1.0):
+    def __init__(self, teachers: keras.Model | Sequence[keras.Model], *, weight: Any = 1.0):
         super().__init__(weight)
-        (self.teacher,) = resolve_models([teacher], "teacher")
+        self.teachers = resolve_models(teachers)
 
     def begin(self, setup: Setup) -> None:
-        """Make the layer between the channels."""
-        check_images(self.teacher, setup, "teacher")
-        shape = output_shape(map_function(self.teacher), setup)
-        self._regressor = keras.layers.Dense(
-            shape[-1],
-            kernel_initializer=keras.initializers.GlorotUniform(seed=setup.seed % 2**31),
-            dtype="float32",
-            name="hint_regressor",
-        )
-        self._regressor.build((None, setup.forward_shapes.feature_map[-1]))
+        """Make the layers between the channels."""
+        self._regressors = {}
+        for index, (name, function) in enumerate(self.teacher_functions().items()):
+            check_images(self.teachers[index], setup, "teachers")
+            regressor = keras.layers.Dense(
+                output_shape(function, setup)[-1],
+                kernel_initializer=keras.initializers.GlorotUniform(
+                    seed=(setup.seed + index) % 2**31
+                ),
+                dtype="float32",
+                name=f"hint_regressor_{index}",
+            )
+            regressor.build((None, setup.forward_shapes.feature_map[-1]))
+            self._regressors[name] = regressor
 
     def networks(self) -> dict[str, keras.layers.Layer]:
-        """Return the layer between the channels."""
-        return {"regressor": self._regressor}
+        """Return the layers between the channels."""
+        return dict(self._regressors)
 
     def teacher_functions(self) -> dict[str, Callable[[Any], Any]]:
-        """Return the hint as a function of images."""
-        return {f"{self.name}/0": map_function(self.teacher)}
+        """Return the hints as functions of images."""
+        return {f"{self.name}/{i}": map_function(one) for i, one in enumerate(self.teachers)}
 
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean squared difference."""
         domain = pooled(list(batch.values()))
-        guided = self._regressor(tf.cast(domain.feature_map, tf.float32))
-        hint, guided = brought_together(domain.teacher_outputs[f"{self.name}/0"], guided)
-        return {"loss": domain.mean(hint_distance(hint, guided))}
+        feature_map = tf.cast(domain.feature_map, tf.float32)
+        distances = [
+            hint_distance(*brought_together(domain.teacher_outputs[name], regressor(feature_map)))
+            for name, regressor in self._regressors.items()
+        ]
+        return {"loss": domain.mean(tf.add_n(distances) / len(distances))}

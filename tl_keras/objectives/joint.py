@@ -38,6 +38,9 @@ class Joint(Objective):
     Labelled examples of all targets are pooled. Any number of replicas gives what one device does.
     Validation data is measured by `Supervised`.
 
+    Ben-David, Blitzer, Crammer, Kulesza, Pereira, Vaughan: *A Theory of Learning from Different
+    Domains*, Machine Learning 79, 2010, section 5; their α is the share of the target.
+
     Args:
         alpha: Share of the source, 0 … 1, or a function of progress to that.
         source_weights: Source domain → weight ≥ 0 of its mean among the sources; those that are not

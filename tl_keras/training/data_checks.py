@@ -62,6 +62,8 @@ def checked_domains(
             )
     if need and not encoded:
         raise InputError(f"{argument}: expected examples with labels, got images only.")
+    if argument == "data":
+        check_classes(list(encoded.values()), targets, argument)
     return encoded
 
 
@@ -79,18 +81,19 @@ def checked_targets(model: TransferModel, targets: Specs, examples: Examples, ar
                 f"{argument}: its classes {strangers} are not among the model's labels "
                 f"{list(targets.labels)[:20]}. Build the model with labels=data.class_names."
             )
-    encoded = examples.encoded_targets(targets)
-    if encoded is None:
-        return None
-    one_task = isinstance(targets, TargetSpec) and targets.kind == "classification"
-    if argument.startswith("data") and one_task:
-        present = np.flatnonzero(np.nansum(encoded, axis=0))
-        if len(present) == 1:
-            raise InputError(
-                f"{argument}: all examples are of one class, "
-                f"{targets.class_names[present[0]]!r}; training needs at least two."
-            )
-    return encoded
+    return examples.encoded_targets(targets)
+
+
+def check_classes(encoded: Sequence[np.ndarray], targets: Specs, argument: str) -> None:
+    """Raise `InputError` if the labels of all domains together are of one class."""
+    if not isinstance(targets, TargetSpec) or targets.kind != "classification":
+        return
+    present = np.flatnonzero(sum(np.nansum(one, axis=0) for one in encoded))
+    if len(present) == 1:
+        raise InputError(
+            f"{argument}: all examples are of one class, "
+            f"{targets.class_names[present[0]]!r}; training needs at least two."
+        )
 
 
 def check_images(model: TransferModel, examples: Examples, argument: str) -> None:

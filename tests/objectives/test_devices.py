@@ -1,5 +1,6 @@
-"""Adaptation objectives on two devices, with shares that lack a domain."""
+"""Objectives on two devices, with shares that lack a domain."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -51,6 +52,55 @@ def test_means_over_examples_are_the_same_on_two_devices(two_devices):
     )
     for name in ("dann", "cdan", "mcd", "mdd", "dann_accuracy", "self_training_share"):
         assert again[name][0] == pytest.approx(history[name][0], rel=1e-3), name
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, atol=5e-6)
+
+
+def test_starting_points_and_teachers_are_the_same_on_two_devices(two_devices):
+    def objectives():
+        found = tl.objectives
+        head = keras.layers.Dense(5, kernel_initializer=keras.initializers.GlorotUniform(seed=2))
+        head.build((None, 8))
+        return [
+            found.L2SP(weight=0.1),
+            found.L1SP(weight=0.1),
+            found.DELTA(weight=1.0),
+            found.LwF(head),
+            found.CoTuning(head, np.full((3, 5), 0.2)),
+            found.PseudoLabel(0.4),
+            found.FeatureHints(tiny_network(1)),
+            found.MeanTeacher(0.5, weight=10.0),
+        ]
+
+    (one, history), (two, again) = (
+        trained(objectives(), strategy, DATA) for strategy in ("one_device", two_devices)
+    )
+    for objective in objectives():
+        name = objective.name
+        assert again[name][0] == pytest.approx(history[name][0], rel=1e-3), name
+        assert history[name][0] > 0, name
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, atol=5e-6)
+
+
+def test_joint_losses_are_the_same_on_two_devices(two_devices):
+    data = DATA | {"target": (images(9, 1), np.array([0, -1, 2, -1, -1, -1, 1, -1, -1]))}
+    results = []
+    for strategy in ("one_device", two_devices):
+        model = tl.build_transfer_model(tiny_network(), 3)
+        joint = tl.objectives.Joint(0.3, {"source_b": 2.0})
+        run = tl.fine_tune(
+            model,
+            data,
+            objectives=[joint],
+            schedule=STAGE,
+            batch_size=4,
+            strategy=strategy,
+            verbose=False,
+        )
+        results.append((model.get_weights(), run.history["target_loss"]))
+    (one, loss), (two, other_loss) = results
+    assert other_loss == pytest.approx(loss, rel=1e-4)
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, atol=5e-6)
 
