@@ -52,6 +52,13 @@ class Centred(DomainTransformer):
         return scipy.sparse.csr_matrix(mapped) if self.sparse else mapped
 
 
+class Still(Centred):
+    """Leaves the target as it is, and maps the sources."""
+
+    def _map(self, X, domain):
+        return X if domain in self.targets_ else super()._map(X, domain)
+
+
 class OwnTargets(Centred):
     _one_map_per_target = True
 
@@ -119,6 +126,19 @@ def test_sparse_maps_keep_the_order_of_the_samples():
     assert scipy.sparse.issparse(model.transform(X))
 
 
+@pytest.mark.parametrize("form", [np.array, scipy.sparse.csr_matrix])
+def test_what_stays_as_it_is_is_a_copy(form):
+    samples = form(X)
+    model = Still("t").fit(samples, domain=DOMAIN)
+    for mapped in (
+        model.transform(samples),
+        model.transform(samples, domain=["t"] * 6),
+        Still("t").fit_transform(samples),
+    ):
+        values, given = (x.data if scipy.sparse.issparse(x) else x for x in (mapped, samples))
+        assert np.array_equal(values, given) and not np.shares_memory(values, given)
+
+
 def test_several_targets():
     model = Centred(["t", "b"]).fit(X, domain=DOMAIN)
     assert model.targets_ == ("b", "t")
@@ -141,6 +161,8 @@ def test_numbers_as_labels(kind):
 def test_labels_reach_the_method():
     assert Centred("t").fit(X, [0, 1, 0, -1, -1, 1], domain=DOMAIN).y_.tolist()[-1] == 1
     assert Centred("t").fit(X, domain=DOMAIN).y_ is None
+    words = ["no", "yes", "no", -1, None, "yes"]
+    assert Centred("t").fit(X, words, domain=DOMAIN).y_.tolist() == words
     with pytest.raises(InputError, match=r"y: expected one label per sample of X, 6 .* got .*\(2,"):
         Centred("t").fit(X, [0, 1], domain=DOMAIN)
 

@@ -17,11 +17,18 @@ def test_sources_and_targets_are_found():
     assert domains.of("a").tolist() == [False, False, True, False]
 
 
-@pytest.mark.parametrize("kind", [list, tuple, set, np.array])
+@pytest.mark.parametrize("kind", [list, tuple, set, frozenset, np.array, dict.fromkeys])
 def test_several_targets(kind):
     domains = resolve_domains(["a", "t", "u"], kind(["u", "t"]), 3)
     assert domains.sources == ("a",)
     assert domains.targets == ("t", "u")
+
+
+def test_targets_in_the_forms_of_other_libraries():
+    assert resolve_domains([0, 1, 2], range(1, 3), 3).targets == (1, 2)
+    pandas = pytest.importorskip("pandas", reason="pip install pandas")
+    for kind in (pandas.Index, pandas.Series):
+        assert resolve_domains(["a", "t", "u"], kind(["u", "t"]), 3).targets == ("t", "u")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +73,7 @@ def test_without_domains_all_samples_are_source_and_target():
         ([["a"]] * 3, "t", r"got shape \(3, 1\)\. tl\.data\.stack_domains builds"),
         (["a", None, "t"], "t", "domain: expected a label for every sample, got None or NaN"),
         (np.array(["a", np.nan, "t"], object), "t", "for every sample, got None or NaN"),
+        (["a", np.nan, "t"], "t", "for every sample, got None or NaN"),
         ([0.0, np.nan, 1.0], 1.0, "domain: expected a label for every sample, got NaN"),
         (["a", "b", "c"], "t", "target: no sample belongs to domain 't'; .* 'a', 'b', 'c'"),
         (["a", "b", "t"], ["t", "u"], "target: no sample belongs to domain 'u'"),
@@ -77,6 +85,13 @@ def test_without_domains_all_samples_are_source_and_target():
 def test_domains_that_do_not_fit(domain, target, text):
     with pytest.raises(InputError, match=text):
         resolve_domains(domain, target, 3)
+
+
+def test_missing_domains_of_pandas():
+    pandas = pytest.importorskip("pandas", reason="pip install pandas")
+    for domain in (["a", pandas.NA, "t"], pandas.Series([1, None, 2], dtype="Int64")):
+        with pytest.raises(InputError, match=r"domain: expected a label for every .* NaN"):
+            resolve_domains(domain, "t", 3)
 
 
 def test_many_names_are_shortened():
@@ -99,6 +114,7 @@ def test_stacking():
     [
         ([0.5, 1.5], [0.5, 1.5, None]),
         (["a", "b"], ["a", "b", None]),
+        (["a", -1], ["a", -1, None]),
         (np.array([True, False]), [1, 0, -1]),
         (np.array([1, 2], np.uint8), [1, 2, -1]),
     ],

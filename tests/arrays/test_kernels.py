@@ -95,6 +95,17 @@ def test_kernels(kernel):
     assert single == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
+def test_the_gaussian_kernel_far_from_the_origin():
+    near = np.round(X * 2**20) / 2**20  # Exact also where 2²⁷ is added.
+    far = near + 2.0**27
+    expected = by_hand(near, near[:7], "rbf", 0.3)
+    assert kernel_matrix(far, far[:7], "rbf", 0.3) == pytest.approx(expected, rel=1e-12)
+    for A in (far, far.astype(np.float32), scipy.sparse.csr_matrix(far)):
+        assert (kernel_matrix(A, A, "rbf", 0.3).diagonal() == 1.0).all()
+    features = NystroemFeatures(far[:8], "rbf", 0.3)
+    assert features(far) == pytest.approx(NystroemFeatures(near[:8], "rbf", 0.3)(near), abs=1e-9)
+
+
 def test_kernels_that_do_not_work():
     with pytest.raises(InputError, match=r"kernel: expected one of linear, .* got 'gauss'"):
         kernel_matrix(X, X, "gauss", 1.0)

@@ -38,6 +38,8 @@ def test_it_learns_from_the_labelled_samples_only():
         np.where(Y == -1, np.nan, Y),
         np.array([None if v == -1 else int(v) for v in Y], object),
         np.array([None if v == -1 else "class" + str(v) for v in Y], object),
+        [-1 if v == -1 else "class" + str(v) for v in Y],
+        [np.nan if v == -1 else "class" + str(v) for v in Y],
     ],
 )
 def test_other_marks(y):
@@ -105,11 +107,19 @@ def test_in_pipelines():
         (Y[:3], DOMAIN, "y: expected 40 labels, one per sample, got 3"),
         (np.full(40, -1), DOMAIN, "y: 20 of 20 samples of source domain 'source' have no label"),
         (Y, ["source"] * 40, "target: no sample belongs to domain 'target'"),
+        (np.minimum(Y, 0), DOMAIN, "two classes or more in the labelled samples, got one class"),
     ],
 )
 def test_bad_input(y, domain, text):
     with pytest.raises(InputError, match=text):
         LabelledOnly(LogisticRegression()).fit(X, y, domain=domain)
+
+
+def test_a_regressor_needs_numbers():
+    y = ["low" if label == 0 else None for label in Y]
+    for labels in (y, ["low"] * 40, np.array(y, object)):
+        with pytest.raises(InputError, match=r"y: expected numbers, .* str values such as 'low'"):
+            LabelledOnly(LinearRegression()).fit(X, labels, domain=DOMAIN)
 
 
 @pytest.mark.parametrize("estimator", [LogisticRegression(), LinearRegression()])

@@ -3,6 +3,7 @@ import pytest
 
 from tl_keras import InputError
 from tl_keras.arrays import labelled_samples, require_classes, resolve_domains, unlabelled
+from tl_keras.arrays.labels import regression_values
 
 DOMAINS = resolve_domains(["s", "s", "t", "t"], "t", 4)
 
@@ -15,6 +16,7 @@ DOMAINS = resolve_domains(["s", "s", "t", "t"], "t", 4)
         (np.array(["a", None, np.nan], object), [False, True, True]),
         (np.array([0, -1, None], object), [False, True, True]),
         (["a", "-1", ""], [False, False, False]),
+        (["a", -1, np.nan], [False, True, True]),
         (np.array([1, 255], np.uint8), [False, False]),
         ([True, False], [False, False]),
     ],
@@ -22,6 +24,15 @@ DOMAINS = resolve_domains(["s", "s", "t", "t"], "t", 4)
 def test_marks(y, expected):
     assert unlabelled(y).tolist() == expected
     assert unlabelled(y).dtype == bool
+
+
+def test_missing_labels_of_pandas_are_marks():
+    pandas = pytest.importorskip("pandas", reason="pip install pandas")
+    for y in (pandas.Series([1, None], dtype="Int64"), ["a", pandas.NA], [0, pandas.NA]):
+        assert unlabelled(y).tolist() == [False, True]
+    y = [pandas.NA, "b", "a", "a"]
+    with pytest.raises(InputError, match="y: 1 of 2 samples of source domain 's' have no label"):
+        labelled_samples(y, DOMAINS)
 
 
 def test_samples_to_learn_from():
@@ -51,6 +62,17 @@ def test_sources_need_labels(y):
 def test_regression_sources_need_labels():
     with pytest.raises(InputError, match="y: 2 of 2 samples of source domain 's' have no label"):
         labelled_samples(np.array([np.nan, np.nan, 1, 1]), DOMAINS, regression=True)
+
+
+def test_values_of_a_regression():
+    pandas = pytest.importorskip("pandas", reason="pip install pandas")
+    whole = np.array([1, 2])
+    assert regression_values(whole) is whole
+    found = regression_values(np.array([-1, 2.5, None, pandas.NA], object))
+    np.testing.assert_array_equal(found, [-1.0, 2.5, np.nan, np.nan])
+    for y in (np.array(["1.5", "high"]), np.array([1.5, "high"], object)):
+        with pytest.raises(InputError, match=r"y: expected numbers, .* such as 'high' are none"):
+            regression_values(y)
 
 
 def test_classes():

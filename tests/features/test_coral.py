@@ -94,6 +94,14 @@ def test_each_source_has_a_map_of_its_own_to_the_pooled_targets():
     np.testing.assert_array_equal(mapped[np.isin(domain, ["t", "u"])], pooled)
 
 
+def test_target_samples_come_back_as_a_copy():
+    Xs, Xt = feature_domains.two_domains()
+    X, domain = feature_domains.stacked(source=Xs, target=Xt)
+    mapped = CORAL().fit(X, domain=domain).transform(Xt)
+    np.testing.assert_array_equal(mapped, Xt)
+    assert not np.shares_memory(mapped, Xt)
+
+
 def test_a_constant_feature_of_the_source_stays_finite():
     Xs, Xt = feature_domains.two_domains()
     Xs[:, 1] = 3.0

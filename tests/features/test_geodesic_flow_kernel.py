@@ -175,8 +175,9 @@ def test_bad_input_is_refused(little_memory):
         domain,
         n_components=4,
     )
-    for count in (0, 2.0, "many"):
-        fails("n_components: expected a whole number, 1 or more", X, domain, n_components=count)
+    for count in (0, 2.0, "many", None):
+        text = "n_components: expected 'auto' or a whole number, 1 or more, got"
+        fails(text, X, domain, n_components=count)
     one, where = feature_domains.stacked(source=Xs[:1], target=Xt)
     fails("GeodesicFlowKernel: domain 'source' has 1 sample", one, where)
     constant, where = feature_domains.stacked(source=np.ones((9, 8)), target=Xt)

@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from tl_keras.errors import InputError
 from tl_keras.features import (
+    BalancedDistributionAdaptation,
     JointDistributionAdaptation,
     TransferComponentAnalysis,
     joint_distribution_adaptation,
@@ -208,6 +209,27 @@ def test_without_domains_labels_do_not_matter():
     )
     expected = TransferComponentAnalysis(3).fit_transform(X)
     np.testing.assert_array_equal(adaptation.transform(X), expected)
+
+
+@pytest.mark.parametrize("mark", [-1, None, np.nan])
+def test_lists_of_strings_keep_their_marks(mark):
+    X, y, domain, _ = class_shifts(9)
+    words = [mark if label == -1 else "abc"[label] for label in y]
+    expected = JointDistributionAdaptation(3).fit(X, y, domain=domain)
+    found = JointDistributionAdaptation(3).fit(X, words, domain=domain.tolist())
+    assert found.classes_.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(found.coefficients_, expected.coefficients_)
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
+@pytest.mark.parametrize("kind", [JointDistributionAdaptation, BalancedDistributionAdaptation])
+def test_memory_of_many_classes_is_refused_before_it_is_taken(kind, little_memory):
+    X, y, domain, _ = class_shifts(9)
+    many = np.where(y == -1, -1, np.arange(len(y)))  # Each source sample is a class.
+    little_memory(50_000)
+    kind(3, kernel="primal").fit(X, y, domain=domain)
+    with pytest.raises(InputError, match=rf"{kind.__name__}: this needs about .* fewer classes"):
+        kind(3, kernel="primal").fit(X, many, domain=domain)
 
 
 def test_bad_input():

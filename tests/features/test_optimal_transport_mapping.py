@@ -220,6 +220,16 @@ def test_string_labels_are_classes():
     np.testing.assert_array_equal(mapping.fit_transform(X, names, domain=domain), numbers)
 
 
+def test_images_belong_to_the_map():
+    Xs, Xt = feature_domains.two_domains()
+    X, domain = feature_domains.stacked(source=Xs, target=Xt)
+    mapping = OptimalTransportMapping("exact").fit(X, domain=domain)
+    first = mapping.transform(Xs, domain=["source"] * len(Xs))
+    expected = first.copy()
+    first[:] = 0.0
+    np.testing.assert_array_equal(mapping.transform(Xs, domain=["source"] * len(Xs)), expected)
+
+
 def test_equal_samples_everywhere_are_no_obstacle():
     X, domain = np.ones((8, 2)), ["source"] * 5 + ["target"] * 3
     for method in ("sinkhorn", "exact"):

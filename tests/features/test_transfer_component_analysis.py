@@ -1,4 +1,5 @@
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from tests import oracles
 from tl_keras.errors import InputError
-from tl_keras.features import TransferComponentAnalysis, component_transformer
+from tl_keras.features import (
+    TransferComponentAnalysis,
+    component_transformer,
+    mmd_components,
+)
 from tl_keras.features.domain_pairs import pairs_of_domains
 
 
@@ -176,6 +181,28 @@ def test_few_landmarks_come_close(seed):
     assert cosines.min() > 0.99
 
 
+@pytest.mark.parametrize("solver", ["exact", "nystroem"])
+def test_far_from_the_origin_nothing_changes(solver):
+    X, domain = two_domains(6)
+    X = np.round(X * 2**20) / 2**20  # Exact also where 2²⁷ is added.
+    analysis = TransferComponentAnalysis(4, solver=solver, landmarks=30, random_state=0)
+    near = analysis.fit_transform(X, domain=domain)
+    far = analysis.fit_transform(X + 2.0**27, domain=domain)
+    np.testing.assert_allclose(far, near, atol=1e-6)
+    np.testing.assert_allclose(analysis.transform(X + 2.0**27), near, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["exact", "nystroem"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_what_becomes_of_the_samples_does_not_matter(solver, sparse):
+    X, domain = two_domains(6)
+    given = scipy.sparse.csr_matrix(X) if sparse else X.copy()
+    analysis = TransferComponentAnalysis(4, solver=solver, landmarks=100)
+    expected = analysis.fit(given, domain=domain).transform(X)
+    (given.data if sparse else given)[:] = 0.0
+    np.testing.assert_array_equal(analysis.transform(X), expected)
+
+
 def test_solver_goes_by_size(monkeypatch):
     X, domain = two_domains(8)
     monkeypatch.setattr(component_transformer, "EXACT_SAMPLES", 69)
@@ -332,6 +359,37 @@ def test_memory_is_refused_before_it_is_taken(solver, little_memory):
     little_memory(10_000)
     with pytest.raises(InputError, match=r"TransferComponentAnalysis: this needs about .* Use "):
         TransferComponentAnalysis(solver=solver).fit(X, domain=domain)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_memory_of_the_dense_solver_is_refused_before_it_is_taken(
+    kernel, little_memory, monkeypatch
+):
+    monkeypatch.setattr(component_transformer, "FORMED", 3)  # The linear kernel as an operator.
+    X, domain = two_domains(20)
+    analysis = TransferComponentAnalysis(kernel=kernel)
+    analysis.set_params(n_components=70).fit(X, domain=domain)
+    little_memory(4 * 8 * 70**2)  # The kernel fits, what is made of it does not.
+    text = r"TransferComponentAnalysis: this needs about .* Ask for fewer components"
+    with pytest.raises(InputError, match=text):
+        analysis.fit(X, domain=domain)
+
+
+@pytest.mark.parametrize("form", ["kernel", "low rank", "primal"])
+def test_the_estimate_of_memory_is_what_the_dense_solver_takes(form, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(600, 400))
+    space, size = {
+        "kernel": (mmd_components.FeatureSpace(X @ X.T), 600),
+        "low rank": (mmd_components.low_rank_space(X), 400),
+        "primal": (mmd_components.primal_space(X, formed=False), 400),
+    }[form]
+    estimates = []
+    monkeypatch.setattr(mmd_components, "check_memory", lambda needed, *_: estimates.append(needed))
+    tracemalloc.start()
+    mmd_components.components(space, np.eye(600, 1), 0.1, size)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.8 * peak < estimates[0] < 1.5 * peak
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "linear", "cosine", "primal"])

@@ -1,6 +1,9 @@
+import warnings
+
 import numpy as np
 import pytest
 
+from tl_keras.arrays import DegenerateWeights
 from tl_keras.errors import InputError
 from tl_keras.instances import BalancedWeighting
 
@@ -34,6 +37,24 @@ def test_labels_of_all_kinds():
     assert (BalancedWeighting().fit(X).weights_ == 1).all()
 
 
+@pytest.mark.parametrize("blank", [-1, None, np.nan])
+def test_lists_of_strings_keep_their_marks(blank):
+    y = ["cat", "dog"] * 5 + ["cat", blank, blank, "dog", blank]
+    weights = BalancedWeighting().fit(np.zeros((15, 1)), y, domain=DOMAIN).weights_
+    assert (weights[10:] > 0).tolist() == [True, False, False, True, False]
+
+
+def test_one_sample_with_all_weight_is_a_warning():
+    y = [0] * 11 + [-1] * 4
+    text = r"BalancedWeighting: the effective sample size is 1\.2 of 11 labelled samples: one of"
+    with pytest.warns(DegenerateWeights, match=text) as caught:
+        BalancedWeighting(ratio=0.9).fit(np.zeros((15, 1)), y, domain=DOMAIN)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        BalancedWeighting(ratio=0.5).fit(np.zeros((15, 1)), y, domain=DOMAIN)
+
+
 def test_several_targets():
     model = BalancedWeighting(["a", "b"], ratio=0.8).fit(np.zeros((15, 1)), domain=DOMAIN)
     assert model.weights_[:10].sum() == pytest.approx(0.8 * 15)
@@ -44,6 +65,7 @@ def test_several_targets():
     ("parameters", "y", "message"),
     [
         ({"ratio": 1.1}, None, "ratio: expected a number from 0 to 1, got 1.1"),
+        ({"ratio": "0.5"}, None, "ratio: expected a number from 0 to 1, got '0.5'"),
         ({}, [0] * 10 + [-1] * 5, "y: expected labels for some target samples, got none"),
         ({}, [-1] * 2 + [0] * 13, "2 of 6 samples of source domain 'a' have no label"),
         ({}, [0] * 14, r"y: expected one label per sample, shape \(15,\), got \(14,\)"),

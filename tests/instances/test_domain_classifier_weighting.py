@@ -112,7 +112,9 @@ def test_what_does_not_fit():
         DomainClassifierWeighting(classifier=RidgeClassifier()).fit(X, domain=domain)
     with pytest.raises(InputError, match=r"classifier: expected .* got str"):
         DomainClassifierWeighting(classifier="forest").fit(X, domain=domain)
-    with pytest.raises(InputError, match="folds: expected None or 2 or more, got 1"):
-        DomainClassifierWeighting(folds=1).fit(X, domain=domain)
+    for folds in (1, "5", 5.0):
+        text = f"folds: expected None or a whole number of 2 or more, got {folds!r}"
+        with pytest.raises(InputError, match=text):
+            DomainClassifierWeighting(folds=folds).fit(X, domain=domain)
     with pytest.raises(InputError, match="folds: source and target need two samples each"):
         DomainClassifierWeighting(folds=2).fit(X[:21], domain=domain[:21])

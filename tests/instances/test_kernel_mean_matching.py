@@ -103,6 +103,16 @@ def test_few_landmarks_come_near_the_exact_optimum(features):
         assert near - best < 0.03 * (before - best)
 
 
+@pytest.mark.parametrize("solver", ["exact", "nystroem"])
+def test_far_from_the_origin_nothing_changes(solver):
+    X, domain = shifted(3)
+    X = np.round(X * 2**20) / 2**20  # Exact also where 2²⁷ is added.
+    model = KernelMeanMatching(solver=solver, landmarks=60, random_state=0)
+    near = model.fit(X, domain=domain).weights_
+    far = model.fit(X + 2.0**27, domain=domain).weights_
+    np.testing.assert_allclose(far, near, atol=1e-4)
+
+
 def test_solver_is_chosen_by_size(monkeypatch):
     X, domain = shifted(0, 60)
     assert KernelMeanMatching().fit(X, domain=domain).solver_ == "exact"
@@ -141,9 +151,13 @@ def test_equal_samples_and_constant_features_do_no_harm(solver, kernel):
     ("parameters", "message"),
     [
         ({"bound": 1.0}, "bound: expected a number above 1, the mean of the weights, got 1.0"),
+        ({"bound": "10"}, "bound: expected a number above 1, the mean of the weights, got '10'"),
+        ({"epsilon": "0.1"}, "epsilon: expected None or a number from 0 up, got '0.1'"),
         ({"epsilon": -0.1}, "epsilon: expected None or a number from 0 up, got -0.1"),
         ({"solver": "cvxopt"}, "solver: expected 'auto', 'exact' or 'nystroem', got 'cvxopt'"),
-        ({"landmarks": 1}, "landmarks: expected 2 or more, got 1"),
+        ({"landmarks": 1}, "landmarks: expected a whole number of 2 or more, got 1"),
+        ({"landmarks": "10"}, "landmarks: expected a whole number of 2 or more, got '10'"),
+        ({"landmarks": 100.0}, "landmarks: expected a whole number of 2 or more, got 100.0"),
         ({"kernel": "rbff"}, "kernel: expected one of linear, rbf.*got 'rbff'"),
         ({"gamma": -1.0}, "gamma: expected a number above 0, 'median' or 'scale', got -1.0"),
     ],

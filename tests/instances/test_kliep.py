@@ -131,14 +131,26 @@ def test_far_from_the_origin_the_widths_are_the_same():
     np.testing.assert_allclose(far.weights_, near.weights_, atol=1e-2)
 
 
+def test_more_centers_than_samples_to_validate_with(monkeypatch):
+    X, domain, _ = gaussians(6, 60)
+    model = KLIEP(centers=30, random_state=0)
+    monkeypatch.setattr("tl_keras.instances.kliep.VALIDATED", 30)
+    expected = model.fit(X, domain=domain).scores_
+    monkeypatch.setattr("tl_keras.instances.kliep.VALIDATED", 20)
+    assert model.fit(X, domain=domain).scores_ == expected
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
         ({"gamma": "silverman"}, "gamma: expected 'cv', 'median', 'scale', a number above 0 or a"),
         ({"gamma": [1.0, -1.0]}, "gamma: expected a number above 0.*got -1.0"),
         ({"gamma": []}, r"gamma: expected 'cv'.*got \[\]"),
-        ({"centers": 0}, "centers: expected 1 or more, got 0"),
-        ({"folds": 1}, "folds: expected 2 or more, got 1"),
+        ({"centers": 0}, "centers: expected a whole number of 1 or more, got 0"),
+        ({"centers": 100.0}, "centers: expected a whole number of 1 or more, got 100.0"),
+        ({"centers": "10"}, "centers: expected a whole number of 1 or more, got '10'"),
+        ({"folds": 1}, "folds: expected a whole number of 2 or more, got 1"),
+        ({"folds": "5"}, "folds: expected a whole number of 2 or more, got '5'"),
     ],
 )
 def test_parameters_that_do_not_fit(parameters, message):

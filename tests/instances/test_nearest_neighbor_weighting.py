@@ -46,6 +46,9 @@ def test_without_shift_all_weights_are_one():
     [
         ({"n_neighbors": 0}, "n_neighbors: expected 1 up to the number of source samples, 80, got"),
         ({"n_neighbors": 81}, "n_neighbors: expected 1 up to .* 80, got 81"),
+        ({"n_neighbors": "5"}, "n_neighbors: expected 1 up to .* 80, got '5'"),
+        ({"n_neighbors": 5.0}, "n_neighbors: expected 1 up to .* 80, got 5.0"),
+        ({"smoothing": "1"}, "smoothing: expected a number from 0 up, got '1'"),
         ({"smoothing": -1.0}, "smoothing: expected a number from 0 up, got -1.0"),
     ],
 )

@@ -11,7 +11,7 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -247,6 +247,11 @@ def test_strings_unlabelled_targets_and_order_of_samples():
         more_y = np.r_[names, np.full(10, blank, object)][shuffled]
         model = TrAdaBoostClassifier(n_estimators=5).fit(more_X, more_y, domain=more_domain)
         assert model.classes_.tolist() == ["no", "yes"]
+        from_list = TrAdaBoostClassifier(n_estimators=5).fit(
+            more_X, more_y.tolist(), domain=more_domain.tolist()
+        )
+        assert from_list.classes_.tolist() == ["no", "yes"]
+        np.testing.assert_array_equal(from_list.source_weights_, model.source_weights_)
         np.testing.assert_allclose(model.predict_proba(X), plain.predict_proba(X), atol=1e-6)
         assert model.target_weights_.shape == (5, 30)
         order = shuffled[shuffled < len(X)]
@@ -359,6 +364,30 @@ def test_domain_is_routed_by_cross_validation():
     assert (scores > 0.5).all()
 
 
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("wrapping", ["flat", "nested", "search"])
+def test_pipelines_and_searches_hand_the_weights_on(wrapping, routing):
+    X, y, domain = two_classes(seed=11)
+    scaler = StandardScaler()
+    wrapped, plain = {
+        "flat": lambda: (make_pipeline(scaler, LogisticRegression()), LogisticRegression()),
+        "nested": lambda: (
+            make_pipeline(StandardScaler(), make_pipeline(scaler, LogisticRegression())),
+            LogisticRegression(),
+        ),
+        "search": lambda: (
+            GridSearchCV(LogisticRegression(), {"C": [0.5]}, cv=2),
+            LogisticRegression(C=0.5),
+        ),
+    }[wrapping]()
+    with config_context(enable_metadata_routing=routing):
+        whole = TrAdaBoostClassifier(wrapped, n_estimators=4).fit(X, y, domain=domain)
+    scaled = X if wrapping == "search" else scaler.fit_transform(X)
+    inner = TrAdaBoostClassifier(plain, n_estimators=4).fit(scaled, y, domain=domain)
+    np.testing.assert_allclose(whole.source_weights_, inner.source_weights_, rtol=1e-6)
+    assert np.ptp(whole.source_weights_[-1]) > 0
+
+
 X, Y, DOMAIN = two_classes(seed=0, n_source=20, n_target=10)
 
 
@@ -372,7 +401,7 @@ X, Y, DOMAIN = two_classes(seed=0, n_source=20, n_target=10)
             np.ones(30, int),
             "or more in the labelled samples, got one class only, 1",
         ),
-        ({"estimator": KNeighborsClassifier()}, Y, "KNeighborsClassifier.fit takes no sample_weig"),
+        ({"estimator": KNeighborsClassifier()}, Y, "sample_weight; KNeighborsClassifier does not"),
         ({"estimator": LinearRegression()}, Y, "expected a classifier, got LinearRegression, a re"),
         ({"estimator": LogisticRegression}, Y, "expected an estimator with fit and predict, such"),
         ({"estimator": LabelTree(), "output": "probabilities"}, Y, "LabelTree has not. Choose"),

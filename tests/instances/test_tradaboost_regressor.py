@@ -184,7 +184,7 @@ X, Y, DOMAIN = values(seed=0, n_source=20, n_target=10)
         ({}, np.where(DOMAIN == "target", np.nan, Y), "no sample of the target domain 'target' ha"),
         ({}, np.where(np.arange(30) < 3, np.nan, Y), "3 of 20 samples of source domain 'source'"),
         ({}, np.full(30, "high"), "y: expected numbers, with NaN for samples without a label; str"),
-        ({"estimator": KNeighborsRegressor()}, Y, "KNeighborsRegressor.fit takes no sample_weight"),
+        ({"estimator": KNeighborsRegressor()}, Y, "sample_weight; KNeighborsRegressor does not"),
         ({"estimator": LogisticRegression()}, Y, "expected a regressor, got LogisticRegression, a"),
         ({"n_estimators": -1}, Y, "n_estimators: expected a whole number of 1 or more, got -1"),
         ({"beta": "samme"}, Y, "beta: expected one of 'paper', 'bounded', got 'samme'"),

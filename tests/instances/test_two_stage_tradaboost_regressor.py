@@ -1,6 +1,7 @@
 """Two-stage TrAdaBoost.R2 against the paper written out, ADAPT, and its own promises."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import check_estimator
 
 from tests import oracles
+from tl_keras.arrays import DegenerateWeights
 from tl_keras.errors import InputError
 from tl_keras.instances import TwoStageTrAdaBoostRegressor
 from tl_keras.instances.boosting_weights import lowered_source
@@ -236,7 +238,7 @@ FEW = np.where((DOMAIN == "target") & (np.arange(30) < 29), np.nan, Y)
         ({}, np.where(DOMAIN == "target", np.nan, Y), "no sample of the target domain 'target' ha"),
         ({}, np.where(np.arange(30) < 3, np.nan, Y), "3 of 20 samples of source domain 'source'"),
         ({}, FEW, "needs 2 labelled samples of the target or more, got 1 sample. Label more, or"),
-        ({"estimator": KNeighborsRegressor()}, Y, "KNeighborsRegressor.fit takes no sample_weight"),
+        ({"estimator": KNeighborsRegressor()}, Y, "sample_weight; KNeighborsRegressor does not"),
         ({"steps": 1}, Y, "steps: expected a whole number of 2 or more, got 1"),
         ({"n_estimators": 0}, Y, "n_estimators: expected a whole number of 1 or more, got 0"),
         ({"cv": 1}, Y, "cv: expected a whole number of 2 or more, got 1"),
@@ -253,6 +255,20 @@ def test_a_fold_without_weight_is_refused():
     weights = np.where(np.arange(30) < 29, DOMAIN == "source", 1.0)
     with pytest.raises(InputError, match="in a fold all target samples that train have weight ze"):
         TwoStageTrAdaBoostRegressor(TREE).fit(X, Y, domain=DOMAIN, sample_weight=weights)
+
+
+def test_one_sample_with_all_weight_is_a_warning():
+    weights = np.where(np.arange(30) == 25, 1e4, 1.0)
+    model = TwoStageTrAdaBoostRegressor(TREE, steps=2, n_estimators=1, random_state=0)
+    text = (
+        r"TwoStageTrAdaBoostRegressor: in the last round the effective sample size is 1\.\d of 30"
+    )
+    with pytest.warns(DegenerateWeights, match=text) as caught:
+        model.fit(X, Y, domain=DOMAIN, sample_weight=weights)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X, Y, domain=DOMAIN)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -123,13 +123,17 @@ def test_no_overlap_at_all_is_reported(weighter):
     ("parameters", "message"),
     [
         ({"alpha": 1.0}, "alpha: expected a number from 0 up to 1, got 1.0"),
+        ({"alpha": "0.1"}, "alpha: expected a number from 0 up to 1, got '0.1'"),
         ({"alpha": -0.1}, "alpha: expected a number from 0 up to 1, got -0.1"),
         ({"regularization": 0.0}, "regularization: expected 'cv', a number above 0 or a list"),
         ({"regularization": "ridge"}, "regularization: expected 'cv'.*got 'ridge'"),
         ({"regularization": []}, r"regularization: expected 'cv'.*got \[\]"),
         ({"gamma": "silverman"}, "gamma: expected 'cv', 'median', 'scale', a number above 0 or a"),
-        ({"centers": 0}, "centers: expected 1 or more, got 0"),
-        ({"folds": 1}, "folds: expected 2 or more, got 1"),
+        ({"centers": 0}, "centers: expected a whole number of 1 or more, got 0"),
+        ({"centers": 100.0}, "centers: expected a whole number of 1 or more, got 100.0"),
+        ({"centers": "10"}, "centers: expected a whole number of 1 or more, got '10'"),
+        ({"folds": 1}, "folds: expected a whole number of 2 or more, got 1"),
+        ({"folds": "5"}, "folds: expected a whole number of 2 or more, got '5'"),
     ],
 )
 def test_parameters_that_do_not_fit(parameters, message):

@@ -97,6 +97,17 @@ def test_strings_as_labels_and_none_for_unlabelled():
     np.testing.assert_array_equal(found, np.array(["no", "yes"])[numbers])
 
 
+@pytest.mark.parametrize("blank", [-1, None, np.nan])
+def test_lists_of_strings_keep_their_marks(blank):
+    X, y, domain = two_domains()
+    words = [blank if name == "target" else "ny"[k] for k, name in zip(y, domain, strict=True)]
+    model = WeightedEstimator(LogisticRegression(), KernelMeanMatching())
+    found = model.fit(X, words, domain=domain.tolist()).predict(X)
+    assert model.classes_.tolist() == ["n", "y"]
+    model.fit(X, hidden(y, domain), domain=domain)
+    np.testing.assert_array_equal(found, np.array(["n", "y"])[model.predict(X)])
+
+
 def test_several_sources_and_targets():
     X, y, domain = two_domains()
     domain = np.where(np.arange(100) < 20, 7, np.where(domain == "target", 2, 1))
@@ -179,6 +190,14 @@ def test_labels_and_domains_that_do_not_fit(change, message):
     arguments = {"y": y, "domain": domain, **change}
     with pytest.raises(ValueError, match=message):
         WeightedEstimator(LogisticRegression(), KernelMeanMatching()).fit(X, **arguments)
+
+
+@pytest.mark.parametrize("form", [list, np.array, lambda y: np.array(y, object)])
+def test_a_regressor_needs_numbers(form):
+    X, _, domain = two_domains()
+    model = WeightedEstimator(Ridge(), KernelMeanMatching())
+    with pytest.raises(InputError, match=r"y: expected numbers, .* values such as 'low' are none"):
+        model.fit(X, form(["low"] * 60 + [None] * 40), domain=domain)
 
 
 def test_a_weighter_that_is_none():

@@ -61,6 +61,20 @@ def test_a_map_gains_nothing_by_shrinking(name):
         assert scorer(whole, X, y, domain=domain) == pytest.approx(scaled, rel=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_scale_keeps_its_digits_far_from_the_origin(dtype):
+    X, y, domain, _ = shifted(move=0.5)
+    near = np.round(X * 2**10) / 2**10  # Exact in single precision also where 2¹² is added.
+    far = (near + 2.0**12).astype(dtype)
+    same = FunctionTransformer().fit(near)
+    expected = divergence_score("frechet")(same, near, y, domain=domain)
+    value = divergence_score("frechet")(same, far, y, domain=domain)
+    assert value == pytest.approx(expected, rel=1e-4 if dtype == np.float64 else 1e-2)
+    if dtype == np.float64:
+        value = divergence_score("frechet")(same, near + 2.0**32, y, domain=domain)
+        assert value == pytest.approx(expected, rel=1e-2)
+
+
 def test_of_a_pipeline_the_steps_before_the_learner_count():
     X, y, domain, _ = shifted()
     scaler = StandardScaler().fit(X)

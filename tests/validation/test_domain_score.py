@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 from shifted import shifted
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
 from tl_keras import InputError
 from tl_keras.arrays import LabelledOnly
 from tl_keras.validation import DomainSplit, cross_validate, domain_score
+
+MODELS = (LogisticRegression, LinearRegression)
 
 
 def test_each_side_is_scored_by_itself():
@@ -31,6 +33,28 @@ def test_unlabelled_samples_do_not_count():
     expected = np.mean(model.predict(X[60:70]) == truth[60:70])
     for labels in (y, np.where(y == -1, np.nan, y), np.where(y == -1, None, y.astype(object))):
         assert domain_score()(model, X, labels, domain=domain) == expected
+
+
+@pytest.mark.parametrize("mark", [-1, None, np.nan])
+def test_lists_of_strings_keep_their_marks(mark):
+    X, y, domain, truth = shifted()
+    y[60:70] = truth[60:70]
+    words = [mark if label == -1 else "ny"[label] for label in y]
+    model = LogisticRegression().fit(X[:60], words[:60])
+    expected = np.mean(model.predict(X[60:70]) == words[60:70])
+    assert domain_score()(model, X, words, domain=domain.tolist()) == expected
+
+
+def test_missing_labels_of_pandas_do_not_count():
+    pandas = pytest.importorskip("pandas", reason="pip install pandas")
+    X, y, domain, truth = shifted()
+    y[60:70] = truth[60:70]
+    labels = [pandas.NA if label == -1 else label for label in y.tolist()]
+    classifier, regressor = (kind().fit(X[:60], truth[:60]) for kind in MODELS)
+    expected = np.mean(classifier.predict(X[60:70]) == truth[60:70])
+    assert domain_score()(classifier, X, labels, domain=domain) == expected
+    expected = regressor.score(X[60:70], truth[60:70])
+    assert domain_score()(regressor, X, labels, domain=domain) == pytest.approx(expected)
 
 
 def test_hidden_labels_reach_the_score_but_not_the_estimator():

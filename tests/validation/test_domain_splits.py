@@ -111,6 +111,10 @@ def test_strings_none_and_continuous_labels():
     kept = DomainSplit(3, target_labels="kept", random_state=0)
     pairs = zip(kept.split(X, y, domain=domain), kept.split(X, names, domain=domain), strict=True)
     assert all(np.array_equal(a[1], b[1]) for a, b in pairs)
+    marked = [-1 if name is None else name for name in names]
+    given = [test for _, test in kept.split(X, marked, domain=domain)]
+    expected = [test for _, test in kept.split(X, y, domain=domain)]
+    assert all(np.array_equal(a, b) for a, b in zip(expected, given, strict=True))
     values = np.random.default_rng(0).normal(size=121)
     for _, test in DomainSplit(3, random_state=0).split(X, values, domain=domain):
         # Every fold has small and large values.

@@ -13,7 +13,12 @@ from sklearn.pipeline import make_pipeline
 
 from tl_keras import InputError
 from tl_keras.arrays import DomainTransformer, LabelledOnly
-from tl_keras.validation import DomainSplit, fit_search, reverse_validation
+from tl_keras.validation import (
+    DomainSplit,
+    circular_validation,
+    fit_search,
+    reverse_validation,
+)
 
 
 class Means(DomainTransformer):
@@ -111,11 +116,22 @@ def test_several_sources_and_targets_swap_their_parts():
     assert set(Recorder.fits[0][3]) == {"a", "b", "c", "d"}
 
 
-@pytest.mark.parametrize("kind", ["strings", "floats", "objects"])
+@pytest.mark.parametrize("score", [reverse_validation, circular_validation])
+@pytest.mark.parametrize("mark", [None, np.nan, -1])
+@pytest.mark.parametrize("form", [list, lambda y: np.array(y, object)], ids=["list", "objects"])
+def test_strings_keep_their_marks(form, mark, score):
+    X, y, domain, _ = shifted()
+    words = form([{-1: mark, 0: "no", 1: "yes"}[v] for v in y.tolist()])
+    model = LabelledOnly(LogisticRegression()).fit(X, words, domain=domain)
+    expected = LabelledOnly(LogisticRegression()).fit(X, y, domain=domain)
+    value = score()(model, X, words, domain=domain)
+    assert value == score()(expected, X, y, domain=domain) > 0.9
+
+
+@pytest.mark.parametrize("kind", ["floats", "objects"])
 def test_labels_of_other_types(kind):
     X, y, domain, _ = shifted()
     labels = {
-        "strings": np.array([{-1: None, 0: "no", 1: "yes"}[v] for v in y], object),
         "floats": np.where(y == -1, np.nan, y),
         "objects": np.array([None if v == -1 else v for v in y], object),
     }[kind]
@@ -177,6 +193,17 @@ def test_if_the_target_gets_one_class_the_clone_answers_with_it():
     assert not Recorder.fits
 
 
+@pytest.mark.parametrize(
+    ("metric", "expected"), [("neg_log_loss", np.log(np.finfo(float).eps) / 2), ("roc_auc", 0.5)]
+)
+def test_the_one_class_has_probabilities_among_all(metric, expected):
+    X, y, domain, _ = shifted()
+    model = LabelledOnly(LogisticRegression()).fit(X, y, domain=domain)
+    X = np.where((domain == "target")[:, None], np.abs(X) + 9, X)
+    value = reverse_validation(metric)(model, X, y, domain=domain)
+    assert value == pytest.approx(expected)
+
+
 def test_other_metrics_and_the_same_answer_again():
     X, y, domain, _ = shifted()
     model = LabelledOnly(LogisticRegression()).fit(X, y, domain=domain)
@@ -233,11 +260,22 @@ def test_bad_input(change, text):
         reverse_validation()(model, X, given["y"], domain=given["domain"])
 
 
+def test_targets_of_parts_in_any_form():
+    X, y, domain, _ = shifted(targets=("c", "d"))
+    for given in (frozenset("cd"), {"c", "d"}, ("d", "c")):
+        parts = make_pipeline(Means(given), LabelledOnly(LogisticRegression(), target=["c", "d"]))
+        with sklearn.config_context(enable_metadata_routing=True):
+            parts.fit(X, y, domain=domain)
+        assert reverse_validation()(parts, X, y, domain=domain) > 0.9
+
+
 def test_bad_settings():
     X, y, domain, _ = shifted()
     model = LogisticRegression().fit(X[:60], y[:60])
     with pytest.raises(InputError, match="holdout: expected a share between 0 and 1, got 1"):
         reverse_validation(holdout=1)(model, X, y, domain=domain)
+    with pytest.raises(InputError, match=r"holdout: .* between 0 and 1, got '0.5'"):
+        reverse_validation(holdout="0.5")(model, X, y, domain=domain)
     with pytest.raises(InputError, match=r"y: expected enough source samples to hold out .* got 1"):
         reverse_validation()(model, X[59:], y[59:], domain=domain[59:])
     parts = make_pipeline(Means("target"), LabelledOnly(LogisticRegression(), target="other"))

@@ -7,7 +7,12 @@ from tl_keras.arrays.base import DomainTransformer, DomainWeighter
 from tl_keras.arrays.domains import Domains, resolve_domains, stack_domains
 from tl_keras.arrays.labelled_only import LabelledOnly
 from tl_keras.arrays.labels import labelled_samples, require_classes, unlabelled
-from tl_keras.arrays.weights import DegenerateWeights, effective_sample_size, finished_weights
+from tl_keras.arrays.weights import (
+    DegenerateWeights,
+    effective_sample_size,
+    finished_weights,
+    warn_of_one_sample,
+)
 from tl_keras.memory import check_memory
 
 __all__ = [
@@ -24,4 +29,5 @@ __all__ = [
     "resolve_domains",
     "stack_domains",
     "unlabelled",
+    "warn_of_one_sample",
 ]

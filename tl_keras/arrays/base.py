@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains, rows_of
+from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.weights import effective_sample_size, finished_weights
 from tl_keras.errors import InputError
 
@@ -154,7 +155,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         X = self._checked(X)
         domains = resolve_domains(domain, self.target, X.shape[0])
         self.sources_, self.targets_ = domains.sources, domains.targets
-        y = None if y is None else np.asarray(y)
+        y = None if y is None else np.asarray(keep_marks(y))
         if y is not None and (y.ndim == 0 or y.shape[0] != X.shape[0]):
             raise InputError(
                 f"y: expected one label per sample of X, {X.shape[0]} of them, got shape {y.shape}."
@@ -184,7 +185,9 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
 
     def _mapped(self, X: Any, label: np.ndarray, names: list) -> Any:
         if len(names) == 1 or self._one_map:
-            return self._map(X, names[0])
+            mapped = self._map(X, names[0])
+            # A later step may write into it: it must not be the caller's own array.
+            return mapped.copy() if mapped is X else mapped
         rows = [rows_of(label == name) for name in names]
         parts = [self._map(X[row], name) for row, name in zip(rows, names, strict=True)]
         if any(scipy.sparse.issparse(part) for part in parts):

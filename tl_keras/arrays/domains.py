@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from tl_keras.arrays.marks import is_missing, keep_marks
 from tl_keras.errors import InputError
 
 
@@ -59,7 +60,7 @@ def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
     Args:
         domain: A label per sample `(n,)`, strings or integers. None puts all samples into one
             domain that is source and target at once: nothing has shifted.
-        target: Label of the target domain, or a list of labels.
+        target: Label of the target domain, or a list or other iterable of labels.
         count: Number of samples.
 
     Raises:
@@ -69,7 +70,7 @@ def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
     if domain is None:
         return Domains(np.zeros(count, np.int64), (0,), (0,), given=False)
     label = domain_labels(domain, count)
-    wanted = list(target) if isinstance(target, (list, tuple, set, np.ndarray)) else [target]
+    wanted = target_labels(target)
     if not wanted:
         raise InputError("target: expected the label of a domain or a list of them, got none.")
     if label.dtype.kind == "U":
@@ -91,6 +92,16 @@ def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
     return Domains(label, sources, tuple(name for name in there if name in wanted))
 
 
+def target_labels(target: Any) -> list[Any]:
+    """Return the labels of the target domains: `target` is one label or an iterable of them."""
+    if isinstance(target, (str, bytes)):
+        return [target]
+    try:
+        return list(target)
+    except TypeError:
+        return [target]
+
+
 def domain_labels(domain: Any, count: int) -> np.ndarray:
     """Return `domain` as an array `(n,)` of numbers or strings that compares label by label.
 
@@ -103,14 +114,14 @@ def domain_labels(domain: Any, count: int) -> np.ndarray:
     Raises:
         InputError: If the length is wrong or a label is missing.
     """
-    label = np.asarray(domain)
+    label = np.asarray(keep_marks(domain))
     if label.shape != (count,):
         raise InputError(
             f"domain: expected one label per sample, an array of shape ({count},), got shape "
             f"{label.shape}. tl.data.stack_domains builds X, y and domain that fit together."
         )
     if label.dtype == object:
-        if any(value is None or value != value for value in label):
+        if any(is_missing(value) for value in label):
             raise InputError("domain: expected a label for every sample, got None or NaN.")
         numbers = all(isinstance(value, (int, float, np.number, np.bool_)) for value in label)
         return np.array(label.tolist() if numbers else [str(value) for value in label])
@@ -148,7 +159,7 @@ def stack_domains(**domains: tuple[Any, Any]) -> tuple[Any, np.ndarray, np.ndarr
         if x.ndim != 2:
             raise InputError(f"{name}: expected X of shape (samples, features), got {x.shape}.")
         parts[name] = x
-        labels[name] = None if pair[1] is None else np.asarray(pair[1])
+        labels[name] = None if pair[1] is None else np.asarray(keep_marks(pair[1]))
         if labels[name] is not None and labels[name].shape != (x.shape[0],):
             raise InputError(
                 f"{name}: expected y of shape ({x.shape[0]},), one label per sample of X, got "

@@ -87,8 +87,14 @@ def kernel_matrix(A: Any, B: Any, kernel: str, gamma: float) -> np.ndarray:
     if kernel not in KERNELS:
         raise InputError(f"kernel: expected one of {', '.join(KERNELS)}, got {kernel!r}.")
     parameters = {} if kernel in ("linear", "cosine") else {"gamma": gamma}
-    A, B = A.astype(np.float64, copy=False), B.astype(np.float64, copy=False)
+    same = A is B  # Then the diagonal is exact.
+    B = B.astype(np.float64, copy=False)
+    A = B if same else A.astype(np.float64, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
+        if kernel == "rbf" and isinstance(A, np.ndarray) and isinstance(B, np.ndarray):
+            middle = B.mean(axis=0)  # Far from the origin, ‖a‖² + ‖b‖² − 2 a·b loses its digits.
+            B = B - middle
+            A = B if same else A - middle
         values = pairwise_kernels(A, B, metric=kernel, **parameters)
         if not np.isfinite(values.sum()):
             raise InputError(

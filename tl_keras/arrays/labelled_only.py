@@ -9,7 +9,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from tl_keras.arrays.domains import resolve_domains
-from tl_keras.arrays.labels import labelled_samples
+from tl_keras.arrays.labels import labelled_samples, regression_values, require_classes
+from tl_keras.arrays.marks import keep_marks
 from tl_keras.errors import InputError
 
 
@@ -38,7 +39,8 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
         n_features_in_: Number of features.
 
     Raises:
-        InputError: If a source sample has no label or no sample has one.
+        InputError: If a source sample has no label, a classifier's labels are of one class only, or
+            a regressor's are no numbers.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
@@ -72,12 +74,12 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
         X = self._checked(X, reset=True)
         if y is None:
             raise InputError("y: this estimator requires y to be passed, but the target y is None.")
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(keep_marks(y), warn=True)
         if len(y) != X.shape[0]:
             raise InputError(f"y: expected {X.shape[0]} labels, one per sample, got {len(y)}.")
         regression = is_regressor(self.estimator)
-        if regression and y.dtype == object:
-            y = np.array([np.nan if value is None else value for value in y], np.float64)
+        if regression:
+            y = regression_values(y)
         domains = resolve_domains(domain, self.target, X.shape[0])
         rows = np.flatnonzero(labelled_samples(y, domains, regression=regression))
         weights = {}
@@ -91,6 +93,8 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
             weights["sample_weight"] = weight[rows]
         y = y[rows]
         y = np.array(y.tolist()) if y.dtype == object else y
+        if is_classifier(self.estimator):
+            require_classes(y, "the labelled samples")
         self.estimator_ = clone(self.estimator).fit(X[rows], y, **weights)
         if is_classifier(self.estimator):
             self.classes_ = self.estimator_.classes_

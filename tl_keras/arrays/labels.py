@@ -5,18 +5,19 @@ from typing import Any
 import numpy as np
 
 from tl_keras.arrays.domains import Domains
+from tl_keras.arrays.marks import is_mark, is_missing, keep_marks
 from tl_keras.errors import InputError
 
 
 def unlabelled(y: Any) -> np.ndarray:
-    """Return the mask `(n,)` of samples marked as unlabelled: −1, NaN or None."""
-    y = np.asarray(y)
+    """Return the mask `(n,)` of samples marked as unlabelled: −1, NaN, None or NA."""
+    y = np.asarray(keep_marks(y))
     if y.dtype.kind == "f":
         return np.isnan(y) | (y == -1)
     if y.dtype.kind in "iu":
         return y == -1
     if y.dtype == object:
-        return np.array([value is None or value != value or value == -1 for value in y], dtype=bool)
+        return np.array([is_mark(value) for value in y], dtype=bool)
     return np.zeros(y.shape[0], bool)
 
 
@@ -33,7 +34,7 @@ def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> n
     Raises:
         InputError: If a source sample has no label.
     """
-    y = np.asarray(y)
+    y = np.asarray(keep_marks(y))
     if not domains.given:
         return np.ones(y.shape[0], bool)
     if regression:
@@ -49,6 +50,29 @@ def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> n
                 "samples, or, if −1 is one of your classes, name it otherwise."
             )
     return ~blank
+
+
+def regression_values(y: np.ndarray) -> np.ndarray:
+    """Return the values of a regression `(n,)` as numbers, NaN where they are missing.
+
+    Args:
+        y: `(n,)`, numbers or objects.
+
+    Raises:
+        InputError: If a value is no number.
+    """
+    if y.dtype.kind in "biuf":
+        return y
+    found = np.empty(y.shape[0])
+    for index, value in enumerate(y.tolist()):
+        try:
+            found[index] = np.nan if is_missing(value) else value
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "y: expected numbers, with NaN for samples without a label; "
+                f"{type(value).__name__} values such as {value!r} are none."
+            ) from error
+    return found
 
 
 def require_classes(y: np.ndarray, where: str) -> np.ndarray:

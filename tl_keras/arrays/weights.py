@@ -22,6 +22,28 @@ def effective_sample_size(weights: np.ndarray) -> float:
     return float(scaled.sum() ** 2 / np.square(scaled).sum())
 
 
+def warn_of_one_sample(
+    weights: np.ndarray, method: str, remedy: str, *, when: str = "", stacklevel: int = 2
+) -> None:
+    """Warn if one of three samples or more holds almost all weight.
+
+    Args:
+        weights: Weights of the labelled samples `(n,)`, not negative.
+        method: Name for the warning.
+        remedy: What the user can do, a sentence.
+        when: When the weights were like that, such as `"in the last round "`.
+        stacklevel: As of `warnings.warn`, where 2 is the caller of this function.
+    """
+    effective = effective_sample_size(weights)
+    if len(weights) > 2 and effective < 1.5:
+        warnings.warn(
+            f"{method}: {when}the effective sample size is {effective:.1f} of {len(weights)} "
+            f"labelled samples: one of them holds almost all weight. {remedy}",
+            DegenerateWeights,
+            stacklevel=stacklevel,
+        )
+
+
 def finished_weights(weights: np.ndarray, method: str) -> np.ndarray:
     """Return weights scaled to mean one; warn if few samples hold almost all of them.
 

@@ -70,7 +70,12 @@ class ComponentTransformer(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
     def _solve(self, space: FeatureSpace, pairs: np.ndarray) -> np.ndarray:
         """Find the components, keep their map, and return the embedded samples `(n, k)`."""
         directions, values = components(
-            space, pairs, float(self.regularization), int(self.n_components), self.random_state
+            space,
+            pairs,
+            float(self.regularization),
+            int(self.n_components),
+            self.random_state,
+            type(self).__name__,
         )
         directions = scaled(directions, values, space.shape[0])
         embedded = space.project(directions)
@@ -116,12 +121,13 @@ class ComponentTransformer(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
         return FeatureSpace(operator @ operator.T, outward=X.T)
 
     def _exact_space(self, X):
+        stored = X.nnz if scipy.sparse.issparse(X) else X.size
         check_memory(
-            16.0 * X.shape[0] ** 2,
+            16.0 * (X.shape[0] ** 2 + stored),
             type(self).__name__,
             "Use solver='nystroem', or fewer samples.",
         )
-        self.basis_ = X
+        self.basis_ = X.copy()  # The caller may write into X later.
         return FeatureSpace(kernel_matrix(X, X, self.kernel, self.gamma_))
 
     def _nystroem_space(self, X):
@@ -131,10 +137,9 @@ class ComponentTransformer(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
             type(self).__name__,
             "Use fewer landmarks, or fewer samples.",
         )
-        features = NystroemFeatures(
-            choose_landmarks(X, count, self.random_state), self.kernel, self.gamma_
-        )
-        self.basis_ = features.landmarks
+        landmarks = choose_landmarks(X, count, self.random_state)
+        self.basis_ = landmarks.copy() if landmarks is X else landmarks
+        features = NystroemFeatures(self.basis_, self.kernel, self.gamma_)
         return low_rank_space(features(X), outward=features.projection)
 
     def _check_parameters(self):

@@ -39,6 +39,22 @@ def pairs_of_classes(domains: Domains, codes: np.ndarray, *, by_prior: bool = Fa
     )
 
 
+def count_of_pairs(domains: Domains, codes: np.ndarray) -> int:
+    """Return how many columns `pairs_of_domains` and `pairs_of_classes` have together.
+
+    Args:
+        domains: The samples' domains.
+        codes: Class of each sample `(n,)`.
+    """
+    if not domains.given:
+        return 0
+    sources, targets = (
+        [np.unique(codes[domains.of(name)]) for name in names]
+        for names in (domains.sources, domains.targets)
+    )
+    return sum(1 + len(np.intersect1d(a, b)) for a in sources for b in targets)
+
+
 def _columns(domains: Domains, members: np.ndarray, *, by_prior: bool) -> np.ndarray:
     columns = []
     if domains.given:

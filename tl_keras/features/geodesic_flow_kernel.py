@@ -8,9 +8,9 @@ import scipy.sparse
 from sklearn.base import OneToOneFeatureMixin
 
 from tl_keras.arrays.base import DomainTransformer
+from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains
 from tl_keras.errors import InputError
-from tl_keras.features.checks import checked_components
 from tl_keras.features.subspaces import LARGE, Subspace, principal_subspace
 from tl_keras.memory import check_memory
 
@@ -135,7 +135,12 @@ class GeodesicFlowKernel(OneToOneFeatureMixin, DomainTransformer):
 
     def _fit(self, X: Any, y: np.ndarray | None, domains: Domains) -> None:
         automatic = isinstance(self.n_components, str) and self.n_components == "auto"
-        count = None if automatic else checked_components(self.n_components)
+        if not automatic and not is_number(self.n_components, 1, whole=True):
+            raise InputError(
+                "n_components: expected 'auto' or a whole number, 1 or more, got "
+                f"{self.n_components!r}."
+            )
+        count = None if automatic else int(self.n_components)
         target_mask = domains.target
         target = self._subspace(X[target_mask], count, "the target")
         self.means_ = dict.fromkeys(domains.targets, target.mean)

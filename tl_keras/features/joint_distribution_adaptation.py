@@ -8,10 +8,14 @@ from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_random_state
 
-from tl_keras.arrays import Domains, labelled_samples, require_classes
+from tl_keras.arrays import Domains, check_memory, labelled_samples, require_classes
 from tl_keras.errors import InputError
 from tl_keras.features.component_transformer import ComponentTransformer
-from tl_keras.features.domain_pairs import pairs_of_classes, pairs_of_domains
+from tl_keras.features.domain_pairs import (
+    count_of_pairs,
+    pairs_of_classes,
+    pairs_of_domains,
+)
 
 # Labelled samples among which the default estimator looks for the nearest.
 NEIGHBOURS = 20000
@@ -132,6 +136,11 @@ class JointDistributionAdaptation(ComponentTransformer):
             if last is not None and np.array_equal(last, codes):
                 break
             last = codes.copy()
+            check_memory(
+                32.0 * count_of_pairs(domains, codes) * sum(space.shape),
+                type(self).__name__,
+                "Use fewer classes or domains, or fewer samples.",
+            )
             embedded = self._solve(space, self._pairs(X, domains, codes))
             self.n_iter_ += 1
         self.pseudo_labels_ = self.classes_[codes[domains.target]]

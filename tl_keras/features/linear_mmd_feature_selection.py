@@ -9,10 +9,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import row_norms
 
 from tl_keras.arrays.base import DomainTransformer
+from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains
 from tl_keras.arrays.kernels import median_gamma
 from tl_keras.errors import InputError
-from tl_keras.features.checks import is_number
 from tl_keras.features.weighted_discrepancy import (
     kernel_scores,
     largest_gap,

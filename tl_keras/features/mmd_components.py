@@ -25,6 +25,7 @@ import scipy.sparse.linalg
 from sklearn.utils import check_random_state
 
 from tl_keras.errors import InputError
+from tl_keras.memory import check_memory
 
 DENSE = 300
 VANISHING = 1e-12
@@ -115,6 +116,7 @@ def components(
     regularization: float,
     count: int,
     random_state: Any = None,
+    method: str = "components",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the best directions and the values of the criterion that they reach.
 
@@ -124,16 +126,18 @@ def components(
         regularization: `ρ`, above 0.
         count: Number of directions; there are fewer where the samples span fewer.
         random_state: Seed of the first Lanczos vector.
+        method: Name for the error.
 
     Returns:
         `P` `(r, k)` with `PᵀAP = I`, `PᵀΨᵀHΨP = diag(λ)`, and `λ` `(k,)`, descending.
 
     Raises:
-        InputError: If products overflow or no direction has any variance.
+        InputError: If products overflow, no direction has any variance, or the dense solver, which
+            many components or a failure of Lanczos call for, would not fit into memory.
     """
     inverse_root = _inverse_root(space.adjoint(pairs), regularization)
     samples, size = space.shape
-    values, vectors = _leading(space, inverse_root, min(count, size), random_state)
+    values, vectors = _leading(space, inverse_root, min(count, size), random_state, method)
     mean = space.adjoint(np.full(samples, 1.0 / samples))
     # Centring leaves rounding errors in proportion to what is subtracted.
     floor = max(VANISHING * values[0], ROUNDING * samples * (mean @ mean) / regularization)
@@ -160,7 +164,7 @@ def scaled(directions: np.ndarray, values: np.ndarray, samples: int) -> np.ndarr
     return directions * np.sqrt(samples / values) * (values / values[0]) ** 0.25
 
 
-def _leading(space, inverse_root, count, random_state):
+def _leading(space, inverse_root, count, random_state, method):
     def operator(vectors):
         return inverse_root(space.scatter_of(inverse_root(vectors)))
 
@@ -176,6 +180,12 @@ def _leading(space, inverse_root, count, random_state):
             return values[::-1], vectors[:, ::-1]
         except scipy.sparse.linalg.ArpackError:
             pass  # Not converged, or there is no variance: the dense solver tells which.
+    wide = 2 * space.shape[0] if space.scatter is None else 0
+    check_memory(
+        8.0 * size * (4 * size + wide),
+        method,
+        "Ask for fewer components (n_components), or use fewer samples.",
+    )
     matrix = operator(np.eye(size))
     _require_finite(matrix)
     values, vectors = scipy.linalg.eigh(

@@ -10,10 +10,10 @@ from sklearn.metrics.pairwise import pairwise_distances, pairwise_distances_argm
 from sklearn.utils import check_random_state
 
 from tl_keras.arrays.base import DomainTransformer
+from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains
 from tl_keras.arrays.labels import labelled_samples, require_classes
 from tl_keras.errors import InputError
-from tl_keras.features.checks import is_number
 from tl_keras.features.transport_plans import (
     Plan,
     entropic_plan,
@@ -60,7 +60,7 @@ class NearestMap:
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Return the images `(n, features)`."""
         if np.array_equal(X, self.sources):
-            return self.images
+            return self.images.copy()
         nearest = pairwise_distances_argmin(X, self.sources)
         return X + (self.images - self.sources)[nearest]
 

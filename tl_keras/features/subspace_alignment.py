@@ -7,9 +7,9 @@ import scipy.sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 
 from tl_keras.arrays.base import DomainTransformer
+from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains, rows_of
 from tl_keras.errors import InputError
-from tl_keras.features.checks import checked_components
 from tl_keras.features.subspaces import Subspace, principal_subspace
 
 
@@ -73,7 +73,11 @@ class SubspaceAlignment(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
         self.random_state = random_state
 
     def _fit(self, X: Any, y: np.ndarray | None, domains: Domains) -> None:
-        count = checked_components(self.n_components)
+        count = self.n_components
+        if count is not None and not is_number(count, 1, whole=True):
+            raise InputError(
+                f"n_components: expected a whole number, 1 or more, or None, got {count!r}."
+            )
         method = type(self).__name__
         found = principal_subspace(
             X[rows_of(domains.target)], count, "the target", method, self.random_state

@@ -6,9 +6,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains, resolve_domains
 from tl_keras.arrays.labels import labelled_samples
-from tl_keras.arrays.weights import effective_sample_size
+from tl_keras.arrays.marks import keep_marks
+from tl_keras.arrays.weights import effective_sample_size, warn_of_one_sample
 from tl_keras.errors import InputError
 
 
@@ -69,12 +71,12 @@ class BalancedWeighting(BaseEstimator):
             ValueError: If `X` is not finite or not two-dimensional.
         """
         X = validate_data(self, X, accept_sparse=True)
-        if not 0 <= self.ratio <= 1:
+        if not is_number(self.ratio, 0) or self.ratio > 1:
             raise InputError(f"ratio: expected a number from 0 to 1, got {self.ratio!r}.")
         domains = resolve_domains(domain, self.target, X.shape[0])
         labelled = np.ones(X.shape[0], bool)
         if y is not None:
-            y = np.asarray(y)
+            y = np.asarray(keep_marks(y))
             if y.shape != (X.shape[0],):
                 raise InputError(
                     f"y: expected one label per sample, shape ({X.shape[0]},), got {y.shape}."
@@ -83,6 +85,12 @@ class BalancedWeighting(BaseEstimator):
             labelled = labelled_samples(y, domains, regression=fractions)
         self.weights_ = balanced_weights(domains, labelled, self.ratio)
         self.effective_sample_size_ = effective_sample_size(self.weights_)
+        warn_of_one_sample(
+            self.weights_[labelled],
+            type(self).__name__,
+            "Choose a ratio that gives the others more, or label more target samples.",
+            stacklevel=3,
+        )
         return self
 
     def __sklearn_tags__(self):

@@ -8,6 +8,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tl_keras.arrays.base import DomainWeighter
+from tl_keras.arrays.checks import check_count
 from tl_keras.arrays.kernels import median_gamma, resolve_gamma
 from tl_keras.errors import InputError
 from tl_keras.instances.pooled import stacked
@@ -34,10 +35,8 @@ class DensityRatioWeighter(DomainWeighter):
         """Return the ratio `(n,)` from squared distances to the centers `(n, centers)`."""
 
     def _estimate(self, source: Any, target: Any) -> np.ndarray:
-        if not self.centers >= 1:
-            raise InputError(f"centers: expected 1 or more, got {self.centers!r}.")
-        if not self.folds >= 2:
-            raise InputError(f"folds: expected 2 or more, got {self.folds!r}.")
+        check_count("centers", self.centers, 1)
+        check_count("folds", self.folds, 2)
         check_memory(
             8.0 * 4 * (source.shape[0] + target.shape[0]) * min(self.centers, target.shape[0]),
             type(self).__name__,

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tl_keras.arrays.base import DomainWeighter
+from tl_keras.arrays.checks import is_number
 from tl_keras.errors import InputError
 from tl_keras.instances.pooled import stacked
 
@@ -92,8 +93,10 @@ class DomainClassifierWeighting(DomainWeighter):
                 f"{type(model).__name__}. Wrap it in CalibratedClassifierCV, or use "
                 "LogisticRegression."
             )
-        if self.folds is not None and not self.folds >= 2:
-            raise InputError(f"folds: expected None or 2 or more, got {self.folds!r}.")
+        if self.folds is not None and not is_number(self.folds, 2, whole=True):
+            raise InputError(
+                f"folds: expected None or a whole number of 2 or more, got {self.folds!r}."
+            )
         random = check_random_state(self.random_state)
         X = stacked(source, target)
         counts = source.shape[0], target.shape[0]

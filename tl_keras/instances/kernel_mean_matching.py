@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import row_norms
 
 from tl_keras.arrays.base import DomainWeighter
+from tl_keras.arrays.checks import check_count, is_number
 from tl_keras.arrays.kernels import (
     NystroemFeatures,
     choose_landmarks,
@@ -136,21 +137,20 @@ class KernelMeanMatching(DomainWeighter):
         return solution.weights
 
     def _checked(self, count: int) -> tuple[str, float]:
-        if not self.bound > 1:
+        if not is_number(self.bound, 1, above=True):
             raise InputError(
                 f"bound: expected a number above 1, the mean of the weights, got {self.bound!r}."
             )
         epsilon = self.epsilon
         if epsilon is None:
             epsilon = 1.0 - 1.0 / np.sqrt(count)
-        elif not epsilon >= 0:
+        elif not is_number(epsilon, 0):
             raise InputError(f"epsilon: expected None or a number from 0 up, got {epsilon!r}.")
         if self.solver not in ("auto", "exact", "nystroem"):
             raise InputError(
                 f"solver: expected 'auto', 'exact' or 'nystroem', got {self.solver!r}."
             )
-        if not self.landmarks >= 2:
-            raise InputError(f"landmarks: expected 2 or more, got {self.landmarks!r}.")
+        check_count("landmarks", self.landmarks, 2)
         if self.solver != "auto":
             return self.solver, float(epsilon)
         return "exact" if count <= EXACT_SAMPLES else "nystroem", float(epsilon)

@@ -47,7 +47,8 @@ class KLIEP(DensityRatioWeighter):
             `"median"`, `"scale"` or a number above 0: that width.
         centers: Number of centers, drawn from the target samples.
         folds: Parts of the target samples, each held out in turn, 2 or more. Of more than 5,000
-            target samples 5,000 are drawn for this. A center is left out with its fold.
+            target samples 5,000, or as many as there are centers, are drawn for this. A center is
+            left out with its fold.
         random_state: Seed of the centers and folds.
 
     Attributes:
@@ -101,7 +102,7 @@ class KLIEP(DensityRatioWeighter):
         folds = min(self.folds, target.shape[0])
         if len(gammas) > 1 and folds > 1:
             # The centers stand first in `order`, so that the folds know them.
-            tried = order[:VALIDATED]
+            tried = order[: max(VALIDATED, len(chosen))]
             fold = fold_numbers(len(tried), folds, random)
             to_target = squared_distances(target[tried], self.centers_)
             self.scores_ = {

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from tl_keras.arrays.base import DomainWeighter
+from tl_keras.arrays.checks import is_number
 from tl_keras.errors import InputError
 
 
@@ -66,12 +67,13 @@ class NearestNeighborWeighting(DomainWeighter):
         self.n_jobs = n_jobs
 
     def _estimate(self, source: Any, target: Any) -> np.ndarray:
-        if not 1 <= self.n_neighbors <= source.shape[0]:
+        known = is_number(self.n_neighbors, 1, whole=True)
+        if not known or self.n_neighbors > source.shape[0]:
             raise InputError(
                 f"n_neighbors: expected 1 up to the number of source samples, {source.shape[0]}, "
                 f"got {self.n_neighbors!r}."
             )
-        if not 0 <= self.smoothing < np.inf:
+        if not is_number(self.smoothing, 0):
             raise InputError(f"smoothing: expected a number from 0 up, got {self.smoothing!r}.")
         search = NearestNeighbors(
             n_neighbors=self.n_neighbors, metric=self.metric, n_jobs=self.n_jobs

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tl_keras.arrays.checks import is_number
 from tl_keras.errors import InputError
 from tl_keras.instances.ulsif import ULSIF
 
@@ -92,6 +93,6 @@ class RULSIF(ULSIF):
         return self.alpha
 
     def _fit_ratio(self, source: Any, target: Any) -> np.ndarray:
-        if not 0 <= self.alpha < 1:
+        if not is_number(self.alpha, 0) or self.alpha >= 1:
             raise InputError(f"alpha: expected a number from 0 up to 1, got {self.alpha!r}.")
         return super()._fit_ratio(source, target)

@@ -2,14 +2,10 @@
 
 import abc
 import dataclasses
-import numbers
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import (
     assert_all_finite,
     check_consistent_length,
@@ -20,18 +16,15 @@ from sklearn.utils import (
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
-    has_fit_parameter,
     validate_data,
 )
 
-from tl_keras.arrays import (
-    DegenerateWeights,
-    effective_sample_size,
-    labelled_samples,
-    resolve_domains,
-)
+from tl_keras.arrays import labelled_samples, resolve_domains, warn_of_one_sample
+from tl_keras.arrays.labels import regression_values
+from tl_keras.arrays.marks import keep_marks
 from tl_keras.errors import InputError
 from tl_keras.instances.boosting_weights import second_half
+from tl_keras.instances.sample_weights import fit_weighted, weight_parameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +64,10 @@ class TransferBoosting(BaseEstimator, abc.ABC):
         if y is None:
             validate_data(self, X, y)  # raises scikit-learn's own error
         X = validate_data(self, X, accept_sparse="csr", dtype=_FLOATS)
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(keep_marks(y), warn=True)
         check_consistent_length(X, y)
-        if self._regression and y.dtype.kind not in "biuf":
-            y = _numbers(y)
+        if self._regression:
+            y = regression_values(y)
         domains = resolve_domains(domain, self.target, X.shape[0])
         kept = labelled_samples(y, domains, regression=self._regression)
         # Without domains nothing has shifted, and every sample is one of the target.
@@ -113,13 +106,7 @@ class TransferBoosting(BaseEstimator, abc.ABC):
             raise InputError(
                 f"estimator: expected a {wanted}, got {type(estimator).__name__}, a {kind}."
             )
-        last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-        if not has_fit_parameter(last, "sample_weight"):
-            raise InputError(
-                f"estimator: {type(last).__name__}.fit takes no sample_weight, through which "
-                "boosting works. Choose one that does, such as LogisticRegression, a decision "
-                "tree or Ridge."
-            )
+        weight_parameter(estimator)
         return estimator
 
     def _fit_weighted(
@@ -143,10 +130,8 @@ class TransferBoosting(BaseEstimator, abc.ABC):
                 if name == "random_state" or name.endswith("__random_state")
             }
             fitted.set_params(**seeds)
-        name = "sample_weight"
-        if isinstance(fitted, Pipeline) and not get_config()["enable_metadata_routing"]:
-            name = f"{fitted.steps[-1][0]}__sample_weight"
-        return fitted.fit(samples.X, samples.y, **{name: weights * samples.total})
+        parameter = weight_parameter(fitted)
+        return fit_weighted(fitted, parameter, samples.X, samples.y, weights * samples.total)
 
     def _keep(self, record: list[tuple[Any, float, float, np.ndarray]], source: np.ndarray) -> None:
         """Keep the rounds: of each the fitted estimator, its error, its vote and the weights."""
@@ -155,7 +140,7 @@ class TransferBoosting(BaseEstimator, abc.ABC):
         self.estimator_weights_ = np.array([vote for _, _, vote, _ in record])
         self.source_weights_ = np.array([weights[source] for _, _, _, weights in record])
         self.target_weights_ = np.array([weights[~source] for _, _, _, weights in record])
-        self._warn_of_one_sample(record[-1][3])
+        self._warn_of_last_round(record[-1][3], stacklevel=5)
 
     def _voters(self) -> list[Any]:
         return self.estimators_[second_half(len(self.estimators_))]
@@ -170,16 +155,14 @@ class TransferBoosting(BaseEstimator, abc.ABC):
     def _random(self) -> Any:
         return None if self.random_state is None else check_random_state(self.random_state)
 
-    def _warn_of_one_sample(self, weights: np.ndarray) -> None:
-        effective = effective_sample_size(weights)
-        if len(weights) > 2 and effective < 1.5:
-            warnings.warn(
-                f"{type(self).__name__}: in the last round the effective sample size is "
-                f"{effective:.1f} of {len(weights)} labelled samples: one of them holds almost "
-                "all weight. Its label may be wrong; otherwise use fewer rounds.",
-                DegenerateWeights,
-                stacklevel=4,
-            )
+    def _warn_of_last_round(self, weights: np.ndarray, stacklevel: int = 4) -> None:
+        warn_of_one_sample(
+            weights,
+            type(self).__name__,
+            "Its label may be wrong; otherwise use fewer rounds.",
+            when="in the last round ",
+            stacklevel=stacklevel,
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -187,17 +170,6 @@ class TransferBoosting(BaseEstimator, abc.ABC):
         base = self._default_estimator() if self.estimator is None else self.estimator
         tags.input_tags.sparse = not _has_tags(base) or get_tags(base).input_tags.sparse
         return tags
-
-
-def check_count(name: str, value: Any, least: int) -> int:
-    """Return a whole number of at least `least`.
-
-    Raises:
-        InputError: If it is not.
-    """
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least:
-        return int(value)
-    raise InputError(f"{name}: expected a whole number of {least} or more, got {value!r}.")
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
@@ -213,16 +185,6 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 
 def _has_tags(estimator: Any) -> bool:
     return hasattr(estimator, "__sklearn_tags__") and not isinstance(estimator, type)
-
-
-def _numbers(y: np.ndarray) -> np.ndarray:
-    try:
-        return y.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            "y: expected numbers, with NaN for samples without a label; "
-            f"{type(y.flat[0]).__name__} values such as {y.flat[0]!r} are none."
-        ) from error
 
 
 def _names(names: tuple) -> str:

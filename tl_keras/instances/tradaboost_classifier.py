@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.multiclass import check_classification_targets
 
 from tl_keras.arrays import require_classes
+from tl_keras.arrays.checks import check_count
 from tl_keras.errors import InputError
 from tl_keras.instances.boosting_weights import (
     bounded_target_factor,
@@ -18,7 +19,7 @@ from tl_keras.instances.boosting_weights import (
     target_factor,
     transfer_weights,
 )
-from tl_keras.instances.tradaboost import TransferBoosting, check_choice, check_count
+from tl_keras.instances.tradaboost import TransferBoosting, check_choice
 
 BETAS = ("paper", "samme", "bounded")
 OUTPUTS = ("auto", "probabilities", "labels")
@@ -54,7 +55,7 @@ class TrAdaBoostClassifier(ClassifierMixin, TransferBoosting):
     target's first weights (`sample_weight`), take a stronger estimator, or `beta="bounded"`.
 
     Args:
-        estimator: Classifier whose `fit` takes `sample_weight`, or a pipeline that ends in one;
+        estimator: Classifier whose `fit` takes `sample_weight`, or a pipeline or search of one;
             copied, never changed. It sees all classes in every round, by their weights.
             Default: `LogisticRegression(max_iter=1000)`. The paper boosts a linear support vector
             machine; this is as linear and has probabilities.

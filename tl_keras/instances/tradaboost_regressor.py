@@ -8,6 +8,7 @@ from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.tree import DecisionTreeRegressor
 
+from tl_keras.arrays.checks import check_count
 from tl_keras.instances.boosting_weights import (
     bounded_target_factor,
     mean_error,
@@ -17,7 +18,7 @@ from tl_keras.instances.boosting_weights import (
     transfer_weights,
     weighted_median,
 )
-from tl_keras.instances.tradaboost import TransferBoosting, check_choice, check_count
+from tl_keras.instances.tradaboost import TransferBoosting, check_choice
 
 BETAS = ("paper", "bounded")
 
@@ -47,7 +48,7 @@ class TrAdaBoostRegressor(RegressorMixin, TransferBoosting):
     has no vote.
 
     Args:
-        estimator: Regressor whose `fit` takes `sample_weight`, or a pipeline that ends in one;
+        estimator: Regressor whose `fit` takes `sample_weight`, or a pipeline or search of one;
             copied, never changed. Default: `DecisionTreeRegressor(max_depth=3)`. The paper boosts
             model trees, which scikit-learn lacks.
         target: Label of the target domain, or a list of labels.

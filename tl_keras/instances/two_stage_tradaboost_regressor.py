@@ -8,6 +8,7 @@ from sklearn.base import RegressorMixin
 from sklearn.model_selection import KFold, check_cv
 from sklearn.tree import DecisionTreeRegressor
 
+from tl_keras.arrays.checks import check_count
 from tl_keras.errors import InputError
 from tl_keras.instances.boosting_weights import (
     frozen_source_weights,
@@ -18,7 +19,7 @@ from tl_keras.instances.boosting_weights import (
     target_shares,
     weighted_median,
 )
-from tl_keras.instances.tradaboost import LabelledSamples, TransferBoosting, check_count
+from tl_keras.instances.tradaboost import LabelledSamples, TransferBoosting
 
 
 class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):
@@ -46,7 +47,7 @@ class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):
     A fit costs `steps · (cv · n_estimators + 1) + n_estimators` fits of the estimator.
 
     Args:
-        estimator: Regressor whose `fit` takes `sample_weight`, or a pipeline that ends in one;
+        estimator: Regressor whose `fit` takes `sample_weight`, or a pipeline or search of one;
             copied, never changed. Default: `DecisionTreeRegressor(max_depth=3)`. The paper boosts
             model trees, which scikit-learn lacks.
         target: Label of the target domain, or a list of labels.
@@ -150,7 +151,8 @@ class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):
         self.step_errors_ = np.array(errors)
         self.best_step_ = int(np.argmin(self.step_errors_))
         best = dataclasses.replace(data, weights=used[self.best_step_])
-        self.estimators_, self.estimator_weights_ = self._boost(estimator, best, random)
+        self.estimators_, self.estimator_weights_, last = self._boost(estimator, best, random)
+        self._warn_of_last_round(last)
         self.source_weights_ = np.array([step[source] for step in used])
         self.target_weights_ = np.array([step[~source] for step in used])
         return self
@@ -200,15 +202,15 @@ class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):
                 np.concatenate([weights[source], weights[train] * share]),
                 data.total,
             )
-            voters, votes = self._boost(estimator, part, random)
+            voters, votes, _ = self._boost(estimator, part, random)
             squares.append((_median(voters, votes, data.X[test]) - data.y[test]) ** 2)
             counts.append(weights[test])
         return float(np.sqrt(np.average(np.concatenate(squares), weights=np.concatenate(counts))))
 
     def _boost(
         self, estimator: Any, data: LabelledSamples, random: Any
-    ) -> tuple[list[Any], np.ndarray]:
-        """Run AdaBoost.R2 with frozen source weights; return estimators and votes."""
+    ) -> tuple[list[Any], np.ndarray, np.ndarray]:
+        """Run AdaBoost.R2 with frozen source weights; return estimators, votes, last weights."""
         weights, voters, votes = data.weights, [], []
         for _ in range(self.n_estimators):
             fitted = self._fit_used(estimator, data, weights, random)
@@ -217,12 +219,13 @@ class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):
             if error >= 0.5 and voters:
                 break
             beta = target_factor(error)
+            used = weights
             voters.append(fitted)
             votes.append(-np.log(beta))
             if error >= 0.5 or error == 0.0:
                 break
             weights = frozen_source_weights(weights, errors, data.source, beta)
-        return voters, np.array(votes) if np.any(votes) else np.ones(len(votes))
+        return voters, np.array(votes) if np.any(votes) else np.ones(len(votes)), used
 
     def _fit_used(
         self, estimator: Any, data: LabelledSamples, weights: np.ndarray, random: Any

@@ -1,26 +1,24 @@
 """Any scikit-learn estimator, fitted with the weights that a weighter finds."""
 
-import inspect
 from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
-from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
     column_or_1d,
-    has_fit_parameter,
     validate_data,
 )
 
 from tl_keras.arrays.domains import resolve_domains
-from tl_keras.arrays.labels import labelled_samples, require_classes
+from tl_keras.arrays.labels import labelled_samples, regression_values, require_classes
+from tl_keras.arrays.marks import keep_marks
 from tl_keras.errors import InputError
+from tl_keras.instances.sample_weights import fit_weighted, weight_parameter
 
 
 def _has(name: str):
@@ -42,6 +40,10 @@ class WeightedEstimator(MetaEstimatorMixin, BaseEstimator):
     target samples one (`BalancedWeighting` weights them too). In use the domain doesn't matter:
     `predict` and the rest are the estimator's own.
 
+    Weighters need finite features, and so does `fit`, also with an estimator that does without. Of
+    scikit-learn's checks of estimators one fails for this: `check_estimators_nan_inf`, with an
+    estimator such as a tree, which predicts for missing features too.
+
     Args:
         estimator: Classifier or regressor whose `fit` takes `sample_weight`, or a `Pipeline` whose
             last step does.
@@ -54,8 +56,8 @@ class WeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         classes_: Of a classifier, its classes.
 
     Raises:
-        InputError: If the estimator doesn't take `sample_weight`, a source sample has no label, or
-            a classifier's labels are of one class only.
+        InputError: If the estimator doesn't take `sample_weight`, a source sample has no label, a
+            classifier's labels are of one class only, or a regressor's are no numbers.
 
     Example:
         >>> import numpy as np
@@ -110,10 +112,13 @@ class WeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         if classifier:
             require_classes(known, "the labelled samples")
         rows = np.flatnonzero(labelled)
-        weights = {parameter: self.weighter_.weights_[rows]}
-        # The weights go to where `parameter` says, whatever is asked for by metadata routing.
-        with config_context(enable_metadata_routing=False):
-            self.estimator_ = clone(self.estimator).fit(_safe_indexing(X, rows), known, **weights)
+        self.estimator_ = fit_weighted(
+            clone(self.estimator),
+            parameter,
+            _safe_indexing(X, rows),
+            known,
+            self.weighter_.weights_[rows],
+        )
         return self
 
     @available_if(_has("predict"))
@@ -172,37 +177,6 @@ class WeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def weight_parameter(estimator: Any) -> str:
-    """Return the name of the parameter of `fit` that takes the weights.
-
-    Raises:
-        InputError: If the estimator does not take weights.
-    """
-    steps, last = [], estimator
-    while isinstance(last, Pipeline):
-        steps.append(last.steps[-1][0])
-        last = last.steps[-1][1]
-    if not takes_weights(last):
-        where = f"the last step of the Pipeline, {_name(last)}," if steps else _name(last)
-        raise InputError(
-            f"estimator: expected an estimator whose fit takes sample_weight; {where} does not. "
-            "Choose another one, such as LogisticRegression, SVC, a forest or Ridge."
-        )
-    return "__".join([*steps, "sample_weight"])
-
-
-def takes_weights(estimator: Any) -> bool:
-    """Return whether `fit` takes `sample_weight`, itself or handed on to what it wraps."""
-    if not hasattr(estimator, "fit"):
-        return False
-    if has_fit_parameter(estimator, "sample_weight"):
-        return True
-    parameters = inspect.signature(estimator.fit).parameters.values()
-    hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    inner = getattr(estimator, "estimator", None)
-    return hands_on and inner is not None and takes_weights(inner)
-
-
 def _rows(X: Any) -> Any:
     """Return `X` with rows that can be chosen: a table as it is, else a CSR matrix or an array."""
     if scipy.sparse.issparse(X):
@@ -216,11 +190,5 @@ def _labels(y: Any, classifier: bool) -> np.ndarray:
             "WeightedEstimator requires y to be passed, but the target y is None. Give the labels "
             "of the source samples, with −1 or NaN for target samples that have none."
         )
-    y = column_or_1d(y, warn=True)
-    if classifier or y.dtype != object:
-        return y
-    return np.array([np.nan if value is None else value for value in y], np.float64)
-
-
-def _name(estimator: Any) -> str:
-    return estimator if isinstance(estimator, str) else type(estimator).__name__
+    y = column_or_1d(keep_marks(y), warn=True)
+    return y if classifier else regression_values(y)

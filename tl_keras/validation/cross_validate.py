@@ -35,8 +35,8 @@ def cross_validate(
         X: `(n, features)`.
         y: Labels `(n,)`; unlabelled samples are −1, NaN or None.
         domain: Domain label of each sample `(n,)`.
-        scoring: A score of this package, any scikit-learn score, or a dict or list of them;
-            None: `reverse_validation()`.
+        scoring: A score of this package, any scikit-learn score, a dict of them by name, or a list
+            of the names of scikit-learn's; None: `reverse_validation()`.
         cv: Splits of this package or of scikit-learn; None: `DomainSplit(5, random_state=0)`.
         target_labels: Labels `(n,)` for `domain_score` that the estimator must not see, or None.
         n_jobs: Number of processes.

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from tl_keras.arrays.domains import Domains
 from tl_keras.divergences import (
@@ -24,6 +25,9 @@ DIVERGENCES = {
     "proxy_a": functools.partial(proxy_a_distance, random_state=0),
     "frechet": frechet_distance,
 }
+
+# Differences of so many units in the last place are none.
+ROUNDING = 64
 
 
 class DivergenceScore(DomainScorer):
@@ -97,10 +101,14 @@ def divergence_score(
 
 def _spread(features: Any) -> float:
     """Return the square root of the features' mean variance."""
-    squares = features.multiply(features) if scipy.sparse.issparse(features) else features**2
-    square = float(squares.mean())
-    variance = square - float(np.square(np.asarray(features.mean(axis=0))).mean())
-    if not variance > 1e-14 * square:  # Smaller ones are rounding.
+    if scipy.sparse.issparse(features):
+        means, variances = mean_variance_axis(features.astype(np.float64), axis=0)
+    else:
+        means = features.mean(axis=0, dtype=np.float64)
+        variances = features.var(axis=0, dtype=np.float64)
+    variance = float(variances.mean())
+    digits = ROUNDING * np.finfo(features.dtype).eps if features.dtype.kind == "f" else 0.0
+    if not variance > digits**2 * float(np.square(means).mean()):
         raise InputError(
             "estimator: it maps all samples to one point, so that nothing is left to compare or to "
             "learn from."

@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from tl_keras.arrays.labels import unlabelled
+from tl_keras.arrays.marks import is_missing, keep_marks
 from tl_keras.errors import InputError
 
 RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -27,21 +28,21 @@ def rows_of(X: Any, rows: np.ndarray) -> Any:
 def known_labels(estimator: Any, y: np.ndarray) -> np.ndarray:
     """Return the mask `(n,)` of labelled samples; for regressors −1 is a value."""
     if is_regressor(estimator):
-        return np.array([value is not None and value == value for value in y.tolist()], bool)
+        return np.array([not is_missing(value) for value in y.tolist()], bool)
     return ~unlabelled(y)
 
 
 def plain_labels(y: np.ndarray) -> np.ndarray:
-    """Return labels without the type `object`: numbers or strings, NaN and None kept as they are.
+    """Return labels without the type `object`: numbers, with NaN for missing ones, or strings.
 
-    Strings with None among them stay objects.
+    Strings with marks of unlabelled samples among them stay objects.
     """
     if y.dtype != object:
         return y
-    known = [value for value in y.tolist() if value is not None]
-    if all(isinstance(value, str) for value in known):
-        return y if len(known) < len(y) else np.array(known)
-    return np.array([np.nan if value is None else value for value in y.tolist()])
+    values = y.tolist()
+    if not any(isinstance(value, str) for value in values):
+        return np.array([np.nan if is_missing(value) else value for value in values])
+    return np.asarray(keep_marks(values))
 
 
 def takes_domain(estimator: Any, method: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tl_keras.arrays.domains import Domains
+from tl_keras.arrays.marks import keep_marks
 from tl_keras.errors import InputError
 from tl_keras.validation.domain_calls import (
     WithDomain,
@@ -44,7 +45,7 @@ class DomainScore(DomainScorer):
             raise InputError(f"on: expected 'target' or 'source', got {self.on!r}.")
         if y is None:
             raise InputError("y: this score needs labels, got None.")
-        y = np.asarray(y)
+        y = np.asarray(keep_marks(y))
         if y.shape != domains.label.shape:
             raise InputError(f"y: expected shape {domains.label.shape}, got {y.shape}.")
         rows = domains.target if self.on == "target" else domains.source

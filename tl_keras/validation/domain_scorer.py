@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains
+from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains, target_labels
 from tl_keras.arrays.labels import unlabelled
+from tl_keras.arrays.marks import keep_marks
 from tl_keras.errors import InputError
 from tl_keras.validation.domain_calls import known_labels, plain_labels
 
@@ -86,12 +87,12 @@ def target_of(estimator: Any) -> Any:
         InputError: If its parts have different ones.
     """
     given = target_parameters(estimator)
-    several = {name: np.ravel(np.asarray(value)).tolist() for name, value in given.items()}
+    several = {name: set(target_labels(value)) for name, value in given.items()}
     if not given:
         return "target"
     first = next(iter(given))
     for name, labels in several.items():
-        if set(labels) != set(several[first]):
+        if labels != several[first]:
             raise InputError(
                 f"target: the parts of the estimator adapt to different domains, {first}="
                 f"{given[first]!r} and {name}={given[name]!r}. Give the score a target."
@@ -121,7 +122,7 @@ def source_labels(estimator: Any, y: Any, domains: Domains) -> np.ndarray:
     """
     if y is None:
         raise InputError("y: this score needs the labels of the source samples, got None.")
-    y = plain_labels(np.asarray(y))
+    y = plain_labels(np.asarray(keep_marks(y)))
     if y.shape != domains.label.shape:
         raise InputError(f"y: expected shape {domains.label.shape}, got {y.shape}.")
     labelled = known_labels(estimator, y)

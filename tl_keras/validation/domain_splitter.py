@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from tl_keras.arrays.domains import Domains, resolve_domains
+from tl_keras.arrays.marks import keep_marks
 from tl_keras.errors import InputError
 
 
@@ -47,7 +48,7 @@ class DomainSplitter(BaseEstimator, abc.ABC):
             InputError: If `domain` is missing or a domain has too few samples.
         """
         domains = self._domains(X, groups, domain)
-        y = None if y is None else np.asarray(y)
+        y = None if y is None else np.asarray(keep_marks(y))
         if y is not None and len(y) != len(domains.label):
             raise InputError(f"y: expected {len(domains.label)} labels, got {len(y)}.")
         for test in self._splits(y, domains):

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains
 from tl_keras.errors import InputError
 from tl_keras.validation.domain_calls import WithDomain, rows_of, score
@@ -25,8 +26,8 @@ class ReverseValidation(DomainScorer):
         self.random_state = random_state
 
     def _score(self, estimator: Any, X: Any, y: Any, domains: Domains) -> float:
-        if not 0.0 < self.holdout < 1.0:
-            raise InputError(f"holdout: expected a share between 0 and 1, got {self.holdout}.")
+        if not is_number(self.holdout, 0, above=True) or self.holdout >= 1:
+            raise InputError(f"holdout: expected a share between 0 and 1, got {self.holdout!r}.")
         y = source_labels(estimator, y, domains)
         random = check_random_state(self.random_state)
         rows = np.flatnonzero(domains.source)

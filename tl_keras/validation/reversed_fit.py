@@ -31,7 +31,10 @@ def reversed_estimator(
     target = domains.target
     told = call(estimator, "predict", rows_of(X, target), domains.label[target])
     if is_classifier(estimator) and np.unique(told).size < 2:
-        return DummyClassifier(strategy="most_frequent").fit(np.zeros((len(told), 1)), told)
+        # It knows the other classes too, for metrics of probabilities.
+        classes = getattr(estimator, "classes_", told)
+        constant = DummyClassifier(strategy="constant", constant=told[0])
+        return constant.fit(np.zeros((len(classes), 1)), classes)
     labels = _unlabelled_like(told, y, is_classifier(estimator))
     labels[target] = told
     labels[kept] = y[kept]

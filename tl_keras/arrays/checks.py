@@ -1,4 +1,4 @@
-"""Checks of arguments that several maps of features share."""
+"""Checks of numbers that array methods take as arguments."""
 
 import math
 import numbers
@@ -22,16 +22,12 @@ def is_number(value: Any, least: float, *, above: bool = False, whole: bool = Fa
     return (least < value if above else least <= value) and value < math.inf
 
 
-def checked_components(value: Any) -> int | None:
-    """Return `n_components` if it is a whole number above 0 or None.
+def check_count(name: str, value: Any, least: int) -> int:
+    """Return a whole number of at least `least`.
 
     Raises:
-        InputError: If it is neither.
+        InputError: If it is not.
     """
-    if value is None:
-        return None
-    if not is_number(value, 1, whole=True):
-        raise InputError(
-            f"n_components: expected a whole number, 1 or more, or None, got {value!r}."
-        )
-    return int(value)
+    if is_number(value, least, whole=True):
+        return int(value)
+    raise InputError(f"{name}: expected a whole number of {least} or more, got {value!r}.")
