@@ -1,17 +1,15 @@
 """Data to train on and to evaluate: image folders, arrays and `tf.data.Dataset`."""
 
 import importlib
-import sys
-import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tl_keras.arrays import stack_domains
 
 if TYPE_CHECKING:
     from tl_keras.data.decoding import decode_and_resize, decode_batch, decode_image, resize_image
     from tl_keras.data.examples import Examples, as_examples
+    from tl_keras.data.folders import image_folder
     from tl_keras.data.image_files import ImageFolder
-    from tl_keras.data.image_folder import image_folder
     from tl_keras.data.inspection import Problem
     from tl_keras.data.rows import Epochs, Part
 
@@ -39,21 +37,9 @@ _NAMES = {
     "decode_and_resize": "decoding",
     "decode_batch": "decoding",
     "decode_image": "decoding",
-    "image_folder": "image_folder",
+    "image_folder": "folders",
     "resize_image": "decoding",
 }
-
-
-class _Package(types.ModuleType):
-    """This package, in which `image_folder` is the function, not the module that it comes from."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "image_folder" and isinstance(value, types.ModuleType):
-            value = value.image_folder
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str):
