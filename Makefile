@@ -40,6 +40,7 @@ bench: .venv/developer
 	$(BIN)/python -m benchmarks.regularised
 	$(BIN)/python -m benchmarks.pretraining
 	$(BIN)/python -m benchmarks.distillation
+	$(BIN)/python -m benchmarks.two_way
 	$(BIN)/python -m benchmarks.arrays
 
 .venv/user: setup.cfg

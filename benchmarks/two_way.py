@@ -3,8 +3,8 @@
     python -m benchmarks.two_way [--seeds 3] [--pairs near far] [--quick]
 
 Near: the UCI digits, and other ones of them at half the contrast on grey. Far: MNIST and the UCI
-digits. Either domain has a network of its own, trained from scratch, and images without labels. Training
-alone takes as many updates as all rounds together. Test images are seen by nothing.
+digits. Either domain has a network of its own, trained from scratch, and images without labels.
+Training alone takes as many updates as all rounds together. Test images are seen by nothing.
 """
 
 import argparse

@@ -56,6 +56,10 @@ def two_way_transfer(
     the second does the same with the first as it is now. No example leaves its domain: what
     passes between the two are answers. So it also serves where the data of both must stay apart.
 
+    The domains have to be near each other: a model that knows little about the other's images
+    teaches errors, and both get worse (`benchmarks/two_way.py` shows either case). Compare with
+    training alone on validation data; a `confidence` of 0.9 leaves out much of what is wrong.
+
     Each step of it is a `fine_tune` with `Supervised` and `Distillation`: teachers are fixed while
     a model learns. That is mutual learning in turns; Zhang, Xiang, Hospedales, Lu: *Deep Mutual
     Learning*, CVPR 2018, update both networks in every step, on the same images.
