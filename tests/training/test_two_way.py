@@ -1,11 +1,13 @@
 """Two-way transfer: rounds, teachers that stay, and what is refused."""
 
+import keras
 import numpy as np
 import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.errors import InputError
+from tl_keras.training.two_way import _teacher
 
 STAGE = tl.Stage(1, unfreeze="all", learning_rate=0.01, optimizer="sgd", decay="constant")
 
@@ -44,6 +46,25 @@ def test_both_models_train_in_rounds_and_a_finished_one_is_taken_as_it_is(tmp_pa
     for one, two in zip(pair, again, strict=True):
         for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_the_other_model_teaches_by_the_statistics_of_the_images_it_is_asked_about():
+    model, x = tl.build_transfer_model(tiny_network(), 3), images(6)
+    before = model.get_weights()
+    teacher = _teacher(model, {"labelled": (x[:3], np.arange(3)), "target": x[3:]}, seed=0)
+    stem = keras.Model(model.backbone.input, model.backbone.get_layer("stem").output)
+    values = stem(model.preprocessing(x.astype(np.float32))).numpy()
+    norm = teacher.backbone.get_layer("stem_bn")
+    np.testing.assert_allclose(norm.moving_mean, values.mean((0, 1, 2)), atol=1e-4)
+    np.testing.assert_allclose(norm.moving_variance, values.var((0, 1, 2)), rtol=1e-2)
+    for one, two in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, two)
+    plain = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3)])
+    without = tl.build_transfer_model(plain, 3)
+    for one, two in zip(
+        _teacher(without, x, seed=0).get_weights(), without.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_bad_arguments():

@@ -10,7 +10,8 @@ import keras
 
 from tl_keras.backbones.weights import copy_weights
 from tl_keras.errors import InputError
-from tl_keras.objectives import Distillation, Supervised
+from tl_keras.objectives import Distillation, Supervised, adapt_batch_norm
+from tl_keras.objectives.ada_bn import batch_norm_layers
 from tl_keras.schedules import Stage
 from tl_keras.training.checks import check_model, whole
 from tl_keras.training.fine_tune import fine_tune
@@ -53,7 +54,9 @@ def two_way_transfer(
     For two domains with the same classes and few labels each. First either model learns its own
     domain's labels. Then, in every round, the first model learns its labels and, on all its own
     examples, the common opinion of the other model and of itself as both were before; after it,
-    the second does the same with the first as it is now. No example leaves its domain: what
+    the second does the same with the first as it is now. As a teacher, the other model takes the
+    BatchNorm statistics of the images that it is asked about (`adapt_batch_norm`): by its own
+    domain's it would often know nothing there. No example leaves its domain: what
     passes between the two are answers. So it also serves where the data of both must stay apart.
 
     The domains have to be near each other: a model that knows little about the other's images
@@ -103,7 +106,7 @@ def two_way_transfer(
         for name, peer in zip(names, reversed(names), strict=True):
             objectives: list[Any] = [Supervised()]
             if number:
-                teachers = [_copy_of(models[peer]), _copy_of(models[name])]
+                teachers = [_teacher(models[peer], data[name], seed), _copy_of(models[name])]
                 objectives.append(
                     Distillation(teachers, temperature, confidence=confidence, weight=weight)
                 )
@@ -135,6 +138,14 @@ def _checked_names(data: Any, validation: Any) -> tuple[str, ...]:
     if strangers:
         raise InputError(f"validation: {strangers} are no domains of data, which has {list(data)}.")
     return tuple(data)
+
+
+def _teacher(model: TransferModel, data: Any, seed: int) -> TransferModel:
+    """Return a copy that reads another domain's images by that domain's BatchNorm statistics."""
+    copy = _copy_of(model)
+    if batch_norm_layers(copy):
+        adapt_batch_norm(copy, data, seed=seed)
+    return copy
 
 
 def _copy_of(model: TransferModel) -> TransferModel:
