@@ -113,7 +113,15 @@ def test_wrong_times_are_refused(values):
         Checkpoints(**values)
 
 
-def test_a_signal_waits_for_the_check_and_the_second_one_does_not():
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C does what it does by default, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_waits_for_the_check_and_the_second_one_does_not(ctrl_c):
     with StopSignals() as signals:
         signals.check()
         signal.raise_signal(signal.SIGINT)
