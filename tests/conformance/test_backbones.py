@@ -17,11 +17,9 @@ from tl_keras.backbones.applications import APPLICATIONS
 FAMILIES = (
     "ConvNeXtTiny",
     "EfficientNetB0",
-    "MobileNetV2",
     "MobileNetV3Small",
     "ResNet50",
     "VGG16",
-    "Xception",
 )
 EVERY_ONE = os.environ.get("TL_KERAS_CONFORMANCE") == "all"
 # These take up to 18 GB, most of it in the export: `make conformance` runs one at a time.

@@ -96,7 +96,7 @@ def undisturbed(tmp_path_factory):
     return (x, y), train((x, y), tmp_path_factory.mktemp("runs") / "whole")
 
 
-@pytest.mark.parametrize("steps", [1, 6, 9, 12, 13, 20, 24])
+@pytest.mark.parametrize("steps", [1, 9, 12, 13, 24])
 def test_a_crash_at_any_step_changes_nothing(undisturbed, tmp_path, steps):
     data, whole = undisturbed
     with pytest.raises(Stop):
