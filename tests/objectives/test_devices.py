@@ -6,6 +6,8 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
+from tl_keras.errors import InputError
+from tl_keras.objectives import Setup
 
 STAGE = tl.Stage(1, unfreeze="all", learning_rate=0.01, optimizer="sgd", decay="constant")
 
@@ -103,6 +105,30 @@ def test_joint_losses_are_the_same_on_two_devices(two_devices):
     assert other_loss == pytest.approx(loss, rel=1e-4)
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, atol=5e-6)
+
+
+def test_updated_statistics_need_an_example_of_every_domain_on_every_device(two_devices):
+    data = {"source": (images(8), np.arange(8) % 3), "target": images(5, 1)}
+    with pytest.raises(InputError, match="the last batch of a domain has 1 examples for 2"):
+        tl.fine_tune(
+            tl.build_transfer_model(tiny_network(), 3),
+            data,
+            schedule=tl.Stage(1, unfreeze="all", batch_norm="update"),
+            strategy=two_devices,
+            batch_size=4,
+            verbose=False,
+        )
+
+
+def test_layers_of_different_objectives_have_different_names():
+    found = tl.objectives
+    model = tl.build_transfer_model(tiny_network(), 3)
+    begin = Setup(model, ("source", "target"), ("source",), seed=1)
+    paths = []
+    for objective in (found.DANN(), found.CDAN(), found.MDD(), found.MCD()):
+        objective.begin(begin)
+        paths += [variable.path for variable in objective.trainable_variables()]
+    assert len(set(paths)) == len(paths) > 20
 
 
 def test_statistics_of_shares_are_finite_on_two_devices(two_devices):

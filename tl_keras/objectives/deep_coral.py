@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from tl_keras.objectives.batch import Batch
-from tl_keras.objectives.layer_outputs import checked_outputs, layer_output, require_outputs
+from tl_keras.objectives.layer_outputs import (
+    checked_outputs,
+    layer_output,
+    map_reading,
+    require_outputs,
+)
 from tl_keras.objectives.objective import Objective, Setup
 
 
@@ -51,7 +56,7 @@ class DeepCORAL(Objective):
     def __init__(self, layers: Sequence[str] = ("features", "logits"), *, weight: Any = 1.0):
         super().__init__(weight)
         self.layers = checked_outputs(layers)
-        self.reads_feature_map = "averaged" if "feature_map" in self.layers else ""
+        self.reads_feature_map = map_reading(self.layers)
 
     def begin(self, setup: Setup) -> None:
         """Check domains and model."""

@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from tl_keras.objectives.batch import Batch
-from tl_keras.objectives.layer_outputs import checked_outputs, layer_output, require_outputs
+from tl_keras.objectives.layer_outputs import (
+    checked_outputs,
+    layer_output,
+    map_reading,
+    require_outputs,
+)
 from tl_keras.objectives.mmd import WIDTHS, checked_widths, gaussian_kernels, mean_discrepancy
 from tl_keras.objectives.objective import Objective, Setup
 
@@ -61,7 +66,7 @@ class JAN(Objective):
     ):
         super().__init__(weight)
         self.layers = checked_outputs(layers)
-        self.reads_feature_map = "averaged" if "feature_map" in self.layers else ""
+        self.reads_feature_map = map_reading(self.layers)
         self.widths = checked_widths(widths)
 
     def begin(self, setup: Setup) -> None:

@@ -42,6 +42,11 @@ def require_outputs(layers: Sequence[str], setup: Setup, objective: Objective) -
         )
 
 
+def map_reading(layers: Sequence[str]) -> str:
+    """Return how outputs read the feature map, for `Objective.reads_feature_map`."""
+    return "averaged" if "feature_map" in layers else ""
+
+
 def layer_output(domain: DomainBatch, layer: str) -> tf.Tensor:
     """Return an output of a pass as float32 `(b, d)`."""
     if layer == "feature_map":

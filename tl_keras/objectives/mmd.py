@@ -8,7 +8,12 @@ import tensorflow as tf
 from tl_keras.errors import InputError
 from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch
-from tl_keras.objectives.layer_outputs import checked_outputs, layer_output, require_outputs
+from tl_keras.objectives.layer_outputs import (
+    checked_outputs,
+    layer_output,
+    map_reading,
+    require_outputs,
+)
 from tl_keras.objectives.objective import Objective, Setup
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -125,7 +130,7 @@ class MMD(Objective):
     ):
         super().__init__(weight)
         self.layers = checked_outputs(layers)
-        self.reads_feature_map = "averaged" if "feature_map" in self.layers else ""
+        self.reads_feature_map = map_reading(self.layers)
         self.widths = checked_widths(widths)
 
     def begin(self, setup: Setup) -> None:
