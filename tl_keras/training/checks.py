@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Supervised
@@ -58,7 +59,44 @@ def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tupl
     return objectives
 
 
-def resolve_seed(seed: Any) -> int:
+def resolve_settings(
+    *,
+    batch_size: Any,
+    early_stopping: Any = None,
+    augmentation: Any,
+    callbacks: Any,
+    seed: Any,
+    checkpoints: Any,
+    cache: Any,
+    verbose: Any,
+) -> Settings:
+    """Return arguments of `fine_tune` and `pretrain` as settings.
+
+    Raises:
+        InputError: If one of them cannot be used.
+    """
+    settings = Settings(
+        batch_size=whole(batch_size, "batch_size"),
+        early_stopping=None if early_stopping is None else whole(early_stopping, "early_stopping"),
+        augmentation=resolve_augmentation(augmentation),
+        callbacks=_resolve_callbacks(callbacks),
+        seed=_resolve_seed(seed),
+        checkpoints=checkpoints,
+        cache=cache,
+        verbose=verbose,
+    )
+    if not isinstance(checkpoints, Checkpoints):
+        raise InputError(
+            f"checkpoints: expected tl.Checkpoints(seconds=…, steps=…), got {checkpoints!r}."
+        )
+    if cache is not None and not isinstance(cache, FeatureCache):
+        raise InputError(
+            f"cache: expected tl.FeatureCache(…), or None for no cache, got {cache!r}."
+        )
+    return settings
+
+
+def _resolve_seed(seed: Any) -> int:
     """Return the seed as an int, or raise `InputError` unless it is whole and fits 32 bits."""
     whole_number = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
     if not whole_number or not 0 <= seed < 2**32:
@@ -66,7 +104,7 @@ def resolve_seed(seed: Any) -> int:
     return int(seed)
 
 
-def resolve_callbacks(callbacks: Any) -> tuple[keras.callbacks.Callback, ...]:
+def _resolve_callbacks(callbacks: Any) -> tuple[keras.callbacks.Callback, ...]:
     """Return one callback or several as a tuple."""
     several = (callbacks,) if isinstance(callbacks, keras.callbacks.Callback) else callbacks
     try:
@@ -88,19 +126,6 @@ def resolve_callbacks(callbacks: Any) -> tuple[keras.callbacks.Callback, ...]:
 
 def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
-
-
-def check_kinds(settings: Settings) -> None:
-    """Raise `InputError` where an option object is something else."""
-    if not isinstance(settings.checkpoints, Checkpoints):
-        raise InputError(
-            f"checkpoints: expected tl.Checkpoints(seconds=…, steps=…), got "
-            f"{settings.checkpoints!r}."
-        )
-    if settings.cache is not None and not isinstance(settings.cache, FeatureCache):
-        raise InputError(
-            f"cache: expected tl.FeatureCache(…), or None for no cache, got {settings.cache!r}."
-        )
 
 
 def check_combination(

@@ -8,26 +8,17 @@ import keras
 import tensorflow as tf
 
 from tl_keras.cluster import join_cluster
-from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.domains import as_domains
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, resolve_schedule
 from tl_keras.training.checkpoints import Checkpoints
-from tl_keras.training.checks import (
-    check_kinds,
-    check_model,
-    resolve_callbacks,
-    resolve_objectives,
-    resolve_seed,
-    whole,
-)
+from tl_keras.training.checks import check_model, resolve_objectives, resolve_settings
 from tl_keras.training.class_weights import resolve_class_weight
 from tl_keras.training.data_checks import checked_domains, data_targets
 from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.training.run import Run
-from tl_keras.training.settings import Settings
 from tl_keras.training.train_stages import train_stages
 from tl_keras.transfer_model import TransferModel
 
@@ -110,17 +101,16 @@ def fine_tune(
         WorkerLost: If one of several workers died.
     """
     check_model(model)
-    settings = Settings(
-        batch_size=whole(batch_size, "batch_size"),
-        early_stopping=None if early_stopping is None else whole(early_stopping, "early_stopping"),
-        augmentation=resolve_augmentation(augmentation),
-        callbacks=resolve_callbacks(callbacks),
-        seed=resolve_seed(seed),
+    settings = resolve_settings(
+        batch_size=batch_size,
+        early_stopping=early_stopping,
+        augmentation=augmentation,
+        callbacks=callbacks,
+        seed=seed,
         checkpoints=checkpoints,
         cache=cache,
         verbose=verbose,
     )
-    check_kinds(settings)
     if settings.early_stopping is not None and validation is None:
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     join_cluster()

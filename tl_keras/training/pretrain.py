@@ -9,26 +9,17 @@ import keras
 import tensorflow as tf
 
 from tl_keras.cluster import join_cluster
-from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.domains import as_domains
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, resolve_schedule
 from tl_keras.training.checkpoints import Checkpoints
-from tl_keras.training.checks import (
-    check_kinds,
-    check_model,
-    resolve_callbacks,
-    resolve_objectives,
-    resolve_seed,
-    whole,
-)
+from tl_keras.training.checks import check_model, resolve_objectives, resolve_settings
 from tl_keras.training.data_checks import checked_domains
 from tl_keras.training.fine_tune import EVERY_FIVE_MINUTES, ON_DISK
 from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.training.run import Run
-from tl_keras.training.settings import Settings
 from tl_keras.training.train_stages import train_stages
 from tl_keras.transfer_model import TransferModel
 
@@ -96,17 +87,15 @@ def pretrain(
         >>> tl.fine_tune(model, (few_images, labels))  # doctest: +SKIP
     """
     check_model(model, head=False)
-    settings = Settings(
-        batch_size=whole(batch_size, "batch_size"),
-        early_stopping=None,
-        augmentation=resolve_augmentation(augmentation),
-        callbacks=resolve_callbacks(callbacks),
-        seed=resolve_seed(seed),
+    settings = resolve_settings(
+        batch_size=batch_size,
+        augmentation=augmentation,
+        callbacks=callbacks,
+        seed=seed,
         checkpoints=checkpoints,
         cache=cache,
         verbose=verbose,
     )
-    check_kinds(settings)
     asked = resolve_objectives(objectives, 0.0, None)
     supervised = [type(one).__name__ for one in asked if one.validates]
     if supervised:
