@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -159,3 +161,13 @@ def test_neighbours_are_selected_without_a_copy():
         found = X[rows_of(mask)]
         np.testing.assert_array_equal(found, X[mask])
         assert np.shares_memory(found, X) == shares
+
+
+def test_a_source_whose_name_begins_as_the_targets_is_pointed_out():
+    labels = ["source", "target", "target_a"]
+    with pytest.warns(UserWarning, match="'target_a' is a source here"):
+        assert resolve_domains(labels, "target", 3).sources == ("source", "target_a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resolve_domains(labels, ["target", "target_a"], 3)
+        resolve_domains(labels, "source", 3)

@@ -5,9 +5,12 @@ import pytest
 import scipy.sparse
 import sklearn
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -126,3 +129,40 @@ def test_a_regressor_needs_numbers():
 def test_scikit_learns_checks(estimator):
     with sklearn.config_context(enable_metadata_routing=False):
         check_estimator(LabelledOnly(estimator))
+
+
+def test_weights_reach_what_the_estimator_wraps():
+    weights = np.random.default_rng(1).uniform(0.1, 2.0, 40)
+    plain = LogisticRegression().fit(X[:20], Y[:20], sample_weight=weights[:20])
+    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2)
+    for routing in (False, True):
+        for inner in (search, make_pipeline(FunctionTransformer(), LogisticRegression())):
+            with sklearn.config_context(enable_metadata_routing=routing):
+                model = LabelledOnly(inner).fit(X, Y, domain=DOMAIN, sample_weight=weights)
+            np.testing.assert_allclose(
+                model.predict_proba(X), plain.predict_proba(X), rtol=1e-6, atol=1e-9
+            )
+    with pytest.raises(InputError, match="KNeighborsClassifier does not"):
+        LabelledOnly(KNeighborsClassifier()).fit(X, Y, domain=DOMAIN, sample_weight=weights)
+
+
+def test_score_takes_weights():
+    model = LabelledOnly(LogisticRegression()).fit(X, Y, domain=DOMAIN)
+    wrong = model.predict(X) != TRUTH
+    wrong[0] = True
+    truth = np.where(wrong, 1 - model.predict(X), model.predict(X))
+    assert model.score(X, truth, sample_weight=1.0 * wrong) == 0
+
+
+def test_data_frames_reach_the_estimator():
+    pandas = pytest.importorskip("pandas", reason="pip install pandas")
+    frame = pandas.DataFrame(X, columns=["first", "second"])
+    inner = make_pipeline(
+        ColumnTransformer([("one", "passthrough", ["first"])]), LogisticRegression()
+    )
+    model = LabelledOnly(inner).fit(frame, Y, domain=DOMAIN)
+    plain = LogisticRegression().fit(X[:20, :1], Y[:20])
+    np.testing.assert_array_equal(model.predict(frame), plain.predict(X[:, :1]))
+    frame.iloc[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        model.predict(frame)

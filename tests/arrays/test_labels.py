@@ -83,3 +83,26 @@ def test_classes():
         require_classes(np.array([3]), "the sources")
     with pytest.raises(InputError, match="in the sources, got none"):
         require_classes(np.array([]), "the sources")
+
+
+@pytest.mark.parametrize("mark", [-1, np.nan, None])
+def test_marks_that_became_strings_are_noticed(mark):
+    y = np.array(["a", "b", "a", "b"])
+    y = np.concatenate([y[:2].astype(object), [mark, mark]]).astype(str)
+    with pytest.raises(InputError, match=r"y: '.*' is the label of target samples only"):
+        labelled_samples(y, DOMAINS)
+    with pytest.raises(InputError, match="is the label of target samples only"):
+        labelled_samples(y.astype(object), DOMAINS)
+
+
+def test_strings_that_sources_have_too_are_classes():
+    y = np.array(["-1", "nan", "-1", "nan"])
+    assert labelled_samples(y, DOMAINS).all()
+
+
+def test_whole_numbers_that_are_all_marks_are_no_values():
+    y = np.array([5, 6, -1, -1])
+    with pytest.raises(InputError, match="all values of target domain 't' are −1"):
+        labelled_samples(y, DOMAINS, regression=True)
+    assert labelled_samples(y.astype(float), DOMAINS, regression=True).all()
+    assert labelled_samples(np.array([5, 6, -1, 2]), DOMAINS, regression=True).all()

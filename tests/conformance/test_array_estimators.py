@@ -249,7 +249,7 @@ def test_sparse_samples(name):
         if regression(name):  # Trees split sparse and dense features in another order.
             assert np.corrcoef(result, expected)[0, 1] > 0.9
             continue
-        check_same(np.abs(result), np.abs(expected), rtol=1e-4)
+        check_same(np.abs(result), np.abs(expected), rtol=1e-3)  # A solver stops at 1e-4.
 
 
 @every

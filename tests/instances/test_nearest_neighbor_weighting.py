@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.sparse
 
 from tl_keras.errors import InputError
 from tl_keras.instances import NearestNeighborWeighting
@@ -56,3 +57,34 @@ def test_parameters_that_do_not_fit(parameters, message):
     X, domain = shifted(0)
     with pytest.raises(InputError, match=message):
         NearestNeighborWeighting(**parameters).fit(X, domain=domain)
+
+
+@pytest.mark.parametrize("neighbors", [1, 3, 7])
+@pytest.mark.parametrize("make", [np.asarray, scipy.sparse.csr_matrix])
+def test_equal_samples_share_and_the_order_is_of_no_consequence(neighbors, make):
+    random = np.random.default_rng(0)
+    levels = random.normal(size=(5, 4))
+    source = levels[random.integers(0, 5, 60)]
+    target = random.normal(size=(40, 4))
+    domain = np.repeat(["source", "target"], [60, 40])
+
+    def weights(rows):
+        X = make(np.vstack([source[rows], target]))
+        return NearestNeighborWeighting(n_neighbors=neighbors).fit(X, domain=domain).weights_[:60]
+
+    found, order = weights(np.arange(60)), random.permutation(60)
+    np.testing.assert_allclose(weights(order), found[order])
+    for level in levels:
+        assert np.ptp(found[(source == level).all(axis=1)]) < 1e-12
+    # By hand: each target sample gives k parts to the nearest levels, as far as their samples go.
+    sizes = np.array([(source == level).all(axis=1).sum() for level in levels])
+    parts = np.zeros(5)
+    for sample in target:
+        left = neighbors
+        for level in np.argsort(((levels - sample) ** 2).sum(axis=1)):
+            taken = min(left, sizes[level])
+            parts[level] += taken
+            left -= taken
+    number = np.argmax((source[:, None] == levels).all(axis=2), axis=1)
+    expected = 1.0 + (parts / sizes)[number]
+    np.testing.assert_allclose(found, expected / expected.mean())

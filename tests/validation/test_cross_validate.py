@@ -4,6 +4,7 @@ import pytest
 import sklearn
 from shifted import shifted
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -88,7 +89,7 @@ def test_all_scores_at_once_with_scikit_learns_own():
         "mmd": divergence_score("mmd"),
         "target": domain_score(),
         "source": domain_score(on="source"),
-        "accuracy": "accuracy",
+        "accuracy": lambda estimator, X, y: np.mean(estimator.predict(X) == y),
     }
     result = cross_validate(
         pipeline(),
@@ -105,7 +106,7 @@ def test_all_scores_at_once_with_scikit_learns_own():
         assert np.isfinite(result[f"test_{name}"]).all()
         assert np.isfinite(result[f"train_{name}"]).all()
     assert result["test_target"].mean() > 0.85
-    # scikit-learn's counts unlabelled target samples as errors.
+    # A function gets all samples as they are, here with the marks of unlabelled ones.
     assert result["test_accuracy"].mean() < 0.55
     assert len(result["estimator"]) == 3
 
@@ -171,3 +172,37 @@ def test_a_fit_that_fails():
     y[:30] = -1
     with pytest.raises(InputError, match="samples of source domain 'source' have no label"):
         cross_validate(pipeline(), X, y, domain=domain)
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", ["accuracy"], {"f1": get_scorer("f1")}])
+def test_scores_that_know_no_marks_are_refused_where_labels_are_missing(scoring):
+    X, y, domain, truth = shifted()
+    with pytest.raises(InputError, match=r"scoring: .* domain_score"):
+        cross_validate(pipeline(), X, y, domain=domain, scoring=scoring)
+    search = GridSearchCV(pipeline(), {"labelledonly__estimator__C": [1.0]}, scoring=scoring)
+    search.set_params(refit=False)
+    with pytest.raises(InputError, match=r"scoring: .* domain_score"):
+        fit_search(search, X, y, domain=domain)
+    cross_validate(pipeline(), X, truth, domain=domain, scoring=scoring)
+
+
+def test_a_search_without_a_score_and_a_pipelines_own_score():
+    X, y, domain, truth = shifted()
+    search = GridSearchCV(pipeline(), {"labelledonly__estimator__C": [1.0, 2.0]})
+    with pytest.raises(InputError, match="the estimator's own score"):
+        fit_search(search, X, y, domain=domain)
+    assert fit_search(search, X, truth, domain=domain).best_score_ > 0.8
+    model = search.best_estimator_
+    weighted = model.score(X, truth, sample_weight=np.ones(len(X)))
+    with sklearn.config_context(enable_metadata_routing=True):
+        assert model.score(X, truth) == weighted
+
+
+@pytest.mark.parametrize("marks", [None, np.nan, -1])
+def test_a_number_of_folds_is_one_of_domain_splits(marks):
+    X, y, domain, _ = shifted()
+    names = np.array([marks if one == -1 else f"class {one}" for one in y], object)
+    by_number = cross_validate(pipeline(), X, names, domain=domain, cv=3)["test_score"]
+    split = DomainSplit(3, random_state=0)
+    expected = cross_validate(pipeline(), X, names, domain=domain, cv=split)["test_score"]
+    np.testing.assert_array_equal(by_number, expected)

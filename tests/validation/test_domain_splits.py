@@ -226,3 +226,25 @@ def test_dealing_is_even_in_each_group_and_altogether():
         assert chosen[groups == 2].sum() in (2, 3, 4)
     assert share(groups, 0.0, random).sum() == 0
     assert share(groups, 1.0, random).all()
+
+
+def test_values_and_rare_classes_are_split_by_chance():
+    X, domain = np.zeros((140, 1)), np.repeat(["source", "target"], [100, 40])
+    values = np.random.default_rng(0).normal(size=140)
+    rare = np.where(np.arange(140) < 4, 1, 0)
+
+    def tests(splitter, y):
+        return [set(test[test < 100]) for _, test in splitter.split(X, y, domain=domain)]
+
+    for y in (values, rare):
+        found = tests(SourceTargetShuffleSplit(6, random_state=0), y)
+        assert len({frozenset(one) for one in found}) == 6
+        folds = [tests(DomainSplit(5, random_state=seed), y)[0] for seed in range(6)]
+        assert len({frozenset(one) for one in folds}) == 6
+    # Each of the four is in a test set with the same chance as all others: one in ten.
+    splitter = SourceTargetShuffleSplit(2000, source_test_size=0.1, random_state=0)
+    chosen = np.array([[row in test for row in range(100)] for test in tests(splitter, rare)])
+    assert chosen.sum(axis=1).tolist() == [10] * 2000
+    # The standard deviation of a share of 2,000 is .0067.
+    assert abs(chosen.mean(axis=0) - 0.1).max() < 0.034
+    assert set(chosen[:, :4].sum(axis=1)) == {0, 1}

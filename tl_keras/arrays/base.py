@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains, rows_of
 from tl_keras.arrays.marks import keep_marks
@@ -155,8 +155,8 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         X = self._checked(X)
         domains = resolve_domains(domain, self.target, X.shape[0])
         self.sources_, self.targets_ = domains.sources, domains.targets
-        y = None if y is None else np.asarray(keep_marks(y))
-        if y is not None and (y.ndim == 0 or y.shape[0] != X.shape[0]):
+        y = None if y is None else column_or_1d(keep_marks(y), warn=True)
+        if y is not None and y.shape[0] != X.shape[0]:
             raise InputError(
                 f"y: expected one label per sample of X, {X.shape[0]} of them, got shape {y.shape}."
             )

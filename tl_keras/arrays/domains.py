@@ -1,6 +1,7 @@
 """Which sample belongs to which domain."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,14 @@ def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
             f"domain: all samples belong to target domains ({_some(there)}), there is none to "
             "transfer from. Add samples of a source domain."
         )
+    beginnings = tuple(name for name in map(str, wanted) if name.startswith("target"))
+    odd = [name for name in sources if str(name).startswith(beginnings)]
+    if odd:
+        warnings.warn(
+            f"domain: {odd[0]!r} is a source here, since target={target!r}. If it is a target, "
+            "name all of them: target=[…].",
+            stacklevel=3,
+        )
     return Domains(label, sources, tuple(name for name in there if name in wanted))
 
 
@@ -139,7 +148,8 @@ def stack_domains(**domains: tuple[Any, Any]) -> tuple[Any, np.ndarray, np.ndarr
 
     Returns:
         `X` `(Σn, features)`, sparse if any part is; `y` `(Σn,)`, where unlabelled samples are −1
-        for integer classes, NaN for numbers and None for strings; `domain` `(Σn,)`, the names.
+        for whole numbers, which are taken for classes, NaN for floats and None for strings;
+        `domain` `(Σn,)`, the names.
 
     Raises:
         InputError: If parts do not fit together.

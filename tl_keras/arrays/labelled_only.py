@@ -4,13 +4,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from tl_keras.arrays.domains import resolve_domains
 from tl_keras.arrays.labels import labelled_samples, regression_values, require_classes
 from tl_keras.arrays.marks import keep_marks
+from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
 from tl_keras.errors import InputError
 
 
@@ -27,7 +28,9 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
 
     A map of features learns from labelled sources and unlabelled targets alike and passes both
     on. The learner behind it, any of scikit-learn's, would take the marks of unlabelled samples
-    (−1, NaN, None) for labels. Wrap it in this as the last step of a pipeline.
+    (−1, NaN, None) for labels. Wrap it in this as the last step of a pipeline. Where something
+    around the pipeline encodes the labels first, as `VotingClassifier` does, −1 would reach it as a
+    class: mark unlabelled samples with None or NaN there, which scikit-learn refuses.
 
     Args:
         estimator: Any scikit-learn classifier or regressor; it is cloned.
@@ -61,7 +64,7 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
         """Fit the estimator.
 
         Args:
-            X: `(n, features)`, dense or CSR.
+            X: `(n, features)`, dense or CSR; a data frame reaches the estimator as it is.
             y: Labels `(n,)`; unlabelled target samples are −1, NaN or None, for regressors only
                 NaN or None.
             domain: Domain label of each sample `(n,)`. None: nothing has shifted and every label
@@ -82,20 +85,21 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
             y = regression_values(y)
         domains = resolve_domains(domain, self.target, X.shape[0])
         rows = np.flatnonzero(labelled_samples(y, domains, regression=regression))
-        weights = {}
-        if sample_weight is not None:
-            weight = np.asarray(sample_weight)
-            if weight.shape != y.shape:
-                raise InputError(
-                    f"sample_weight: expected one weight per sample, shape {y.shape}, got "
-                    f"{weight.shape}."
-                )
-            weights["sample_weight"] = weight[rows]
-        y = y[rows]
-        y = np.array(y.tolist()) if y.dtype == object else y
+        weight = None if sample_weight is None else np.asarray(sample_weight)
+        if weight is not None and weight.shape != y.shape:
+            raise InputError(
+                f"sample_weight: expected one weight per sample, shape {y.shape}, got "
+                f"{weight.shape}."
+            )
+        known = y[rows]
+        known = np.array(known.tolist()) if known.dtype == object else known
         if is_classifier(self.estimator):
-            require_classes(y, "the labelled samples")
-        self.estimator_ = clone(self.estimator).fit(X[rows], y, **weights)
+            require_classes(known, "the labelled samples")
+        copy, X = clone(self.estimator), _safe_indexing(X, rows)
+        if weight is None:
+            self.estimator_ = copy.fit(X, known)
+        else:
+            self.estimator_ = fit_weighted(copy, weight_parameter(copy), X, known, weight[rows])
         if is_classifier(self.estimator):
             self.classes_ = self.estimator_.classes_
         return self
@@ -121,9 +125,10 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
         return self._fitted().decision_function(self._checked(X))
 
     @available_if(_has("score"))
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the estimator's own score, as accuracy for classifiers and R² for regressors."""
-        return self._fitted().score(self._checked(X), y)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return self._fitted().score(self._checked(X), y, **weights)
 
     def _fitted(self) -> Any:
         check_is_fitted(self)
@@ -133,7 +138,8 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
         if not reset:
             check_is_fitted(self)
         finite = not get_tags(self.estimator).input_tags.allow_nan
-        return validate_data(self, X, accept_sparse="csr", ensure_all_finite=finite, reset=reset)
+        checked = validate_data(self, X, accept_sparse="csr", ensure_all_finite=finite, reset=reset)
+        return X if hasattr(X, "columns") else checked
 
     def __sklearn_tags__(self):
         tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)

@@ -8,6 +8,9 @@ from tl_keras.arrays.domains import Domains
 from tl_keras.arrays.marks import is_mark, is_missing, keep_marks
 from tl_keras.errors import InputError
 
+WRITTEN_MARKS = ("-1", "-1.0", "nan", "None", "<NA>")
+"""What marks of unlabelled samples become in an array of strings."""
+
 
 def unlabelled(y: Any) -> np.ndarray:
     """Return the mask `(n,)` of samples marked as unlabelled: −1, NaN, None or NA."""
@@ -37,7 +40,9 @@ def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> n
     y = np.asarray(keep_marks(y))
     if not domains.given:
         return np.ones(y.shape[0], bool)
+    _refuse_written_marks(y, domains)
     if regression:
+        _refuse_whole_marks(y, domains)
         blank = np.isnan(y) if y.dtype.kind == "f" else np.zeros(y.shape[0], bool)
     else:
         blank = unlabelled(y)
@@ -50,6 +55,35 @@ def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> n
                 "samples, or, if −1 is one of your classes, name it otherwise."
             )
     return ~blank
+
+
+def _refuse_whole_marks(y: np.ndarray, domains: Domains) -> None:
+    """Refuse whole numbers that are all −1 in a target: a regressor would learn the mark."""
+    if y.dtype.kind != "i":
+        return
+    for name in domains.targets:
+        if (y[domains.of(name)] == -1).all():
+            raise InputError(
+                f"y: all values of target domain {name!r} are −1, which to a regressor is a value "
+                "like any other. Mark samples without a value with NaN, in an array of floats."
+            )
+
+
+def _refuse_written_marks(y: np.ndarray, domains: Domains) -> None:
+    """Refuse strings that were marks before NumPy made one type of all labels."""
+    if y.dtype.kind not in "UO":
+        return
+    own, there = (
+        {one for one in y[mask].tolist() if isinstance(one, str)}
+        for mask in (domains.target, domains.source)
+    )
+    written = sorted((own & set(WRITTEN_MARKS)) - there)
+    if written:
+        raise InputError(
+            f"y: {written[0]!r} is the label of target samples only, a string. If it marks samples "
+            "without a label, keep it from becoming one: y = y.astype(object), before the marks "
+            "go in. If it is a class, name it otherwise."
+        )
 
 
 def regression_values(y: np.ndarray) -> np.ndarray:

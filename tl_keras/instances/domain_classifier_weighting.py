@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -33,7 +34,7 @@ class DomainClassifierWeighting(DomainWeighter):
     Args:
         target: Label of the target domain, or a list of labels.
         classifier: A scikit-learn classifier with `predict_proba`; None: logistic regression on
-            features of variance one.
+            features of variance one and, where they are dense, of mean zero.
         folds: None: the classifier judges the samples that it learnt from. 2 or more: each sample
             is judged by a classifier that has not seen its fold; choose this for classifiers that
             can learn samples by heart, such as forests.
@@ -86,7 +87,8 @@ class DomainClassifierWeighting(DomainWeighter):
         )
 
     def _estimate(self, source: Any, target: Any) -> np.ndarray:
-        model = _default_classifier() if self.classifier is None else self.classifier
+        self._dense = not scipy.sparse.issparse(source)
+        model = _default_classifier(self._dense) if self.classifier is None else self.classifier
         if not hasattr(model, "predict_proba"):
             raise InputError(
                 f"classifier: expected a classifier with predict_proba, got "
@@ -127,6 +129,8 @@ class DomainClassifierWeighting(DomainWeighter):
             dtype=(np.float64, np.float32),
             reset=False,
         )
+        if self._dense and scipy.sparse.issparse(X):
+            X = X.toarray()
         return odds(self.classifier_.predict_proba(X)[:, 1], self._prior, self._least)
 
 
@@ -161,8 +165,9 @@ def held_out_probability(
     return cross_val_predict(classifier, X, y, cv=parts, method="predict_proba")[:, 1]
 
 
-def _default_classifier() -> Pipeline:
-    return make_pipeline(StandardScaler(with_mean=False), LogisticRegression(max_iter=1000))
+def _default_classifier(dense: bool) -> Pipeline:
+    # Far from the origin the solver would stop at once.
+    return make_pipeline(StandardScaler(with_mean=dense), LogisticRegression(max_iter=1000))
 
 
 def _seeded(classifier: Any, random: np.random.RandomState) -> Any:

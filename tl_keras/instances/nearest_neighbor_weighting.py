@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse
 from sklearn.neighbors import NearestNeighbors
 
 from tl_keras.arrays.base import DomainWeighter
@@ -19,7 +20,8 @@ class NearestNeighborWeighting(DomainWeighter):
         w(x) = s + number of target samples that have x among their k nearest source samples
 
     With `k = 1` the count is that of the target samples in the Voronoi cell of `x`; `s = 1` is
-    Laplace's smoothing, which leaves no source sample without weight.
+    Laplace's smoothing, which leaves no source sample without weight. Equal source samples share
+    what falls to them. Of different ones at the same distance the first counts.
 
     Several source domains are pooled, and so are several target domains.
 
@@ -75,8 +77,32 @@ class NearestNeighborWeighting(DomainWeighter):
             )
         if not is_number(self.smoothing, 0):
             raise InputError(f"smoothing: expected a number from 0 up, got {self.smoothing!r}.")
+        first, number = distinct_rows(source)
+        sizes = np.bincount(number)
         search = NearestNeighbors(
-            n_neighbors=self.n_neighbors, metric=self.metric, n_jobs=self.n_jobs
-        ).fit(source)
+            n_neighbors=min(self.n_neighbors, len(first)), metric=self.metric, n_jobs=self.n_jobs
+        ).fit(source[first] if len(first) < source.shape[0] else source)
         nearest = search.kneighbors(target, return_distance=False)
-        return self.smoothing + np.bincount(nearest.ravel(), minlength=source.shape[0])
+        filled = np.minimum(np.cumsum(sizes[nearest], axis=1), self.n_neighbors)
+        taken = np.diff(filled, axis=1, prepend=0)
+        counts = np.bincount(nearest.ravel(), weights=taken.ravel(), minlength=len(first))
+        return self.smoothing + (counts / sizes)[number]
+
+
+def distinct_rows(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each different row stands first `(k,)`, and the number of each row `(n,)`.
+
+    Args:
+        X: `(n, features)`, dense or CSR.
+    """
+    if scipy.sparse.issparse(X):
+        X = X.copy()
+        X.sum_duplicates()
+        X.eliminate_zeros()
+        parts = [slice(*ends) for ends in zip(X.indptr, X.indptr[1:], strict=False)]
+        keys = [X.indices[part].tobytes() + X.data[part].tobytes() for part in parts]
+    else:
+        keys = [row.tobytes() for row in X + 0.0]  # −0 becomes 0.
+    seen: dict[bytes, int] = {}
+    number = np.array([seen.setdefault(key, len(seen)) for key in keys])
+    return np.unique(number, return_index=True)[1], number

@@ -22,9 +22,9 @@ from sklearn.utils.validation import (
 from tl_keras.arrays import labelled_samples, resolve_domains, warn_of_one_sample
 from tl_keras.arrays.labels import regression_values
 from tl_keras.arrays.marks import keep_marks
+from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
 from tl_keras.errors import InputError
 from tl_keras.instances.boosting_weights import second_half
-from tl_keras.instances.sample_weights import fit_weighted, weight_parameter
 
 
 @dataclasses.dataclass(frozen=True)

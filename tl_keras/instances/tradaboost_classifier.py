@@ -131,7 +131,7 @@ class TrAdaBoostClassifier(ClassifierMixin, TransferBoosting):
         """Boost the estimator.
 
         Args:
-            X: `(n, features)`, finite, dense or CSR.
+            X: `(n, features)`, finite, dense or CSR. Of a data frame the estimator gets the values.
             y: Classes `(n,)`, integers or strings; target samples without one are −1, NaN or None.
             domain: Domain label of each sample `(n,)`; None: all belong to the target.
             sample_weight: Weights of the first round `(n,)`, not negative; None: all one. In each

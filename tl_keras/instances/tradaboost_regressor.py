@@ -111,7 +111,7 @@ class TrAdaBoostRegressor(RegressorMixin, TransferBoosting):
         """Boost the estimator.
 
         Args:
-            X: `(n, features)`, finite, dense or CSR.
+            X: `(n, features)`, finite, dense or CSR. Of a data frame the estimator gets the values.
             y: Values `(n,)`; NaN for target samples without one. −1 is a value.
             domain: Domain label of each sample `(n,)`; None: all belong to the target.
             sample_weight: Weights of the first round `(n,)`, not negative; None: all one. In each

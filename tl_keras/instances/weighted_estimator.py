@@ -17,8 +17,8 @@ from sklearn.utils.validation import (
 from tl_keras.arrays.domains import resolve_domains
 from tl_keras.arrays.labels import labelled_samples, regression_values, require_classes
 from tl_keras.arrays.marks import keep_marks
+from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
 from tl_keras.errors import InputError
-from tl_keras.instances.sample_weights import fit_weighted, weight_parameter
 
 
 def _has(name: str):

@@ -1,10 +1,16 @@
 """Cross-validation and searches that hand the domains over."""
 
+import numbers
 from typing import Any
 
+import numpy as np
 import sklearn
 import sklearn.model_selection
+from sklearn.metrics import get_scorer
 
+from tl_keras.arrays.marks import keep_marks
+from tl_keras.errors import InputError
+from tl_keras.validation.domain_calls import known_labels
 from tl_keras.validation.domain_scorer import target_of
 from tl_keras.validation.domain_split import DomainSplit
 from tl_keras.validation.reverse_validation import reverse_validation
@@ -35,9 +41,11 @@ def cross_validate(
         X: `(n, features)`.
         y: Labels `(n,)`; unlabelled samples are −1, NaN or None.
         domain: Domain label of each sample `(n,)`.
-        scoring: A score of this package, any scikit-learn score, a dict of them by name, or a list
-            of the names of scikit-learn's; None: `reverse_validation()`.
-        cv: Splits of this package or of scikit-learn; None: `DomainSplit(5, random_state=0)`.
+        scoring: A score of this package, any function `(estimator, X, y)`, or a dict of them by
+            name; None: `reverse_validation()`. Where all samples have labels, scikit-learn's scores
+            and their names too: of all domains together, as if they were the target.
+        cv: Splits of this package or of scikit-learn, or the number of folds of a `DomainSplit`;
+            None: five, `DomainSplit(5, random_state=0)`.
         target_labels: Labels `(n,)` for `domain_score` that the estimator must not see, or None.
         n_jobs: Number of processes.
         return_train_score: Whether to score the training samples too.
@@ -49,7 +57,8 @@ def cross_validate(
         what else was asked for, as scikit-learn's function.
 
     Raises:
-        InputError: If the domains do not fit.
+        InputError: If the domains do not fit, or a score would take the marks of samples without a
+            label for labels.
 
     Example:
         >>> import numpy as np
@@ -65,14 +74,17 @@ def cross_validate(
         >>> scores["test_score"].shape
         (5,)
     """
+    scoring = reverse_validation() if scoring is None else scoring
+    _check_scoring(scoring, estimator, y)
+    if cv is None or isinstance(cv, numbers.Integral):
+        folds = 5 if cv is None else int(cv)
+        cv = DomainSplit(folds, target=target_of(estimator), random_state=0)
     with sklearn.config_context(enable_metadata_routing=True):
-        if cv is None:
-            cv = DomainSplit(5, target=target_of(estimator), random_state=0)
         return sklearn.model_selection.cross_validate(
             estimator,
             X,
             y,
-            scoring=reverse_validation() if scoring is None else scoring,
+            scoring=scoring,
             cv=cv,
             n_jobs=n_jobs,
             params=_metadata(domain, target_labels),
@@ -103,6 +115,10 @@ def fit_search(
     Returns:
         `search`, fitted.
 
+    Raises:
+        InputError: If the score of the search would take the marks of samples without a label for
+            labels, as scikit-learn's do and the one that a search has by default.
+
     Example:
         >>> import numpy as np
         >>> from sklearn.linear_model import LogisticRegression
@@ -124,6 +140,8 @@ def fit_search(
         >>> sorted(fit_search(search, X, y, domain=domain).best_params_)
         ['subspacealignment__n_components']
     """
+    if hasattr(search, "scoring"):
+        _check_scoring(search.scoring, search.estimator, y)
     with sklearn.config_context(enable_metadata_routing=True):
         return search.fit(X, y, **_metadata(domain, target_labels))
 
@@ -131,3 +149,24 @@ def fit_search(
 def _metadata(domain: Any, target_labels: Any) -> dict[str, Any]:
     given = {"domain": domain}
     return given if target_labels is None else {**given, "target_labels": target_labels}
+
+
+def _check_scoring(scoring: Any, estimator: Any, y: Any) -> None:
+    """Refuse scores of scikit-learn where labels are missing: it would compare with the marks.
+
+    Raises:
+        InputError: If one is among `scoring`.
+    """
+    if y is None or known_labels(estimator, np.asarray(keep_marks(y))).all():
+        return
+    several = scoring if isinstance(scoring, (list, tuple, set)) else [scoring]
+    several = list(scoring.values()) if isinstance(scoring, dict) else several
+    plain = type(get_scorer("accuracy"))
+    for one in several:
+        if one is None or isinstance(one, (str, plain)):
+            name = "the estimator's own score" if one is None else repr(one)
+            raise InputError(
+                f"scoring: {name} would take the marks of samples without a label for labels. Use "
+                "reverse_validation(), which needs no labels of the target, or domain_score(…) "
+                "with target_labels=…."
+            )

@@ -53,8 +53,16 @@ def takes_weights(estimator: Any) -> bool:
         return True
     parameters = inspect.signature(estimator.fit).parameters.values()
     hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    inner = getattr(estimator, "estimator", None)
-    return hands_on and inner is not None and takes_weights(inner)
+    inner = _wrapped(estimator)
+    return hands_on and bool(inner) and all(takes_weights(one) for one in inner)
+
+
+def _wrapped(estimator: Any) -> list[Any]:
+    """Return the estimators that an estimator fits, under scikit-learn's names for them."""
+    single = [getattr(estimator, name, None) for name in ("estimator", "regressor")]
+    named = [one for _, one in getattr(estimator, "estimators", None) or ()]
+    last = getattr(estimator, "final_estimator", None)
+    return [one for one in (*single, *named, last) if one is not None and one != "drop"]
 
 
 def _name(estimator: Any) -> str:
