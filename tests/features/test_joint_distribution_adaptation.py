@@ -66,6 +66,22 @@ def test_is_the_papers_solution_when_all_labels_are_known():
     assert adaptation.n_iter_ == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [(JointDistributionAdaptation, {}), (BalancedDistributionAdaptation, {"balance": 0.5})],
+)
+def test_linear_kernel_in_other_units_is_primal_on_the_kernels_own_features(kind, settings):
+    random = np.random.default_rng(10)
+    sizes = np.array([1.0, 1e3, 0.5, 2.0])
+    X = scipy.linalg.hadamard(128)[:, [3, 9, 20, 41]] * sizes  # columns at right angles
+    domain, y = np.repeat(["source", "target"], 64), random.integers(2, size=128)
+    Z, expected = (
+        kind(4, kernel=kernel, **settings).fit_transform(given, y, domain=domain)
+        for kernel, given in (("linear", X), ("primal", X * sizes * np.sqrt(128)))
+    )
+    assert_same_components(Z, expected)
+
+
 @pytest.mark.parametrize("iterations", [1, 3])
 def test_rounds_are_those_of_the_paper(iterations):
     X, y, domain, _ = class_shifts(3)

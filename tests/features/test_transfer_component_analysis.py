@@ -1,5 +1,6 @@
 import pickle
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tl_keras.errors import InputError
 from tl_keras.features import (
     TransferComponentAnalysis,
     component_transformer,
+    feature_space,
     mmd_components,
 )
 from tl_keras.features.domain_pairs import pairs_of_domains
@@ -49,6 +51,42 @@ def criterion(W, K, domain, regularization):
     cost, variance = matrices(K, domain)
     below = W.T @ (cost + regularization * np.eye(len(K))) @ W
     return np.trace(np.linalg.solve(below, W.T @ variance @ W))
+
+
+def exactly(values):
+    return np.vectorize(Fraction, otypes=[object])(np.asarray(values, np.float64))
+
+
+def determinant(matrix):
+    """By elimination; exact where the values are fractions."""
+    matrix, product = matrix.copy(), Fraction(1)
+    for i in range(len(matrix)):
+        below = matrix[i + 1 :, i] / matrix[i, i]
+        matrix[i + 1 :] -= np.outer(below, matrix[i])
+        product *= matrix[i, i]
+    return product
+
+
+def linear_problem(X, domain, regularization=0.1):
+    """Variance and cost of `W = XV` for the linear kernel, `(features, features)` of fractions."""
+    X, half = exactly(X), len(X) // 2
+    gram, mean = X.T @ X, X.sum(axis=0) / len(X)
+    gap = (X[:half].sum(axis=0) - X[half:].sum(axis=0)) / half * (domain is not None)
+    scatter = gram - len(X) * np.outer(mean, mean)
+    cost = np.outer(gram @ gap, gram @ gap) + Fraction(regularization) * gram
+    return gram @ scatter @ gram, cost
+
+
+def assert_exact_eigenvalues(values, X, domain, digits=1e-6):
+    """The characteristic polynomial changes its sign around each value."""
+    variance, cost = linear_problem(X, domain)
+    assert len(values) == X.shape[1]
+    for value in values:
+        below, above = (
+            determinant(variance - Fraction(value * factor) * cost)
+            for factor in (1 - digits, 1 + digits)
+        )
+        assert below * above < 0
 
 
 def largest_angle(A, B):
@@ -97,6 +135,60 @@ def test_linear_kernel_is_solved_in_its_low_rank(formed, features, sparse, monke
     Z = analysis.fit_transform(given, domain=domain)
     np.testing.assert_allclose(analysis.criterion_, values, rtol=1e-7)
     assert largest_angle(Z, K @ vectors) < 1e-5
+
+
+OTHER_UNITS = {
+    "scale 1e3": ([1, 1, 1e3, 1, 1], 0),
+    "scale 3e3": ([1, 1, 3e3, 1, 1], 0),
+    "scale 1e4": ([1e4, 1, 1, 1, 1], 0),
+    "scale 1e6": ([1, 1, 1e6, 1, 1], 0),
+    "offset 1e3": ([1, 1, 1, 1, 1], [0, 0, 1e3, 0, 0]),
+    "offset 1e5": ([1, 1, 1, 1, 1], 1e5),
+    "both": ([1, 1e3, 1e-2, 30, 1], [0, 1e6, 0, 0, 1e3]),
+}
+
+
+def in_other_units(units):
+    X, domain = two_domains(21, source=60, target=60, features=5)
+    scale, offset = OTHER_UNITS[units]
+    return X * scale + offset, domain
+
+
+@pytest.mark.parametrize("shifted", [True, False])
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("units", OTHER_UNITS)
+def test_linear_kernel_is_exact_in_any_units(units, sparse, shifted):
+    X, domain = in_other_units(units)
+    domain = domain if shifted else None
+    analysis = TransferComponentAnalysis(5, kernel="linear")
+    Z = analysis.fit_transform(scipy.sparse.csr_matrix(X) if sparse else X, domain=domain)
+    assert_exact_eigenvalues(analysis.criterion_, X, domain)
+    centred = Z - Z.mean(0)
+    ratio = np.sqrt(analysis.criterion_ / analysis.criterion_[0])
+    error = centred.T @ centred / len(Z) - np.diag(ratio)
+    assert (np.abs(error) < 1e-5 * np.sqrt(np.outer(ratio, ratio))).all()
+
+
+@pytest.mark.parametrize("units", ["scale 1e3", "scale 1e4", "offset 1e3"])
+@pytest.mark.parametrize("form", ["gram", "operator"])
+def test_kernel_of_few_samples_is_exact_in_other_units(units, form, monkeypatch):
+    X, domain = in_other_units(units)
+    wide = np.hstack([X, np.zeros((120, 120))])
+    monkeypatch.setattr(component_transformer, "FORMED", 3 if form == "operator" else 2000)
+    analysis = TransferComponentAnalysis(20, kernel="linear").fit(wide, domain=domain)
+    assert_exact_eigenvalues(analysis.criterion_, X, domain, 1e-4)
+
+
+@pytest.mark.parametrize("features", [6, 400], ids=["dense", "lanczos"])
+def test_components_far_smaller_than_the_first_are_found(features):
+    X, _ = two_domains(22, source=300, target=300, features=features)
+    X[:, 0] *= 1e4
+    X -= X.mean(axis=0)
+    Z = TransferComponentAnalysis(5, kernel="linear").fit_transform(X)
+    expected = PCA(5, svd_solver="full").fit_transform(X)
+    expected /= expected[:, 0].std()
+    atol = 1e-5 * expected.std(axis=0)
+    assert (np.abs(np.abs(Z) - np.abs(expected)) < atol).all()
 
 
 @pytest.mark.parametrize("formed", [2000, 3], ids=["gram", "operator"])
@@ -280,13 +372,26 @@ def test_start_of_the_solver_does_not_matter():
     np.testing.assert_allclose(other, first, atol=1e-6)
 
 
-def test_fewer_components_where_samples_span_fewer():
+@pytest.mark.parametrize("scale", [1, 1e3])
+def test_fewer_components_where_samples_span_fewer(scale):
     X, domain = two_domains(14)
+    X[:, 0] *= scale
     X[:, 3] = X[:, 0] + X[:, 1]
     analysis = TransferComponentAnalysis(20, kernel="linear")
     assert analysis.fit_transform(X, domain=domain).shape == (70, 3)
     names = analysis.get_feature_names_out().tolist()
     assert names == [f"transfercomponentanalysis{i}" for i in range(3)]
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e3])
+def test_constant_features_make_no_component_of_the_linear_kernel(constant):
+    X, domain = two_domains(15)
+    padded = np.hstack([X, np.full((70, 2), constant)])
+    one, other = (
+        TransferComponentAnalysis(20, kernel="linear").fit(given, domain=domain)
+        for given in (X - X.mean(0), padded - np.append(X.mean(0), [0, 0]))
+    )
+    np.testing.assert_allclose(other.criterion_, one.criterion_, rtol=1e-8)
 
 
 def test_constant_features_are_ignored():
@@ -375,13 +480,14 @@ def test_memory_of_the_dense_solver_is_refused_before_it_is_taken(
         analysis.fit(X, domain=domain)
 
 
-@pytest.mark.parametrize("form", ["kernel", "low rank", "primal"])
+@pytest.mark.parametrize("form", ["kernel", "low rank", "linear", "primal"])
 def test_the_estimate_of_memory_is_what_the_dense_solver_takes(form, monkeypatch):
     X = np.random.default_rng(0).normal(size=(600, 400))
     space, size = {
-        "kernel": (mmd_components.FeatureSpace(X @ X.T), 600),
-        "low rank": (mmd_components.low_rank_space(X), 400),
-        "primal": (mmd_components.primal_space(X, formed=False), 400),
+        "kernel": (feature_space.FeatureSpace(X @ X.T), 600),
+        "low rank": (feature_space.low_rank_space(X), 400),
+        "linear": (feature_space.linear_space(X), 400),
+        "primal": (feature_space.primal_space(X, formed=False), 400),
     }[form]
     estimates = []
     monkeypatch.setattr(mmd_components, "check_memory", lambda needed, *_: estimates.append(needed))

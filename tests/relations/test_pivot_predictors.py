@@ -44,6 +44,23 @@ def test_mutual_information_is_scikit_learns(classes):
     assert expected[4] > 0.02
 
 
+@pytest.mark.parametrize("offset", [0.0, 2.0**23, 2.0**27])
+def test_moments_far_from_the_origin(offset):
+    X, _ = counts()
+    data = Centred(X + offset)  # whole numbers, so that nothing is rounded
+    expected = np.cov(X, rowvar=False, ddof=0)
+    np.testing.assert_allclose(data.gram() / 80, expected, atol=1e-10)
+    np.testing.assert_allclose(data.mean_square(), np.trace(expected), rtol=1e-10)
+    np.testing.assert_allclose(data.largest() ** 2 / 80, np.linalg.norm(expected, 2), rtol=0.03)
+
+
+def test_constant_features_have_no_moments():
+    X = np.tile([0.1, 1e3 + 0.1, 1e8 / 3], (1000, 1))
+    given = X.copy()
+    assert Centred(X).mean_square() == 0
+    np.testing.assert_array_equal(X, given)  # the input is left as it is
+
+
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("formed", [1500, 1], ids=["cholesky", "gradients"])
 def test_least_squares_has_the_closed_form(formed, sparse, monkeypatch):

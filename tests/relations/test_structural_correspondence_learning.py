@@ -57,6 +57,21 @@ def test_carries_words_of_the_target_that_the_source_never_had(pivots, loss):
     assert min(gains) > 0.0 and np.mean(gains) > 0.1
 
 
+@pytest.mark.parametrize("offset", [2.0**23, 2.0**27])
+@pytest.mark.parametrize("loss", ["least_squares", "modified_huber"])
+def test_far_from_the_origin_nothing_changes(loss, offset):
+    random = np.random.default_rng(1)
+    X = random.normal(size=(200, 6))
+    X += X @ random.normal(size=(6, 6))
+    X = np.round(X * 2**20) / 2**20  # Exact also where the offset is added.
+    y = np.where(np.arange(200) < 100, X[:, 1] > 0, -1)
+    domain = np.repeat(["source", "target"], 100)
+    learning = StructuralCorrespondenceLearning(2, n_pivots=3, loss=loss, output="replace")
+    near = learning.fit_transform(X, y, domain=domain)
+    far = learning.fit_transform(X + offset, y, domain=domain)
+    np.testing.assert_allclose(far, near, atol=1e-5)
+
+
 def test_is_the_papers_recipe():
     X, y, domain, truth = two_vocabularies(0)
     learning = StructuralCorrespondenceLearning(

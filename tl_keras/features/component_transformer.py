@@ -19,13 +19,13 @@ from tl_keras.arrays.kernels import (
     resolve_gamma,
 )
 from tl_keras.errors import InputError, did_you_mean
-from tl_keras.features.mmd_components import (
+from tl_keras.features.feature_space import (
     FeatureSpace,
-    components,
+    linear_space,
     low_rank_space,
     primal_space,
-    scaled,
 )
+from tl_keras.features.mmd_components import components, scaled
 
 EXACT_SAMPLES = 5000
 FORMED = 2000
@@ -111,14 +111,14 @@ class ComponentTransformer(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
         if self.kernel == "primal":
             return primal_space(X, formed=features <= FORMED)
         if features <= min(samples, FORMED):
-            return low_rank_space(X)
+            return linear_space(X)
         if samples <= FORMED:
             check_memory(16.0 * samples**2, name, "Use fewer samples.")
             gram = X @ X.T
             gram = gram.toarray() if scipy.sparse.issparse(gram) else gram
-            return FeatureSpace(gram, outward=X.T)
+            return FeatureSpace(gram, outward=X.T, ranked=True)
         operator = scipy.sparse.linalg.aslinearoperator(X)
-        return FeatureSpace(operator @ operator.T, outward=X.T)
+        return FeatureSpace(operator @ operator.T, outward=X.T, ranked=True)
 
     def _exact_space(self, X):
         stored = X.nnz if scipy.sparse.issparse(X) else X.size

@@ -13,9 +13,14 @@ a low rank, `K = ΦΦᵀ` with `ΦᵀΦ = V diag(s) Vᵀ`, directions outside th
 `A = ΨᵀE EᵀΨ + ρI` is a multiple of the identity plus a matrix of low rank, so its inverse root is
 applied in `O(r q)`. What is left is a symmetric problem, of which a few eigenvectors are wanted:
 Lanczos finds them with two products with `Ψ` a step, and nothing of order `n³` is done.
+
+For the linear kernel `X = UDVᵀ`, `Ψ = XVD = UD²`: columns are of the size of their squared singular
+value, which features of different units spread over many powers of ten. Each column is kept to its
+own rounding error: `C` with `CᵀC = ΨᵀHΨ` and `R` with `RᵀR = A` come from QR factorisations, which
+never square (`C` from `XᵀX` where that loses no digits), and directions from the singular vectors
+of `CR⁻¹`.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -24,90 +29,14 @@ import scipy.linalg
 import scipy.sparse.linalg
 from sklearn.utils import check_random_state
 
-from tl_keras.errors import InputError
+from tl_keras.features.feature_space import EPS, VANISHING, FeatureSpace
+from tl_keras.features.products import require_finite, require_told_apart
+from tl_keras.features.triangular_factor import with_rows
 from tl_keras.memory import check_memory
 
 DENSE = 300
-VANISHING = 1e-12
 ROUNDING = 1e-13
-
-
-@dataclasses.dataclass(frozen=True)
-class FeatureSpace:
-    """Features `Ψ = matrix @ root` of the samples.
-
-    Attributes:
-        matrix: `(n, m)`, an array, sparse matrix or linear operator.
-        root: `(m, r)`; None stands for the identity.
-        outward: Maps directions `(m, k)` to the coefficients of new samples; None: they are the
-            same.
-        scatter: `ΨᵀHΨ` `(r, r)` where it is small enough to be formed, else None.
-    """
-
-    matrix: Any
-    root: np.ndarray | None = None
-    outward: Any = None
-    scatter: np.ndarray | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of samples and of features, `(n, r)`."""
-        columns = self.matrix.shape[1] if self.root is None else self.root.shape[1]
-        return self.matrix.shape[0], columns
-
-    def project(self, directions: np.ndarray) -> np.ndarray:
-        """Return `Ψ @ directions`, `(n, k)`."""
-        inner = directions if self.root is None else self.root @ directions
-        return self.matrix @ inner
-
-    def adjoint(self, columns: np.ndarray) -> np.ndarray:
-        """Return `Ψᵀ @ columns`, `(r, k)`."""
-        inner = self.matrix.T @ columns
-        return inner if self.root is None else self.root.T @ inner
-
-    def coefficients(self, directions: np.ndarray) -> np.ndarray:
-        """Return what new samples (or their kernel values) are multiplied by."""
-        inner = directions if self.root is None else self.root @ directions
-        return inner if self.outward is None else self.outward @ inner
-
-    def scatter_of(self, directions: np.ndarray) -> np.ndarray:
-        """Return `ΨᵀHΨ @ directions`, `(r, k)`."""
-        if self.scatter is not None:
-            return self.scatter @ directions
-        projected = self.project(directions)
-        return self.adjoint(projected - projected.mean(axis=0))
-
-
-def low_rank_space(matrix: Any, outward: Any = None) -> FeatureSpace:
-    """Return the space of the kernel `K = matrix @ matrixᵀ`.
-
-    Args:
-        matrix: `Φ` `(n, m)`, dense or sparse; `(m, m)` matrices are formed.
-        outward: As in `FeatureSpace`.
-    """
-    gram = _dense(matrix.T @ matrix)
-    _require_finite(gram)
-    values, vectors = scipy.linalg.eigh((gram + gram.T) / 2)
-    # The scatter has the squares of these values.
-    kept = values > np.sqrt(VANISHING) * max(values[-1], 0.0)
-    root = vectors[:, kept] * np.sqrt(values[kept])
-    mean = root.T @ np.asarray(matrix.mean(axis=0)).ravel()
-    scatter = np.diag(values[kept] ** 2) - matrix.shape[0] * np.outer(mean, mean)
-    return FeatureSpace(matrix, root, outward, scatter)
-
-
-def primal_space(X: Any, formed: bool) -> FeatureSpace:
-    """Return the space `Ψ = X`.
-
-    Args:
-        X: `(n, features)`, dense or sparse.
-        formed: Whether the `(features, features)` scatter is formed.
-    """
-    scatter = None
-    if formed:
-        mean = np.asarray(X.mean(axis=0)).ravel()
-        scatter = _dense(X.T @ X) - X.shape[0] * np.outer(mean, mean)
-    return FeatureSpace(X, scatter=scatter)
+POWER_STEPS = 5
 
 
 def components(
@@ -135,19 +64,35 @@ def components(
         InputError: If products overflow, no direction has any variance, or the dense solver, which
             many components or a failure of Lanczos call for, would not fit into memory.
     """
-    inverse_root = _inverse_root(space.adjoint(pairs), regularization)
+    gaps = space.adjoint(pairs)
+    require_finite(gaps)
+    count = min(count, space.shape[1])
+    if space.half is None:
+        inverse_root = _inverse_root(gaps, regularization)
+        values, vectors = _leading(space, inverse_root, count, random_state, method)
+    else:
+        inverse_root = _triangular_root(gaps, regularization)
+        values, vectors = _leading_of_half(space.half, inverse_root, count, random_state, method)
+    directions = inverse_root(vectors)
+    kept = values > _floor(space, directions, values[0], regularization)
+    require_told_apart(kept)
+    return directions[:, kept], values[kept]
+
+
+def _floor(space, directions, largest, regularization):
+    """Return the values `(k,)` up to which directions may be rounding errors."""
     samples, size = space.shape
-    values, vectors = _leading(space, inverse_root, min(count, size), random_state, method)
     mean = space.adjoint(np.full(samples, 1.0 / samples))
     # Centring leaves rounding errors in proportion to what is subtracted.
-    floor = max(VANISHING * values[0], ROUNDING * samples * (mean @ mean) / regularization)
-    kept = values > floor
-    if not kept.any():
-        raise InputError(
-            "X: the kernel does not tell the samples apart, so that there is no component to "
-            "find. Use a larger gamma, another kernel, or StandardScaler before."
-        )
-    return inverse_root(vectors[:, kept]), values[kept]
+    subtracted = samples * (mean @ directions) ** 2
+    if space.half is not None:
+        digits = (EPS * max(samples, size)) ** 2
+        return digits * np.maximum(largest, subtracted)
+    if not space.ranked:
+        subtracted = np.full(len(subtracted), samples * (mean @ mean) / regularization)
+        return np.maximum(VANISHING * largest, ROUNDING * subtracted)
+    noise = EPS * _norm(space) * np.sqrt(max(largest, 0.0) / regularization)
+    return np.maximum(max(VANISHING * largest, noise), ROUNDING * subtracted)
 
 
 def scaled(directions: np.ndarray, values: np.ndarray, samples: int) -> np.ndarray:
@@ -164,39 +109,80 @@ def scaled(directions: np.ndarray, values: np.ndarray, samples: int) -> np.ndarr
     return directions * np.sqrt(samples / values) * (values / values[0]) ** 0.25
 
 
+def _norm(space: FeatureSpace) -> float:
+    """Return the spectral norm of `Ψ` to within a factor of about two, by a few power steps."""
+    vector = np.random.default_rng(0).standard_normal(space.shape[1])
+    for _ in range(POWER_STEPS):
+        vector = space.adjoint(space.project(vector / np.linalg.norm(vector)))
+    return float(np.sqrt(np.linalg.norm(vector)))
+
+
 def _leading(space, inverse_root, count, random_state, method):
     def operator(vectors):
         return inverse_root(space.scatter_of(inverse_root(vectors)))
 
     size = space.shape[1]
-    if size > DENSE and 4 * count < size:
-        start = check_random_state(random_state).standard_normal(size)
-        _require_finite(operator(start))
-        symmetric = scipy.sparse.linalg.LinearOperator(
-            (size, size), matvec=lambda vector: operator(vector.ravel()), dtype=np.float64
-        )
-        try:
-            values, vectors = scipy.sparse.linalg.eigsh(symmetric, count, v0=start, tol=1e-10)
-            return values[::-1], vectors[:, ::-1]
-        except scipy.sparse.linalg.ArpackError:
-            pass  # Not converged, or there is no variance: the dense solver tells which.
+    found = _lanczos(operator, size, count, random_state)
+    if found is not None:
+        return found
     wide = 2 * space.shape[0] if space.scatter is None else 0
-    check_memory(
-        8.0 * size * (4 * size + wide),
-        method,
-        "Ask for fewer components (n_components), or use fewer samples.",
-    )
+    _checkdense(8.0 * size * (4 * size + wide), method)
     matrix = operator(np.eye(size))
-    _require_finite(matrix)
+    require_finite(matrix)
     values, vectors = scipy.linalg.eigh(
         (matrix + matrix.T) / 2, subset_by_index=[size - count, size - 1]
     )
     return values[::-1], vectors[:, ::-1]
 
 
+def _leading_of_half(half, inverse_root, count, random_state, method):
+    whitened = inverse_root(half.T, transposed=True).T
+    require_finite(whitened)
+    size = half.shape[1]
+    found = _lanczos(lambda V: whitened.T @ (whitened @ V), size, count, random_state)
+    if found is not None and found[0][-1] > VANISHING * found[0][0]:
+        return found
+    _checkdense(8.0 * size * (2 * size + 6 * half.shape[0]), method)
+    _, lengths, rows = scipy.linalg.svd(whitened, full_matrices=False)
+    return lengths[:count] ** 2, rows[:count].T
+
+
+def _lanczos(operator, size, count, random_state):
+    """Return the leading eigenvalues and vectors, or None where the dense solver is called for."""
+    if size <= DENSE or 4 * count >= size:
+        return None
+    start = check_random_state(random_state).standard_normal(size)
+    require_finite(operator(start))
+    symmetric = scipy.sparse.linalg.LinearOperator(
+        (size, size), matvec=lambda vector: operator(vector.ravel()), dtype=np.float64
+    )
+    try:
+        values, vectors = scipy.sparse.linalg.eigsh(symmetric, count, v0=start, tol=1e-10)
+    except scipy.sparse.linalg.ArpackError:
+        return None  # Not converged, or there is no variance: the dense solver tells which.
+    return values[::-1], vectors[:, ::-1]
+
+
+def _checkdense(needed, method):
+    check_memory(needed, method, "Ask for fewer components (n_components), or use fewer samples.")
+
+
+def _triangular_root(gaps: np.ndarray, regularization: float) -> Callable[..., np.ndarray]:
+    """Return `V ↦ R⁻¹V`, or `R⁻ᵀV` on demand, with `RᵀR = gaps gapsᵀ + ρI`."""
+    factor = np.sqrt(regularization) * np.eye(gaps.shape[0], order="F")
+    if gaps.shape[1]:
+        factor = with_rows(factor, np.array(gaps.T, order="F"))
+
+    def apply(vectors, transposed=False):
+        return scipy.linalg.solve_triangular(
+            factor, vectors, trans=int(transposed), check_finite=False
+        )
+
+    return apply
+
+
 def _inverse_root(gaps: np.ndarray, regularization: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return `V ↦ (gaps gapsᵀ + ρI)^−½ V`."""
-    _require_finite(gaps)
     scale = 1.0 / np.sqrt(regularization)
     if gaps.shape[1] == 0:
         return lambda vectors: scale * vectors
@@ -209,15 +195,3 @@ def _inverse_root(gaps: np.ndarray, regularization: float) -> Callable[[np.ndarr
         return scale * (vectors - basis @ along)
 
     return apply
-
-
-def _dense(matrix: Any) -> np.ndarray:
-    return matrix.toarray() if scipy.sparse.issparse(matrix) else np.asarray(matrix)
-
-
-def _require_finite(values: np.ndarray) -> None:
-    if not np.isfinite(values).all():
-        raise InputError(
-            "X: products of the features overflow. Scale the features first, for instance with "
-            "StandardScaler."
-        )

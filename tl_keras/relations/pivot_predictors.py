@@ -9,6 +9,7 @@ import scipy.sparse.linalg
 
 BATCH = 64
 FORMED = 1500
+DIGITS = 64 * float(np.finfo(np.float64).eps)
 
 
 def presence(X: Any) -> scipy.sparse.csr_matrix:
@@ -58,32 +59,43 @@ def mutual_information(there: Any, codes: np.ndarray) -> np.ndarray:
 class Centred:
     """`X` less its column means, without filling up a sparse `X`.
 
+    Products subtract means after multiplying, which far from the origin would leave rounding
+    errors only. Dense features are therefore held less their means.
+
     Args:
         X: `(n, features)`, dense or sparse.
+
+    Attributes:
+        mean: Column means `(features,)`.
+        held: `X` if sparse, else a copy less the means, `(n, features)`.
+        held_mean: Column means of `held` `(features,)`.
     """
 
     def __init__(self, X: Any):
-        self.X, self.mean = X, np.asarray(X.mean(axis=0)).ravel()
-        self.shape = X.shape
+        self.shape, self.mean = X.shape, _column_means(X)
+        self.held = X if scipy.sparse.issparse(X) else X - self.mean
+        self.held_mean = _column_means(self.held)
 
     def forward(self, weights: np.ndarray) -> np.ndarray:
         """Return `(X − mean) @ weights`, `(n, k)`."""
-        return self.X @ weights - self.mean @ weights
+        return self.held @ weights - self.held_mean @ weights
 
     def adjoint(self, columns: np.ndarray) -> np.ndarray:
         """Return `(X − mean)ᵀ @ columns`, `(features, k)`."""
-        return self.X.T @ columns - np.outer(self.mean, columns.sum(axis=0))
+        return self.held.T @ columns - np.outer(self.held_mean, columns.sum(axis=0))
 
     def gram(self) -> np.ndarray:
         """Return `(X − mean)ᵀ(X − mean)`, `(features, features)`."""
-        product = self.X.T @ self.X
+        product = self.held.T @ self.held
         product = product.toarray() if scipy.sparse.issparse(product) else product
-        return product - self.shape[0] * np.outer(self.mean, self.mean)
+        return product - self.shape[0] * np.outer(self.held_mean, self.held_mean)
 
     def mean_square(self) -> float:
-        """Return the mean of `‖x − mean‖²` over the samples."""
-        squares = self.X.multiply(self.X) if scipy.sparse.issparse(self.X) else self.X * self.X
-        return float(squares.sum() / self.shape[0] - self.mean @ self.mean)
+        """Return the mean of `‖x − mean‖²` over the samples; 0 where it is rounding."""
+        held = self.held
+        squares = held.multiply(held) if scipy.sparse.issparse(held) else held * held
+        size = float(squares.sum() / self.shape[0] - self.held_mean @ self.held_mean)
+        return size if size > DIGITS**2 * (self.mean @ self.mean) else 0.0
 
     def largest(self) -> float:
         """Return the largest singular value, to 1 %."""
@@ -111,7 +123,7 @@ def least_squares_predictors(data: Centred, Y: Any, penalty: float) -> np.ndarra
         `W` `(d, m)`.
     """
     count, size = data.shape
-    right = _dense(data.X.T @ Y) - np.outer(data.mean, np.asarray(Y.sum(axis=0)).ravel())
+    right = _dense(data.held.T @ Y) - np.outer(data.held_mean, np.asarray(Y.sum(axis=0)).ravel())
     if size <= FORMED:
         system = data.gram() + penalty * count * np.eye(size)
         return scipy.linalg.solve(system, right, assume_a="pos")
@@ -220,3 +232,7 @@ def leading_subspace(weights: np.ndarray, count: int) -> np.ndarray:
 
 def _dense(matrix: Any) -> np.ndarray:
     return matrix.toarray() if scipy.sparse.issparse(matrix) else np.asarray(matrix)
+
+
+def _column_means(X: Any) -> np.ndarray:
+    return np.asarray(X.mean(axis=0)).ravel()
