@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
@@ -30,6 +31,52 @@ def test_shapes_that_cannot_be():
     refused("take 3 channels, got 1", "ResNet50", 2, input_shape=(64, 64, 1))
     refused(r"expected \(height, width, channels\)", "ResNet50", 2, input_shape=(64, 64))
     refused("Leave input_shape out", tiny_network(), 2, input_shape=(32, 32, 3))
+
+
+@pytest.mark.parametrize("shape", [32, (), (32, 0, 3), "32", (32.0, 32, 3)])
+def test_an_input_shape_is_of_whole_numbers(shape):
+    text = r"input_shape: expected \(height, width, channels\), got"
+    refused(text, "MobileNetV2", 2, weights=None, input_shape=shape)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "text"),
+    [
+        ("name", "a/b", "name: expected a name without '/', got 'a/b'"),
+        ("name", 3, "name: expected a name"),
+        ("preprocessing", lambda x: x / 255, "preprocessing: expected a layer, such as"),
+        ("labels", 3, "labels: expected a list of names, got 3"),
+    ],
+)
+def test_arguments_of_another_type(argument, value, text):
+    refused(text, tiny_network(), 2, **{argument: value})
+
+
+@pytest.mark.parametrize("method", ["features", "logits"])
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [
+        (IMAGES[0], r"\(batch, 16, 16, 3\), got shape \(16, 16, 3\). Pass one image as x\[None\]"),
+        (IMAGES[:, :8], r"got shape \(3, 8, 16, 3\). Resize the images"),
+        (tf.constant(IMAGES[:, :8]), r"got shape \(3, 8, 16, 3\). Resize the images"),
+        (IMAGES[:0], "got none. Pass at least one image"),
+        ("image.png", "got 'image.png'. Read image files with tl.data.decode_image"),
+        (["a.png", "b.png"], r"got ndarray of shape \(2,\). Read image files"),
+        ([IMAGES[0], IMAGES[0, :8]], "got list of length 2 whose items differ in shape"),
+        (None, "got None"),
+    ],
+)
+def test_images_of_another_form(method, images, text):
+    model = tl.build_transfer_model(tiny_network(), 3)
+    with pytest.raises(InputError, match=f"images: expected an array of numbers.*{text}"):
+        getattr(model, method)(images)
+
+
+def test_lists_of_images_are_arrays():
+    model = tl.build_transfer_model(tiny_network(), 3)
+    np.testing.assert_array_equal(model.features(list(IMAGES)), model.features(IMAGES))
+    with pytest.raises(InputError, match="batch_size: expected a whole number"):
+        model.features(IMAGES, batch_size=0)
 
 
 def test_class_counts_and_labels():

@@ -11,12 +11,12 @@ import tl_keras
 
 ROOT = pathlib.Path(tl_keras.__file__).parent
 LEVELS = (
-    {"errors", "cluster", "targets", "plots", "memory"},
+    {"errors", "arguments", "cluster", "targets", "plots", "memory"},
     {"arrays", "divergences"},
     {"instances", "features", "relations"},
     {"validation"},
     {"head_specs"},
-    {"preprocessing", "pooling"},
+    {"preprocessing", "pooling", "image_batches"},
     {"heads", "backbones"},
     {"transfer_model"},
     {"builder"},
@@ -29,6 +29,7 @@ LEVELS = (
         "autoencoder",
         "fusion",
         "fusion_layers",
+        "model_inputs",
     },
     {"training"},
     {"evaluation", "export", "soups"},

@@ -61,6 +61,22 @@ def test_a_greedy_soup_takes_what_does_no_harm(monkeypatch, capsys):
     np.testing.assert_allclose(soup.model.head.stack[-1].bias[0], 1.5)
 
 
+def test_of_an_error_less_is_better(monkeypatch, capsys):
+    models = copies(3)
+    for model, value in zip(models, [0.0, 3.0, -2.0], strict=True):
+        model.head.stack[-1].bias.assign([value, 0, 0])
+
+    def error(model, *_, **__):
+        return {"log_loss": abs(float(model.head.stack[-1].bias[0]) - 1.0)}
+
+    monkeypatch.setattr(soups, "evaluate", error)
+    soup = tl.greedy_soup(models, None, metric="log_loss")
+    # Alone: 1, 2, 3. In order 0, 1, 2: 0 with 1 is .5 and better; with 2 it is .67, left out.
+    assert soup.members == (0, 1) and soup.score == pytest.approx(0.5)
+    assert soup.scores == pytest.approx((1, 2, 3))
+    assert "log_loss 0.5000, the best alone 1.0000" in capsys.readouterr().out
+
+
 def test_a_greedy_soup_on_real_data_is_no_worse_than_the_best():
     soup = tl.greedy_soup(copies(), (IMAGES, np.arange(6) % 3), verbose=False)
     assert soup.score >= max(soup.scores)

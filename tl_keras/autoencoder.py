@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras import preprocessing
+from tl_keras.arguments import hidden_units, whole
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.builder import build_transfer_model
 from tl_keras.errors import InputError
-from tl_keras.objectives.arguments import hidden_units, whole
 from tl_keras.objectives.reconstruction import Reconstruction
 from tl_keras.transfer_model import TransferModel
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -65,12 +65,10 @@ def build_transfer_model(
         TensorShape([2, 3])
     """
     join_cluster()
+    _check_name(name)
+    _check_preprocessing(preprocessing)
     tasks = _read_tasks(num_classes, head, labels)
-    resolved = resolve_backbone(
-        backbone,
-        weights=weights,
-        input_shape=None if input_shape is None else tuple(input_shape),
-    )
+    resolved = resolve_backbone(backbone, weights=weights, input_shape=_read_shape(input_shape))
     if preprocessing is None:
         preprocessing = resolved.preprocessing
     else:
@@ -90,6 +88,30 @@ def build_transfer_model(
         targets=targets["head"] if single else targets,
         name=name,
     )
+
+
+def _check_name(name):
+    if not isinstance(name, str) or not name or "/" in name:
+        raise InputError(f"name: expected a name without '/', got {name!r}.")
+
+
+def _check_preprocessing(preprocessing):
+    if preprocessing is not None and not isinstance(preprocessing, keras.layers.Layer):
+        raise InputError(
+            "preprocessing: expected a layer, such as tl.preprocessing.unit_range() or "
+            "tl.preprocessing.ImagePreprocessing(mean, std), which is saved with the model, got "
+            f"{preprocessing!r}."
+        )
+
+
+def _read_shape(shape):
+    if shape is None:
+        return None
+    sides = tuple(shape) if isinstance(shape, (Sequence, np.ndarray)) else ()
+    whole = (isinstance(side, (int, np.integer)) and side >= 1 for side in sides)
+    if not sides or not all(fits or side is None for side, fits in zip(sides, whole, strict=True)):
+        raise InputError(f"input_shape: expected (height, width, channels), got {shape!r}.")
+    return tuple(side if side is None else int(side) for side in sides)
 
 
 def _read_tasks(num_classes, head, labels):
@@ -131,7 +153,7 @@ def _read_tasks(num_classes, head, labels):
 def _read_task(units, head, labels, key):
     spec = resolve_head(head)
     if labels is not None:
-        if isinstance(labels, (str, Mapping)):
+        if isinstance(labels, (str, Mapping)) or not isinstance(labels, Iterable):
             raise InputError(f"labels{key}: expected a list of names, got {labels!r}.")
         labels = tuple(str(label) for label in labels)
         units = len(labels) if units is None else units

@@ -1,7 +1,8 @@
-"""The exceptions that are written for users, and help with spelling."""
+"""The exceptions that are written for users, and help with what they say."""
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class InputError(ValueError):
@@ -34,3 +35,14 @@ def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
     if not near:
         return ""
     return " Did you mean " + " or ".join(repr(by_lower[option]) for option in near) + "?"
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what a value is, for an error message."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return repr(value)
+    length = f" of length {len(value)}" if isinstance(value, (list, tuple, dict)) else ""
+    return f"{type(value).__name__}{length}"

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from tl_keras.arguments import hidden_units as checked_units
+from tl_keras.arguments import number
 from tl_keras.errors import InputError, did_you_mean
 from tl_keras.targets import Kind
 
@@ -16,9 +18,13 @@ class HeadSpec:
     Attributes:
         kind: What the outputs are: `"classification"`, `"multi_label"` or `"regression"`.
         pooling: `"average"`, `"max"`, `"gem"` or `"attention"`.
-        hidden_units: Widths of the dense ReLU layers before the classifier.
-        dropout: Share of features dropped before each dense layer while training, 0 … 1.
+        hidden_units: Widths of the dense ReLU layers before the classifier, each ≥ 1.
+        dropout: Share of features dropped before each dense layer while training, from 0 to
+            below 1.
         classifier: `"dense"`, or `"cosine"` for scaled cosine similarity to a vector per class.
+
+    Raises:
+        InputError: If a value is out of range.
     """
 
     kind: Kind = "classification"
@@ -29,7 +35,8 @@ class HeadSpec:
 
     def __post_init__(self):
         """Check the values."""
-        object.__setattr__(self, "hidden_units", tuple(int(u) for u in self.hidden_units))
+        object.__setattr__(self, "hidden_units", checked_units(self.hidden_units))
+        object.__setattr__(self, "dropout", number(self.dropout, "dropout", least=0, below=1))
         for field, known in (
             ("kind", ("classification", "multi_label", "regression")),
             ("pooling", ("average", "max", "gem", "attention")),
@@ -38,48 +45,79 @@ class HeadSpec:
             value = getattr(self, field)
             if value not in known:
                 raise InputError(f"{field}: expected one of {known}, got {value!r}.")
-        if not 0.0 <= self.dropout < 1.0:
-            raise InputError(f"dropout: expected a share from 0 to below 1, got {self.dropout}.")
-        if any(units < 1 for units in self.hidden_units):
-            raise InputError(f"hidden_units: expected widths ≥ 1, got {self.hidden_units}.")
 
 
 def linear(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSpec:
-    """Return pooling and one dense layer."""
+    """Return pooling and one dense layer.
+
+    Args:
+        pooling: As in `HeadSpec`.
+        dropout: Share of the features dropped while training, from 0 to below 1.
+    """
     return HeadSpec(pooling=pooling, dropout=dropout)
 
 
 def mlp(
     *, hidden_units: tuple[int, ...] = (256,), pooling: Pooling = "average", dropout: float = 0.2
 ) -> HeadSpec:
-    """Return pooling, dense ReLU layers with dropout, and a dense classifier."""
+    """Return pooling, dense ReLU layers with dropout, and a dense classifier.
+
+    Args:
+        hidden_units: Widths of the ReLU layers.
+        pooling: As in `HeadSpec`.
+        dropout: Share of the values dropped before each dense layer while training.
+    """
     return HeadSpec(pooling=pooling, hidden_units=hidden_units, dropout=dropout)
 
 
 def attention(*, dropout: float = 0.0) -> HeadSpec:
-    """Return attention pooling and one dense layer (see `AttentionPooling`)."""
+    """Return attention pooling and one dense layer (see `AttentionPooling`).
+
+    Args:
+        dropout: Share of the features dropped while training, from 0 to below 1.
+    """
     return HeadSpec(pooling="attention", dropout=dropout)
 
 
 def gem(*, dropout: float = 0.0) -> HeadSpec:
-    """Return generalised-mean pooling and one dense layer (see `GeneralizedMeanPooling`)."""
+    """Return generalised-mean pooling and one dense layer (see `GeneralizedMeanPooling`).
+
+    Args:
+        dropout: Share of the features dropped while training, from 0 to below 1.
+    """
     return HeadSpec(pooling="gem", dropout=dropout)
 
 
 def cosine(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSpec:
-    """Return a cosine classifier (see `CosineClassifier`); suits few labels per class."""
+    """Return a cosine classifier (see `CosineClassifier`); suits few labels per class.
+
+    Args:
+        pooling: As in `HeadSpec`.
+        dropout: Share of the features dropped while training, from 0 to below 1.
+    """
     return HeadSpec(pooling=pooling, dropout=dropout, classifier="cosine")
 
 
 def multi_label(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSpec:
-    """Return one sigmoid output per label; any number of labels may hold for an example."""
+    """Return one sigmoid output per label; any number of labels may hold for an example.
+
+    Args:
+        pooling: As in `HeadSpec`.
+        dropout: Share of the features dropped while training, from 0 to below 1.
+    """
     return HeadSpec(kind="multi_label", pooling=pooling, dropout=dropout)
 
 
 def regression(
     *, pooling: Pooling = "average", hidden_units: tuple[int, ...] = (), dropout: float = 0.0
 ) -> HeadSpec:
-    """Return real-valued outputs, trained by squared error."""
+    """Return real-valued outputs, trained by squared error.
+
+    Args:
+        pooling: As in `HeadSpec`.
+        hidden_units: Widths of dense ReLU layers before the outputs.
+        dropout: Share of the values dropped before each dense layer while training.
+    """
     return HeadSpec(kind="regression", pooling=pooling, hidden_units=hidden_units, dropout=dropout)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tl_keras.arguments import number
 from tl_keras.errors import InputError
 from tl_keras.heads import CosineClassifier, Head
-from tl_keras.objectives.arguments import number
 from tl_keras.passes import outputs_of
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel

@@ -9,6 +9,7 @@ import numpy as np
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
 from tl_keras.evaluation.evaluate import evaluate, targets_of
+from tl_keras.evaluation.metrics import LOWER_IS_BETTER
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
 
@@ -104,8 +105,9 @@ def greedy_soup(
     Args:
         models: Two or more, fine-tuned from the same start; see `uniform_soup`.
         validation: Labelled examples that decide.
-        metric: Name of a metric of `tl.evaluate`'s report of which more is better; by default the
-            accuracy, for several labels micro-averaged F1, for values R².
+        metric: Name of a metric of `tl.evaluate`'s report; by default the accuracy, for several
+            labels micro-averaged F1, for values R². Of errors, such as `"log_loss"`, less is
+            better.
         batch_size: Examples at a time.
         verbose: Print what goes in.
 
@@ -122,24 +124,25 @@ def greedy_soup(
     if not isinstance(spec, TargetSpec):
         raise InputError("models: expected models with one task, got several.")
     metric = BEST_KNOWN[spec.kind] if metric is None else metric
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
 
     def score_of(model: TransferModel) -> float:
         return evaluate(model, validation, batch_size=batch_size, verbose=False)[metric]
 
     scores = tuple(score_of(model) for model in models)
-    order = np.argsort(-np.array(scores), kind="stable")
+    order = np.argsort(-sign * np.array(scores), kind="stable")
     soup, members, best = copy_of(models[0]), [int(order[0])], scores[order[0]]
     for index in map(int, order[1:]):
         tried = [*members, index]
         _set_weights(soup, mean_weights([models[i].get_weights() for i in tried]))
         score = score_of(soup)
-        if score >= best:
+        if sign * score >= sign * best:
             members, best = tried, score
     _set_weights(soup, mean_weights([models[i].get_weights() for i in members]))
     if verbose:
         print(
             f"soup of {len(members)} of {len(models)} models: {metric} {best:.4f}, "
-            f"the best alone {max(scores):.4f}"
+            f"the best alone {scores[order[0]]:.4f}"
         )
     return Soup(soup, tuple(members), float(best), scores)
 

@@ -8,6 +8,7 @@ import numpy as np
 from tl_keras.errors import InputError
 
 Kind = Literal["classification", "multi_label", "regression"]
+CLOSING = {"classification": "softmax", "multi_label": "sigmoid"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,15 +95,23 @@ class TargetSpec:
         missing = _missing(y, self.kind)
         encoded = np.full((len(missing), self.size), np.nan, np.float32)
         if not missing.all():
+            rows = y if isinstance(y, (list, tuple)) else np.asarray(y)
+            # None makes an object array of numbers; as a list they are numbers again.
             known = (
-                [row for row, gone in zip(y, missing, strict=True) if not gone]
-                if isinstance(y, (list, tuple))
-                else np.asarray(y)[~missing]
+                [row for row, gone in zip(rows, missing, strict=True) if not gone]
+                if isinstance(rows, (list, tuple)) or rows.dtype == object
+                else rows[~missing]
             )
             encoded[~missing] = dataclasses.replace(self, partly=False).encode(known, argument)
         return encoded
 
     def _encode_single(self, y: np.ndarray, argument: str) -> np.ndarray:
+        missing = np.flatnonzero([label is None for label in y]) if y.dtype == object else ()
+        if len(missing):
+            raise InputError(
+                f"{argument}: {len(missing)} labels are None, the first at row {missing[0]}. "
+                "Remove or fix these examples."
+            )
         if y.dtype.kind in "USO":
             indices = self._indices_of_names(y, argument)
         else:
@@ -126,7 +135,7 @@ class TargetSpec:
                 "labels=[…] to build_transfer_model, in the order of the classes."
             )
         position = {name: index for index, name in enumerate(self.labels)}
-        names = [n.decode() if isinstance(n, bytes) else str(n) for n in y.ravel()]
+        names = [label_name(label) for label in y.ravel()]
         unknown = sorted({name for name in names if name not in position})
         if unknown:
             raise InputError(
@@ -141,6 +150,21 @@ class TargetSpec:
             if len(names):
                 encoded[row, self._indices_of_names(np.asarray(list(names)), argument)] = 1.0
         return encoded
+
+
+def label_name(label: Any) -> str:
+    """Return a label as the name of its class; bytes, as TensorFlow has strings, are decoded."""
+    return label.decode() if isinstance(label, bytes) else str(label)
+
+
+def closing_activation(kind: Kind, activation: str | None) -> str | None:
+    """Return the activation that turns a model's outputs into probabilities, or None.
+
+    Args:
+        kind: What the outputs mean.
+        activation: Name of the activation that the model itself ends in; None for logits.
+    """
+    return CLOSING.get(kind) if activation in (None, "linear") else None
 
 
 def _is_ragged_names(y: Any) -> bool:

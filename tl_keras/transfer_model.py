@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import whole
 from tl_keras.backbones.cuts import Blocks, find_blocks
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
 from tl_keras.heads import Head
+from tl_keras.image_batches import check_array
 from tl_keras.targets import TargetSpec
 
 
@@ -138,12 +140,15 @@ class TransferModel(keras.Model):
         """Return one pooled feature vector per image.
 
         Args:
-            images: `(batch, height, width, channels)`, 0–255. A NumPy array of any length is
-                run in batches; a tensor is run at once.
-            batch_size: Images at a time for NumPy arrays.
+            images: `(batch, height, width, channels)`, 0–255. A NumPy array of any length, or a
+                list of images, is run in batches; a tensor is run at once.
+            batch_size: Images at a time for NumPy arrays, ≥ 1.
 
         Returns:
             float32 `(batch, channels)`, NumPy for NumPy.
+
+        Raises:
+            InputError: If the images are none, or have another shape than the model takes.
         """
         return self._in_batches("features", self._pooled_features, images, batch_size)
 
@@ -159,6 +164,8 @@ class TransferModel(keras.Model):
         return self.head.pool(self.feature_map(images))
 
     def _in_batches(self, name: str, function: Callable, images, batch_size: int):
+        batch_size = whole(batch_size, "batch_size")
+        images = check_array(images, self.image_shape)
         if not isinstance(images, np.ndarray):
             return function(images)
         compiled = self.__dict__.setdefault("_compiled_passes", {})

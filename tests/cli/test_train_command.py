@@ -176,7 +176,6 @@ def test_without_a_test_split_there_is_no_report(train, tmp_path, pictures):
         (("--head-epochs", 3), "feature_extraction has no stage for the head alone"),
         (("--schedule", "auto", "--learning-rate", 0.1), "the schedule auto chooses them itself"),
         (("--mixed-precision", "bfloat16"), "bring their own precision, float32"),
-        (("--ema", 1), "ema: expected a number between 0 and 1"),
         (("--test-split", 0.5, "--validation-split", 0.5), "leaves nothing to train on"),
         (("--test-split", 0, "--assert-accuracy-at-least", 0.5), "--test-split is 0"),
         (("--validation-split", 0, "--early-stopping", 2), "--validation-split is 0"),

@@ -1,30 +1,25 @@
-"""The examples in the docstrings of all packages on arrays run."""
+"""The examples in the docstrings of all modules run."""
 
 import doctest
 import importlib
 import pkgutil
-import sys
 import warnings
 
 import pytest
 
-from tl_keras import arrays, divergences, features, instances, relations, validation
+import tl_keras
 from tl_keras.arrays import DegenerateWeights
 
-PACKAGES = (arrays, divergences, features, instances, relations, validation)
+PACKAGES = pkgutil.walk_packages(tl_keras.__path__, "tl_keras.")
+MODULES = ["tl_keras", *sorted(module.name for module in PACKAGES)]
 
 
-def modules():
-    for package in PACKAGES:
-        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-            yield importlib.import_module(module.name).__name__
-
-
-@pytest.mark.parametrize("module", sorted(modules()))
+@pytest.mark.parametrize("module", MODULES)
 def test_examples_in_docstrings(module):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateWeights)
-        tests = doctest.DocTestFinder(exclude_empty=True).find(sys.modules[module], module)
+        finder = doctest.DocTestFinder(exclude_empty=True)
+        tests = finder.find(importlib.import_module(module), module)
         runner = doctest.DocTestRunner(
             optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS, verbose=False
         )

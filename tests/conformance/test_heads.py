@@ -18,6 +18,22 @@ def labels_for(head: str, y: np.ndarray):
     return np.eye(3, dtype="float32")[y] * 2 - 0.5 if head == "regression" else y
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"hidden_units": 256}, r"hidden_units: expected a list of widths, .*, got 256"),
+        ({"hidden_units": (0,)}, "hidden_units: expected a whole number ≥ 1, got 0"),
+        ({"hidden_units": (2.5,)}, "hidden_units: expected a whole number ≥ 1, got 2.5"),
+        ({"dropout": 1.0}, "dropout: expected a number ≥ 0 and < 1, got 1.0"),
+        ({"dropout": "a"}, "dropout: expected a number"),
+        ({"pooling": "median"}, "pooling: expected one of"),
+    ],
+)
+def test_what_a_spec_cannot_hold_is_refused(arguments, text):
+    with pytest.raises(tl.InputError, match=text):
+        tl.heads.mlp(**arguments)
+
+
 @pytest.mark.parametrize("head", sorted(NAMED_HEADS))
 def test_head_trains_saves_and_exports(head, blobs, tmp_path):
     x, y = blobs

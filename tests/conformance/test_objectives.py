@@ -1,5 +1,6 @@
 """Every objective trains a tiny network on the kind of data that it is made for."""
 
+import functools
 import importlib.util
 
 import keras
@@ -10,6 +11,7 @@ import tensorflow as tf
 import tl_keras as tl
 
 found = tl.objectives
+NOISE = 1e-6
 RELATIONSHIP = np.full((3, 5), 0.2)
 
 
@@ -55,6 +57,10 @@ ROWS = [
 """Factory of an objective, and the kind of data: see `data_of`. One row each, in order."""
 
 NEEDS = {"DeepJDOT": "ot"}
+NO_ROW = {
+    "Objective": "is what the others are made of",
+    "Supervised": "trains beside the others, and in tests/training alone",
+}
 
 
 def network() -> keras.Model:
@@ -99,12 +105,44 @@ def trained(make, kind: str):
     run = tl.fine_tune(
         model,
         data_of(kind),
-        schedule=tl.Stage(1, unfreeze="all", batch_norm="update"),
+        # Steps in proportion to gradients: what has none changes nothing.
+        schedule=tl.Stage(
+            1, unfreeze="all", batch_norm="update", optimizer="sgd", learning_rate=1e-2
+        ),
         objectives=[*own, objective],
         batch_size=4,
         verbose=False,
     )
     return model, run, objective
+
+
+@functools.cache
+def supervised_alone(kind: str) -> list[np.ndarray]:
+    """Return the weights that training on labels alone ends with."""
+    make = found.MultiTask if kind == "several tasks" else found.Supervised
+    return trained_weights(trained(make, kind)[0])
+
+
+def trained_weights(model) -> list[np.ndarray]:
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+def largest_change(weights, others) -> float:
+    return max(float(np.abs(a - b).max()) for a, b in zip(weights, others, strict=True))
+
+
+def test_every_objective_has_a_row():
+    public = [getattr(found, name) for name in found.__all__]
+    objectives = {
+        one.__name__ for one in public if isinstance(one, type) and issubclass(one, found.Objective)
+    }
+    rows = [type(make()).__name__ for make, _ in ROWS]
+    assert sorted([*rows, *NO_ROW]) == sorted(objectives)
+
+
+def test_what_has_no_weight_changes_nothing():
+    model, _, _ = trained(lambda: found.MCC(weight=0.0), "adaptation")
+    assert largest_change(trained_weights(model), supervised_alone("adaptation")) < NOISE
 
 
 @pytest.mark.parametrize(("make", "kind"), ROWS, ids=[type(make()).__name__ for make, _ in ROWS])
@@ -121,6 +159,7 @@ def test_objective_trains(make, kind):
         "an objective's own layers are no part of the model"
     )
     assert objective.config()["objective"] == type(objective).__name__
+    assert largest_change(trained_weights(model), supervised_alone(kind)) > NOISE
 
 
 def test_what_is_exported_predicts_as_the_model(tmp_path):

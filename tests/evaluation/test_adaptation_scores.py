@@ -122,22 +122,56 @@ def test_a_run_stops_and_keeps_the_best_epoch(monkeypatch):
 
     class Watch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            seen.append(self.model.get_weights())
+            own = adversary.discriminator.get_weights()
+            seen.append([*self.model.get_weights(), *own])
 
     callback = AdaptationScore((SOURCE, SOURCE_Y), TARGET, "entropy", patience=2)
-    model = vector_model()
+    model, adversary = vector_model(), tl.objectives.DANN(hidden_units=())
     run = tl.fine_tune(
         model,
         {"source": (SOURCE, SOURCE_Y), "target": TARGET},
         schedule=tl.Stage(5, learning_rate=0.1),
+        objectives=[tl.objectives.Supervised(), adversary],
         callbacks=[Watch(), callback],
         batch_size=45,
         verbose=False,
     )
     assert len(run.history["loss"]) == 4
     assert callback.best_epoch == 1 and [one.entropy for one in callback.history][1] == 1.0
-    for own, best in zip(model.get_weights(), seen[1], strict=True):
+    assert not np.array_equal(seen[1][-1], seen[3][-1])
+    ended = [*model.get_weights(), *adversary.discriminator.get_weights()]
+    for own, best in zip(ended, seen[1], strict=True):
         np.testing.assert_array_equal(own, best)
+
+
+@pytest.mark.parametrize("crash_in", [None, 3])
+def test_patience_counts_from_the_stages_start(monkeypatch, tmp_path, crash_in):
+    """As `early_stopping` does: what the first stage missed is not the second one's."""
+    monkeypatch.setattr(
+        adaptation_choice,
+        "adaptation_scores",
+        lambda *_, **__: AdaptationScores(*[1.0 + len(callback.history)] * 6),
+    )
+
+    def train(*others):
+        return tl.fine_tune(
+            vector_model(),
+            {"source": (SOURCE, SOURCE_Y), "target": TARGET},
+            schedule=[tl.Stage(2), tl.Stage(5)],
+            callbacks=[callback, *others],
+            batch_size=45,
+            output=tmp_path,
+            checkpoints=tl.Checkpoints(steps=1),
+            verbose=False,
+        )
+
+    callback = AdaptationScore((SOURCE, SOURCE_Y), TARGET, "entropy", patience=2)
+    if crash_in is not None:
+        with pytest.raises(KeyboardInterrupt):
+            train(Crash(crash_in))
+        callback = AdaptationScore((SOURCE, SOURCE_Y), TARGET, "entropy", patience=2)
+    assert len(train().history["loss"]) == 4
+    assert callback.best_epoch == 0
 
 
 class Crash(keras.callbacks.Callback):
@@ -168,17 +202,19 @@ def test_a_killed_run_goes_on_with_its_scores_and_its_best_weights(
     def train(output, *others):
         keras.utils.set_random_seed(0)
         callback, model = AdaptationScore((SOURCE, SOURCE_Y), TARGET, "entropy"), vector_model()
+        adversary = tl.objectives.DANN(hidden_units=())
         tl.fine_tune(
             model,
             {"source": (SOURCE, SOURCE_Y), "target": TARGET},
             schedule=tl.Stage(5, learning_rate=0.1),
+            objectives=[tl.objectives.Supervised(), adversary],
             callbacks=[callback, *others],
             batch_size=45,
             output=output,
             checkpoints=tl.Checkpoints(steps=1),
             verbose=False,
         )
-        return callback, model
+        return callback, [*model.get_weights(), *adversary.discriminator.get_weights()]
 
     whole, expected = train(tmp_path / "whole")
     scored.clear()
@@ -186,10 +222,10 @@ def test_a_killed_run_goes_on_with_its_scores_and_its_best_weights(
         train(tmp_path / "killed", Crash(killed_in))
     # The last checkpoint is from before that epoch's score, which is asked again.
     del scored[killed_in - 1 :]
-    resumed, model = train(tmp_path / "killed")
+    resumed, found = train(tmp_path / "killed")
     assert resumed.history == whole.history and len(resumed.history) == 5
     assert resumed.best_epoch == whole.best_epoch == 1
-    for own, best in zip(model.get_weights(), expected.get_weights(), strict=True):
+    for own, best in zip(found, expected, strict=True):
         np.testing.assert_array_equal(own, best)
 
 
@@ -216,5 +252,13 @@ def test_bad_arguments_are_refused():
         adaptation_scores(vector_model(head="regression"), SOURCE, TARGET)
     with pytest.raises(InputError, match="source: expected examples with labels"):
         adaptation_scores(vector_model(), SOURCE, TARGET)
+    for source, target, text in (
+        ((SOURCE[:1], SOURCE_Y[:1]), TARGET, "source: expected at least 2 examples.*got 1"),
+        ((SOURCE, SOURCE_Y), TARGET[:1], "target: expected at least 2 examples.*got 1"),
+    ):
+        with pytest.raises(InputError, match=text):
+            choose_adapted({"one": vector_model()}, source, target)
+    with pytest.raises(InputError, match="limit: expected a whole number ≥ 2, got 1"):
+        adaptation_scores(vector_model(), (SOURCE, SOURCE_Y), TARGET, limit=1)
     with pytest.raises(InputError, match="target: the model takes inputs of shape"):
         adaptation_scores(vector_model(), (SOURCE, SOURCE_Y), TARGET[:, :3])

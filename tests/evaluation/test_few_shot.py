@@ -63,6 +63,8 @@ def test_a_model_is_measured_on_classes_of_the_data(capsys):
     report = few_shot(vector_model(), (CLUSTERS, names), 5, 1, 20)
     assert report.accuracy == 1.0 and len(report.accuracies) == 20
     assert "5 ways, 1 shots, 20 episodes" in capsys.readouterr().out
+    coded = few_shot(vector_model(), (CLUSTERS, names.astype("S")), 5, 1, 20, verbose=False)
+    np.testing.assert_array_equal(coded.accuracies, report.accuracies)
     again = few_shot(vector_model(), (NOISE, Y), 5, 1, 20, verbose=False)
     same = few_shot(vector_model(), (NOISE, np.eye(8)[Y]), 5, 1, 20, verbose=False)
     np.testing.assert_array_equal(again.accuracies, same.accuracies)

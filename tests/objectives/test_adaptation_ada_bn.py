@@ -39,6 +39,27 @@ def test_batches_are_pooled_as_one():
     np.testing.assert_allclose(variance, together.var(axis=0))
 
 
+@pytest.mark.parametrize(
+    ("model", "x", "text"),
+    [
+        (
+            tl.build_transfer_model,
+            images(4)[:, :8],
+            r"inputs of shape \(16, 16, 3\), got \(8, 16, 3\)",
+        ),
+        (
+            lambda network: network,
+            images(4),
+            "expected one made by tl.build_transfer_model, got Fun",
+        ),
+        (tl.build_transfer_model, "pictures", "For files on disk pass tl.data.image_folder"),
+    ],
+)
+def test_what_does_not_fit_is_refused(model, x, text):
+    with pytest.raises(InputError, match=text):
+        adapt_batch_norm(model(tiny_network()), x)
+
+
 def test_statistics_are_those_of_the_data_without_dropout():
     model = tl.build_transfer_model(with_dropout(), 2)
     model.backbone.trainable = False

@@ -57,6 +57,42 @@ def test_the_length_of_a_single_example_is_left_alone():
     assert float(objective.losses(batch(data=domain(points(2, 6), points(2, 2))))["loss"]) > 0.01
 
 
+def loss_and_gradient(real, absent):
+    """Return the loss of a batch with a share that has no example, and its gradient."""
+    objective = BSS()
+
+    @tf.function(autograph=False)
+    def step(values):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            domains = {
+                "source": domain(values, points(values.shape[0], 2)),
+                "target": domain(absent, points(absent.shape[0], 2), real=False),
+            }
+            loss = objective.losses(batch(**domains))["loss"]
+        return loss, tape.gradient(loss, values)
+
+    return [one.numpy() for one in step(real)]
+
+
+def test_an_example_that_stands_in_for_none_is_no_row():
+    features, absent = points(4, 9), points(1, 9, 1)
+    u, values, v = np.linalg.svd(features.numpy(), full_matrices=False)
+    loss, gradient = loss_and_gradient(features, absent)
+    share = 4 / 5  # Another replica has the one example that is not here.
+    assert loss == pytest.approx(share * values[-1] ** 2, rel=1e-4)
+    # dσ/dF = u vᵀ, so that dσ²/dF = 2σ u vᵀ.
+    expected = share * 2 * values[-1] * np.outer(u[:, -1], v[-1])
+    np.testing.assert_allclose(gradient, expected, atol=1e-4)
+
+
+def test_fewer_than_two_examples_count_nothing_and_have_a_gradient_of_zeros():
+    loss, gradient = loss_and_gradient(points(1, 6), points(1, 6, 1))
+    assert loss == 0.0 and np.array_equal(gradient, np.zeros((1, 6)))
+    none = domain(points(1, 6), points(1, 2), real=False)
+    assert float(BSS().losses(batch(source=none, target=none))["loss"]) == 0.0
+
+
 def test_bad_arguments():
     with pytest.raises(InputError, match="k: expected a whole number ≥ 1, got 0"):
         BSS(0)

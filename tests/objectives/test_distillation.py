@@ -75,6 +75,13 @@ def test_the_loss_is_the_mean_over_all_examples_of_all_domains():
     assert 0.0 <= float(found["teacher_agreement"]) <= 1.0
 
 
+def test_weights_of_teachers_may_be_an_array():
+    teachers = [transfer_model(), transfer_model(1)]
+    objective = Distillation(teachers, teacher_weights=np.array([0.5, 1.5]))
+    assert objective.teacher_weights == [0.5, 1.5]
+    assert Distillation(teachers).teacher_weights == [1.0, 1.0]
+
+
 def test_a_loss_of_keras_in_place_of_the_formula():
     theirs = keras.distillation.LogitsDistillation(
         3.0, loss=keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -158,6 +165,7 @@ def test_bad_arguments():
         ("temperature: expected a number > 0", teacher, {"temperature": 0}),
         ("teacher_weights: expected 1 numbers", teacher, {"teacher_weights": [1, 2]}),
         ("teacher_weights: expected 1 numbers, one per teacher", teacher, {"teacher_weights": [0]}),
+        ("teacher_weights: expected 1 numbers", teacher, {"teacher_weights": []}),
         ("outputs: expected 'logits' or 'probabilities'", teacher, {"outputs": "softmax"}),
         ("confidence: expected a number", teacher, {"confidence": 1.0}),
         ("loss: expected a keras.distillation loss", teacher, {"loss": "mse"}),

@@ -108,3 +108,10 @@ def test_bad_arguments_are_refused():
         MeanTeacher(momentum=1)
     with pytest.raises(InputError, match="the model has no head"):
         begun(MeanTeacher(), tl.build_transfer_model(tiny_network()), DATA)
+
+
+def test_a_saved_model_whose_weights_the_teacher_cannot_have_is_refused(tmp_path):
+    tiny_network().export(tmp_path / "module", verbose=False)
+    model = tl.build_transfer_model(tmp_path / "module", 3)
+    with pytest.raises(InputError, match=r"MeanTeacher runs .* is a SavedModel, whose"):
+        begun(MeanTeacher(), model, DATA)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
 
+from tests.objectives.eager import setup
+from tests.objectives.passes import images, one_pass
 from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
 from tl_keras.objectives.supervised import (
@@ -51,6 +53,58 @@ def test_class_weights_multiply_the_loss_of_their_class():
     plain = Supervised().per_example(ONE_HOT, LOGITS, spec).numpy()
     weighted = Supervised(class_weight=[1, 2, 3, 4]).per_example(ONE_HOT, LOGITS, spec)
     np.testing.assert_allclose(weighted, plain * [1, 4, 2, 2, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [3.0, 0.0, 0.5],
+        np.array([3, 0, 0.5], "float32"),
+        {0: 3.0, 1: 0.0, 2: 0.5},
+        {"blue": 0.5, np.int64(0): 3, "green": 0.0},
+    ],
+    ids=["list", "array", "numbers", "labels"],
+)
+def test_every_class_has_the_weight_that_was_given_for_it(given):
+    begun = setup(labels=("red", "green", "blue"))
+    objective = Supervised(class_weight=given)
+    objective.begin(begun)
+    y = np.array([2, 0, 1, 2])
+    batch = one_pass(begun.model, {"source": (images(4), y)})
+    each = -log_softmax(batch["source"].logits, axis=1)[np.arange(4), y]
+    expected = (each * np.array([3, 0, 0.5])[y]).mean()
+    assert float(objective.losses(batch)["loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("balanced", r"expected one weight per class.*got 'balanced'.*compute_class_weight\("),
+        (2.0, "expected one weight per class, as a list or a dict, got 2.0"),
+        ([1.0, np.nan], r"class_weight\[1\]: expected a number ≥ 0, got nan"),
+        ({"red": -1.0}, r"class_weight\['red'\]: expected a number ≥ 0, got -1.0"),
+        ([1.0, np.inf], r"class_weight\[1\]: expected a number ≥ 0, got inf"),
+    ],
+)
+def test_class_weights_that_are_none_are_refused(given, text):
+    with pytest.raises(InputError, match=text):
+        Supervised(class_weight=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "build", "text"),
+    [
+        ([1, 2], {}, "expected 3 weights, one per class, got 2"),
+        ({0: 1.0, 2: 1.0}, {}, r"no weight for the classes \['1'\]"),
+        ({0: 1.0, 1: 1.0, 3: 1.0}, {}, "3 is no class"),
+        ([1, 1, 1], {"head": "multi_label"}, "only models with one single-label head"),
+        ([1, 1, 1], {"head": "regression"}, "only models with one single-label head"),
+        ([1, 1, 1], {"classes": {"a": 3, "b": 3}}, "only models with one single-label head"),
+    ],
+)
+def test_class_weights_that_do_not_fit_the_model_are_refused(given, build, text):
+    with pytest.raises(InputError, match=f"class_weight: {text}"):
+        Supervised(class_weight=given).begin(setup(**build))
 
 
 def test_label_smoothing_out_of_range_is_refused():

@@ -374,6 +374,25 @@ def test_layer_decay_counts_blocks_from_the_top(model):
     assert factors_of(model, upper) == kept
 
 
+def test_variables_beside_the_model_have_the_heads_factor(model):
+    layer = keras.layers.Dense(2, name="own")
+    layer.build((None, 8))
+    stage = tl.Stage(1, layer_decay=0.5, learning_rates={"head": 3e-3}, learning_rate=1e-3)
+    apply_freezing(model, stage)
+    found = factors_of(model, stage, layer.trainable_variables)
+    assert {path: found[path] for path in found if path.startswith("own")} == pytest.approx(
+        {"own/kernel": 3.0, "own/bias": 3.0}
+    )
+    plain = factors_of(model, tl.Stage(1), layer.trainable_variables)
+    assert set(plain.values()) == {1.0} and len(plain) == 4
+    block = keras.layers.Dense(2, name="block2_conv")
+    block.build((None, 8))
+    lower = tl.Stage(1, unfreeze="all", layer_decay=0.5)
+    apply_freezing(model, lower)
+    with pytest.raises(InputError, match="in an objective's own network"):
+        factors_of(model, lower, block.trainable_variables)
+
+
 def test_named_learning_rates_override_the_decay(model):
     rates = {"block2": 1e-4, "block*": 4e-3, "head": 2e-3}
     stage = tl.Stage(1, learning_rate=1e-3, layer_decay=0.5, learning_rates=rates)

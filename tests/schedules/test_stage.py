@@ -84,5 +84,21 @@ def test_gradual_unfreezing_rises_and_slows():
     stages = tl.schedules.gradual_unfreezing((0.25, 1.0), learning_rate=1e-3, factor=0.1)
     assert [stage.unfreeze for stage in stages] == [0, 0.25, "all"]
     assert [stage.learning_rate for stage in stages[1:]] == pytest.approx([1e-3, 1e-4])
-    with pytest.raises(InputError, match="rising shares"):
-        tl.schedules.gradual_unfreezing((0.5, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"shares": (0.5, 0.25)}, "rising shares from above 0 to 1"),
+        ({"shares": (0.0, 0.5)}, "rising shares"),
+        ({"shares": ()}, r"rising shares .*, got \(\)"),
+        ({"shares": 0.5}, r"rising shares .*, such as \(0.5, 1.0\), got 0.5"),
+        ({"shares": "all"}, "rising shares .*, got 'all'"),
+        ({"shares": ("a",)}, "shares: expected a number, got 'a'"),
+        ({"factor": "half"}, "factor: expected a number > 0"),
+        ({"learning_rate": None}, "learning_rate: expected a number > 0, got None"),
+    ],
+)
+def test_gradual_unfreezing_says_what_was_expected(arguments, text):
+    with pytest.raises(InputError, match=text):
+        tl.schedules.gradual_unfreezing(**arguments)

@@ -56,7 +56,12 @@ def test_class_weights(model, blobs):
     x, y = blobs
     refused("no weight for the classes", model, blobs, class_weight={0: 1.0, "green": 2.0})
     refused("'pink' is no class", model, blobs, class_weight={"pink": 1.0})
-    refused("expected weights ≥ 0", model, blobs, class_weight={0: -1.0, 1: 1.0, 2: 1.0})
+    refused(
+        r"class_weight\[0\]: expected a number ≥ 0, got -1",
+        model,
+        blobs,
+        class_weight={0: -1.0, 1: 1.0, 2: 1.0},
+    )
     refused("expected 'balanced', a dict or None", model, blobs, class_weight="balance")
     two = y < 2
     refused("none of", model, (x[two], y[two]), class_weight="balanced")
@@ -80,6 +85,16 @@ def test_settings(model, blobs):
     refused("strategy: expected one of .* Did you mean", model, blobs, strategy="mirorred")
     refused("expected at most 3 blocks", model, blobs, schedule=tl.Stage(1, unfreeze=9))
     refused("objectives: expected a list", model, blobs, objectives=["supervised"])
+
+
+@pytest.mark.parametrize("path", [3, None, ["run"]])
+def test_runs_that_are_no_path(path):
+    with pytest.raises(InputError, match="run: expected the path of a run directory"):
+        tl.load_run_model(path)
+
+
+def test_an_output_that_is_no_path(model, blobs):
+    refused("output: expected the path of a directory, got 3", model, blobs, output=3)
 
 
 def test_an_output_that_cannot_be_written(model, blobs, tmp_path):

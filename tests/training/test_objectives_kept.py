@@ -57,6 +57,26 @@ def test_they_are_those_of_the_best_epoch(blobs):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_they_train_with_the_heads_learning_rate(blobs):
+    def moved(**stage):
+        model, own = tl.build_transfer_model(tiny_network(), 3), Reading()
+        sgd = {"optimizer": "sgd", "decay": "constant", "weight_decay": 0.0}
+        tl.fine_tune(
+            model,
+            {"data": blobs},
+            objectives=[Supervised(), own],
+            schedule=tl.Stage(1, learning_rate=0.01, **sgd, **stage),
+            batch_size=45,
+            cache=None,
+            verbose=False,
+        )
+        return own.layer.kernel.numpy() - 1.0
+
+    plain = moved()
+    assert np.abs(plain).max() > 1e-5
+    np.testing.assert_allclose(moved(learning_rates={"head": 0.04}), 4 * plain, atol=1e-6)
+
+
 def test_a_finished_run_gives_them_back(blobs, tmp_path):
     trained, again = Reading(), Reading()
     train(blobs, 2, trained, output=tmp_path)

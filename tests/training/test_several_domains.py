@@ -12,7 +12,7 @@ from tests.conftest import tiny_network
 from tl_keras.data.domains import DomainExamples, as_domains
 from tl_keras.data.rows import Epochs, Part
 from tl_keras.errors import InputError
-from tl_keras.objectives import Objective, Supervised
+from tl_keras.objectives import Joint, Objective, Supervised
 from tl_keras.training.stage_data import fitting_layers
 
 SIZES = {"photos": 20, "target_a": 9, "target_b": 14}
@@ -250,3 +250,18 @@ def test_names_of_domains_are_strings():
 def test_an_objective_twice_is_refused():
     with pytest.raises(InputError, match="'supervised' is there 2 times"):
         tl.fine_tune(build(), domains(), objectives=[Supervised(), Supervised()], verbose=False)
+
+
+def test_two_objectives_on_the_same_labels_are_refused():
+    with pytest.raises(InputError, match="Supervised and Joint would count the same labels twice"):
+        tl.fine_tune(build(), domains(), objectives=[Supervised(), Joint()], verbose=False)
+
+
+def test_one_objective_needs_no_list():
+    model = build()
+    run = tl.fine_tune(
+        model, domains(), objectives=Joint(), schedule=tl.Stage(1), batch_size=4, verbose=False
+    )
+    assert np.isfinite(run.history["loss"]).all()
+    with pytest.raises(InputError, match=r"objectives: expected a list of tl\.objectives"):
+        tl.fine_tune(model, domains(), objectives="mmd", verbose=False)

@@ -7,6 +7,7 @@ import pytest
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.errors import InputError
+from tl_keras.objectives import Distillation
 from tl_keras.training.two_way import _teacher
 
 STAGE = tl.Stage(1, unfreeze="all", learning_rate=0.01, optimizer="sgd", decay="constant")
@@ -67,6 +68,34 @@ def test_the_other_model_teaches_by_the_statistics_of_the_images_it_is_asked_abo
         np.testing.assert_array_equal(one, two)
 
 
+def test_what_does_not_fit_is_found_before_anything_trains():
+    def build(seed, classes=3, shape=None, **arguments):
+        network = tiny_network(seed)
+        if shape is not None:
+            x = keras.Input(shape)
+            network = keras.Model(x, keras.layers.Conv2D(4, 3)(x))
+        return tl.build_transfer_model(network, classes, **arguments)
+
+    labelled = build(0, labels=("a", "b", "c"))
+    for model, peer, arguments, text in (
+        (build(0), build(1, 4), {}, "model_b: expected the classes of model_a.*3 classes, got 4"),
+        (labelled, build(1, labels=("b", "a", "c")), {}, r"model_b: .*got \['b', 'a', 'c'\]"),
+        (build(0), build(1, head="multi_label"), {}, "model_b: .*got multi_label"),
+        (build(0, {"a": 3, "b": 2}), build(1), {}, "model_a: .*got several tasks"),
+        (build(0), build(1, shape=(8, 8, 3)), {}, r"model_b: .*takes, \(16, 16, 3\), got \(8, "),
+        (build(0), build(1), {"temperature": 0}, "temperature: expected a number > 0"),
+        (build(0), build(1), {"confidence": 1.0}, "confidence: expected a number"),
+        (build(0), build(1), {"weight": -1.0}, "weight: expected"),
+    ):
+        before = model.get_weights()
+        with pytest.raises(InputError, match=text):
+            tl.two_way_transfer(
+                model, peer, data(), schedule=STAGE, batch_size=4, verbose=False, **arguments
+            )
+        for one, two in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
 def test_bad_arguments():
     a, b = models()
     with pytest.raises(InputError, match="data: expected two domains"):
@@ -79,3 +108,48 @@ def test_bad_arguments():
         tl.two_way_transfer(a, b, data(), {"drawings": images(3)})
     with pytest.raises(InputError, match="rounds: expected a whole number ≥ 1"):
         tl.two_way_transfer(a, b, data(), rounds=0)
+
+
+def test_the_peer_and_the_model_before_the_round_teach_with_what_was_asked(monkeypatch):
+    seen = []
+
+    class Recorded(Distillation):
+        def __init__(self, teachers, temperature, **arguments):
+            super().__init__(teachers, temperature, **arguments)
+            weights = [teacher.get_weights() for teacher in teachers]
+            seen.append((weights, temperature, arguments))
+
+    monkeypatch.setattr("tl_keras.training.two_way.Distillation", Recorded)
+    pair = models()
+
+    # Without layers of BatchNorm, what teaches is an exact copy.
+    monkeypatch.setattr("tl_keras.training.two_way.batch_norm_layers", lambda _: [])
+    trained = []
+    fine_tune = tl.training.fine_tune
+
+    def recording(model, *arguments, **options):
+        run = fine_tune(model, *arguments, **options)
+        trained.append(model.get_weights())
+        return run
+
+    monkeypatch.setattr("tl_keras.training.two_way.fine_tune", recording)
+    tl.two_way_transfer(
+        *pair,
+        data(),
+        rounds=1,
+        schedule=STAGE,
+        temperature=3.0,
+        confidence=0.4,
+        weight=0.7,
+        batch_size=4,
+        verbose=False,
+    )
+    photos_first, sketches_first, photos_second, _ = trained
+    taught = seen[-2:]
+    expected = [(sketches_first, photos_first), (photos_second, sketches_first)]
+    for (found, temperature, arguments), teachers in zip(taught, expected, strict=True):
+        assert temperature == 3.0
+        assert arguments == {"confidence": 0.4, "weight": 0.7}
+        for one, two in zip(found, teachers, strict=True):
+            for a, b in zip(one, two, strict=True):
+                np.testing.assert_array_equal(a, b)

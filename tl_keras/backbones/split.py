@@ -51,8 +51,11 @@ def split_network(
         one below. None if there is none.
 
     Example:
-        >>> network = keras.applications.MobileNetV2(weights=None, include_top=False)
-        >>> boundary, lower, upper = split_network(network, find_blocks(network), 10)
+        >>> from tl_keras.backbones.cuts import find_blocks
+        >>> network = keras.Sequential([keras.Input((4,)), *map(keras.layers.Dense, (3, 2))])
+        >>> split = split_network(network, find_blocks(network), 1)
+        >>> split.boundary, split.lower.output_shape, split.upper.output_shape
+        (1, (None, 3), (None, 2))
     """
     for number in range(min(boundary, len(blocks) - 1), 0, -1):
         # From the top down: what stands in several blocks, as a shared input, is in the lowest.

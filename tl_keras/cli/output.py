@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -84,6 +85,24 @@ def share_or_none(value: float | None) -> float | None:
     if value is not None and not 0 <= value <= 1:
         raise typer.BadParameter(f"expected a share from 0 to 1, such as 0.9, got {value:g}")
     return value
+
+
+def between(low: float, high: float = math.inf, *, with_high: bool = False):
+    """Return a callback of typer that takes numbers between two others, and None.
+
+    Args:
+        low: The value has to be above this.
+        high: The value has to be below this.
+        with_high: Whether it may also be `high`.
+    """
+    upper = "" if high == math.inf else f" and {'up to' if with_high else 'below'} {high:g}"
+
+    def check(value: float | None) -> float | None:
+        if value is not None and not (low < value < high or (with_high and value == high)):
+            raise typer.BadParameter(f"expected a number above {low:g}{upper}, got {value:g}")
+        return value
+
+    return check
 
 
 def check_accuracy(reached: float, wanted: float | None, data: str) -> None:

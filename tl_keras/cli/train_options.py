@@ -13,7 +13,7 @@ from tl_keras.cli.choices import (
     Schedule,
     Strategy,
 )
-from tl_keras.cli.output import share_or_none
+from tl_keras.cli.output import between, share_or_none
 
 DATA, MODEL, TRAINING = "Data", "Model", "Training"
 
@@ -150,6 +150,7 @@ ExportSavedModel = Annotated[
 LearningRate = Annotated[
     float | None,
     typer.Option(
+        callback=between(0),
         help="Peak learning rate of the stages of the named schedule that train the backbone "
         "(feature_extraction: of the head).",
         rich_help_panel=TRAINING,
@@ -159,24 +160,26 @@ LearningRate = Annotated[
 LayerDecay = Annotated[
     float,
     typer.Option(
-        min=0,
-        max=1,
-        help="Factor of the learning rate from block to block, downwards; 1 is none.",
+        callback=between(0, 1, with_high=True),
+        help="Factor of the learning rate from block to block, downwards, above 0; 1 is none.",
         rich_help_panel=TRAINING,
     ),
 ]
 
 ClipNorm = Annotated[
     float | None,
-    typer.Option(min=0, help="Longest gradient over all weights.", rich_help_panel=TRAINING),
+    typer.Option(
+        callback=between(0),
+        help="Longest gradient over all weights, above 0.",
+        rich_help_panel=TRAINING,
+    ),
 ]
 
 Ema = Annotated[
     float | None,
     typer.Option(
-        min=0,
-        max=1,
-        help="Keep a moving average of the weights, such as 0.99.",
+        callback=between(0, 1),
+        help="Keep a moving average of the weights: between 0 and 1, such as 0.99.",
         rich_help_panel=TRAINING,
     ),
 ]

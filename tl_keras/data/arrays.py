@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.base import Examples, Specs, Targets, describe
-from tl_keras.data.labels import check_batch_size, count_not_finite, encode_labels
+from tl_keras.data.base import Examples, Specs, Targets
+from tl_keras.data.labels import check_batch_size, encode_labels
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
-from tl_keras.errors import InputError
+from tl_keras.data.values import Values
+from tl_keras.errors import InputError, describe
 
 
 class ArrayExamples(Examples):
@@ -31,7 +32,8 @@ class ArrayExamples(Examples):
 
     def __init__(self, x: Any, y: Any = None, argument: str = "data"):
         self._argument = argument
-        self._x: np.ndarray | tf.Tensor = _as_numbers(x, f"{argument}: x")
+        array, self.value_range = _as_numbers(x, f"{argument}: x")
+        self._x: np.ndarray | tf.Tensor = array
         self._count = len(self._x)
         if isinstance(y, dict):
             self._y = {task: _as_labels(part) for task, part in y.items()}
@@ -86,7 +88,8 @@ class ArrayExamples(Examples):
         return rows.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _as_numbers(x: Any, argument: str) -> np.ndarray:
+def _as_numbers(x: Any, argument: str) -> tuple[np.ndarray, tuple[float, float] | None]:
+    """Return examples as uint8 or float32, and the range of their values if they were floats."""
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -105,15 +108,17 @@ def _as_numbers(x: Any, argument: str) -> np.ndarray:
             f"{array.shape}. Pass a single example as x[None]."
         )
     if array.dtype == np.uint8:
-        return array
+        return array, None
+    if array.dtype.kind in "bui":
+        return array.astype(np.float32), None
     array = array.astype(np.float32, copy=False)
-    count, first = count_not_finite(array)
-    if count:
+    found = Values.of(array)
+    if found.not_finite:
         raise InputError(
-            f"{argument} must be finite, got NaN or infinity in {count} of {len(array)} examples, "
-            f"the first at row {first}. Remove or fix these examples."
+            f"{argument} must be finite, got NaN or infinity in {found.not_finite} of {len(array)} "
+            f"examples, the first at row {found.first}. Remove or fix these examples."
         )
-    return array
+    return array, (found.low, found.high)
 
 
 def _as_labels(y: Any) -> Any:

@@ -12,9 +12,9 @@ import keras
 import tensorflow as tf
 
 from tl_keras.data.aug_mix import aug_mix
-from tl_keras.data.base import describe as describe_value
 from tl_keras.data.random_states import random_states, reseeded
 from tl_keras.errors import InputError
+from tl_keras.errors import describe as describe_value
 
 LABEL_MIXING = (keras.layers.MixUp, keras.layers.CutMix)
 _WRAPPERS = (keras.Sequential, keras.layers.Pipeline)

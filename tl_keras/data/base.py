@@ -1,7 +1,6 @@
 """What every source of examples can do."""
 
 import abc
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,9 +17,12 @@ class Examples(abc.ABC):
 
     Attributes:
         class_names: Names of the classes where the data knows them, else None.
+        value_range: Smallest and largest value where `x` is floating-point and all of it has been
+            looked at, else None.
     """
 
     class_names: tuple[str, ...] | None = None
+    value_range: tuple[float, float] | None = None
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -77,14 +79,3 @@ class Examples(abc.ABC):
     def __repr__(self) -> str:
         names = "" if self.class_names is None else f", {len(self.class_names)} classes"
         return f"{type(self).__name__}({len(self)} examples{names})"
-
-
-def describe(value: Any) -> str:
-    """Say in a few words what a value is, for an error message."""
-    shape = getattr(value, "shape", None)
-    if shape is not None:
-        return f"{type(value).__name__} of shape {tuple(shape)}"
-    if isinstance(value, (str, int, float, bool, type(None))):
-        return repr(value)
-    length = f" of length {len(value)}" if isinstance(value, (list, tuple, dict)) else ""
-    return f"{type(value).__name__}{length}"

@@ -8,13 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.labels import (
-    check_batch_size,
-    count_not_finite,
-    encode_labels,
-    encode_labels_in_graph,
-)
+from tl_keras.data.labels import check_batch_size, encode_labels, encode_labels_in_graph
 from tl_keras.data.rows import WHOLE, Epochs, Part, share_of
+from tl_keras.data.values import Values
 from tl_keras.errors import InputError
 
 _SHUFFLE_EXAMPLES = 10_000
@@ -61,6 +57,11 @@ class DatasetExamples(Examples):
     def __len__(self) -> int:
         """Return the number of examples; the first call may go through the dataset."""
         return self._scan().count
+
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """Smallest and largest value of `x`, None for integers; the first use makes the pass."""
+        return self._scan().value_range
 
     def row_names(self, rows: np.ndarray) -> list[str]:
         """Return nothing: the order of a shuffled dataset is not known by row."""
@@ -149,7 +150,7 @@ class _Scan:
         self.count = 0
         self.shape: tuple[int, ...] | None = None
         self.labels: Any = None
-        parts, sizes, bad, first_bad, itemsize = [], [], 0, -1, 1
+        parts, sizes, values, itemsize = [], [], [], 1
         for element in dataset:
             x = (element[0] if labelled else element).numpy()
             y = tf.nest.map_structure(lambda part: part.numpy(), element[1]) if labelled else ()
@@ -157,20 +158,14 @@ class _Scan:
                 x, y = x[None], tf.nest.map_structure(lambda part: np.asarray(part)[None], y)
             self._check_shape(x, y, argument)
             if x.dtype.kind not in "bui":
-                count, first = count_not_finite(x.astype(np.float32, copy=False))
-                first_bad = self.count + first if count and first_bad < 0 else first_bad
-                bad += count
+                values.append(Values.of(x.astype(np.float32, copy=False)))
             self.count += len(x)
             sizes.append(len(x))
             itemsize = x.dtype.itemsize
             parts.append(y)
         if not self.count:
             raise InputError(f"{argument}: the dataset is empty. Check the files or filters in it.")
-        if bad:
-            raise InputError(
-                f"{argument}: x must be finite, got NaN or infinity in {bad} of {self.count} "
-                f"examples, the first at row {first_bad}. Remove or fix these examples."
-            )
+        self.value_range = _checked_range(values, sizes, argument) if values else None
         self.bytes_each = max(1, math.prod(self.shape) * itemsize)
         self.batch_size = sizes[0] if _is_regular(sizes) else None
         if labelled:
@@ -191,6 +186,16 @@ class _Scan:
                     f"{argument}: a batch has {len(x)} examples in x and labels of shape "
                     f"{np.shape(part)} in y. Both need the same first axis."
                 )
+
+
+def _checked_range(values, sizes: list[int], argument: str) -> tuple[float, float]:
+    found = Values.joined(values, sizes)
+    if found.not_finite:
+        raise InputError(
+            f"{argument}: x must be finite, got NaN or infinity in {found.not_finite} of "
+            f"{sum(sizes)} examples, the first at row {found.first}. Remove or fix these examples."
+        )
+    return found.low, found.high
 
 
 def _is_regular(sizes: list[int]) -> bool:

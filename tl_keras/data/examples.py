@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.arrays import ArrayExamples
-from tl_keras.data.base import Examples, describe
+from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, describe
 
 __all__ = ["Examples", "as_examples"]
 

@@ -110,23 +110,3 @@ def _check_tasks(y: Any, spec: Specs, argument: str) -> None:
             f"{argument}: the model has one unnamed task, expected its labels, got a dict with "
             f"{sorted(map(str, y))}. Pass the labels of one of them."
         )
-
-
-def count_not_finite(x: np.ndarray, rows_at_once: int = 1024) -> tuple[int, int]:
-    """Count the examples with NaN or infinite values, without a copy of the whole array.
-
-    Args:
-        x: Examples `(n, …)` of a floating-point type.
-        rows_at_once: Examples to look at together.
-
-    Returns:
-        Number of such examples, and the row of the first (−1 if there is none).
-    """
-    count, first = 0, -1
-    for start in range(0, len(x), rows_at_once):
-        part = x[start : start + rows_at_once]
-        bad = ~np.isfinite(part).reshape(len(part), -1).all(axis=1)
-        if first < 0 and bad.any():
-            first = start + int(np.argmax(bad))
-        count += int(bad.sum())
-    return count, first

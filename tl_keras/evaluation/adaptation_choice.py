@@ -91,13 +91,15 @@ class AdaptationScore(ResumableCallback):
 
     A callback for `fine_tune`. Leave `validation` out there: with it, the run ends with the weights
     of the smallest validation loss instead. A run that was killed and resumed goes on
-    with the scores and the best weights that it had.
+    with the scores and the best weights that it had. The objectives' own layers, such as a
+    discriminator or the source head of `LwF`, end with the same epoch as the model.
 
     Args:
         source: Labelled source examples that are not trained on.
         target: Target examples; labels are not read.
         score: What decides; see `AdaptationScores`.
-        patience: Epochs without a better score after which the stage ends; None for never.
+        patience: Epochs without a better score, counted from the stage's first, after which the
+            stage ends; None for never.
         restore: Whether the run ends with the weights of the best epoch.
         batch_size: Examples at a time.
         seed: Of the draws.
@@ -144,6 +146,10 @@ class AdaptationScore(ResumableCallback):
         self._best, self._weights, self._without_gain = np.inf, None, 0
         self._forward = compiled_forward(self.model)
 
+    def begin_stage(self):
+        """Count the epochs without a better score anew."""
+        self._without_gain = 0
+
     def on_epoch_end(self, epoch, logs=None):
         """Score the model, remember the best weights, and stop the stage if it is time."""
         found = adaptation_scores(
@@ -158,11 +164,12 @@ class AdaptationScore(ResumableCallback):
         if found[self.score] < self._best:
             self._best, self.best_epoch, self._without_gain = found[self.score], epoch, 0
             if self.restore:
-                self._weights = self.model.get_weights()
+                own = (*self.model.weights, *self.networks)
+                self._weights = [variable.numpy() for variable in own]
             return
         self._without_gain += 1
         if self.patience is not None and self._without_gain >= self.patience:
-            self.model.stop_training, self._without_gain = True, 0
+            self.model.stop_training = True
 
     def state(self) -> dict[str, np.ndarray]:
         """Return scores, best epoch and best weights, for a checkpoint."""
@@ -184,9 +191,12 @@ class AdaptationScore(ResumableCallback):
         self._weights = [state[name] for name in names] or None
 
     def on_train_end(self, logs=None):
-        """Give the model its best weights back."""
+        """Give the model, and the objectives' own layers, the weights of the best epoch back."""
         if self._weights is not None:
-            self.model.set_weights(self._weights)
+            count = len(self.model.weights)
+            self.model.set_weights(self._weights[:count])
+            for variable, value in zip(self.networks, self._weights[count:], strict=True):
+                variable.assign(value)
         self._forward = None
 
 

@@ -76,15 +76,16 @@ def adaptation_scores(
 
     Args:
         model: A classifier with one task.
-        source: Labelled source examples that the model was not trained on.
-        target: Target examples; labels are not read.
+        source: Labelled source examples that the model was not trained on, at least 2.
+        target: Target examples, at least 2; labels are not read.
         batch_size: Examples at a time.
-        limit: Examples of each domain at the most, drawn at random; for speed.
+        limit: Examples of each domain at the most, ≥ 2, drawn at random; for speed.
         seed: Of the draw and of the folds.
         forward: From `tl_keras.passes.compiled_forward`, to save compiling it again.
 
     Raises:
-        InputError: If the model is no classifier with one task, or the source has no labels.
+        InputError: If the model is no classifier with one task, the source has no labels, or a
+            domain has fewer than 2 examples.
 
     Weighted risk: Sugiyama, Krauledat, Müller: *Covariate Shift Adaptation by Importance Weighted
     Cross Validation*, JMLR 2007. DEV: You et al.: *Towards Accurate Model Selection in Deep
@@ -93,10 +94,18 @@ def adaptation_scores(
     ICML 2012.
     """
     check_classifier(model)
+    if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 2:
+        raise InputError(f"limit: expected a whole number ≥ 2, got {limit!r}.")
     random = np.random.default_rng(seed)
     arguments = {"batch_size": batch_size, "forward": forward}
     labelled = outputs_of(model, source, model.targets, argument="source", **arguments)
     other = outputs_of(model, target, argument="target", **arguments)
+    for argument, found in (("source", labelled), ("target", other)):
+        if len(found.features) < 2:
+            raise InputError(
+                f"{argument}: expected at least 2 examples, to tell the domains apart on some that "
+                f"the others teach, got {len(found.features)}. Add examples."
+            )
     rows = _some(len(labelled.features), limit, random)
     features, y = labelled.features[rows], labelled.targets[rows]
     losses = -(y * log_softmax(labelled.logits[rows])).sum(axis=1)

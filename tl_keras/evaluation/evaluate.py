@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
 from tl_keras.evaluation.predict import predict
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.task_reports import TaskReports
+from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
 
@@ -41,8 +43,10 @@ def evaluate(
     """
     spec = targets_of(model)
     check_batch_size(batch_size)
+    domains = as_domains(as_examples(data), "data")
+    warn_of_scaled_images(model, {"data": domains})
     targets, (outputs,) = predict(
-        [model], as_examples(data), asked_of_labels(spec), batch_size, progress=verbose
+        [model], domains.only, asked_of_labels(spec), batch_size, progress=verbose
     )
     report = report_of(spec, targets, outputs)
     if verbose:

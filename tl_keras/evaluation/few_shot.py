@@ -12,7 +12,7 @@ from tl_keras.errors import InputError
 from tl_keras.evaluation.tables import text_table
 from tl_keras.passes import outputs_of
 from tl_keras.prototypes import class_means, nearest_mean_classifier, unit_rows
-from tl_keras.targets import TargetSpec
+from tl_keras.targets import TargetSpec, label_name
 from tl_keras.transfer_model import TransferModel
 
 CLASSIFIERS = ("prototype", "cosine", "logistic")
@@ -218,7 +218,7 @@ def _classes_of(model: TransferModel, data: Any) -> TargetSpec:
     if isinstance(data, tuple) and len(data) == 2 and data[1] is not None:
         y = np.asarray(data[1])
         if y.dtype.kind in "USO":
-            labels = tuple(sorted({str(label) for label in y.ravel()}))
+            labels = tuple(sorted({label_name(label) for label in y.ravel()}))
             return TargetSpec("classification", len(labels), labels)
         if y.ndim == 2 and y.shape[1] > 1:
             return TargetSpec("classification", y.shape[1])

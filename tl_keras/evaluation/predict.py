@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
 from tl_keras.data.examples import Examples
 from tl_keras.errors import InputError
-from tl_keras.targets import Kind, TargetSpec
+from tl_keras.targets import Kind, TargetSpec, closing_activation
 from tl_keras.transfer_model import TransferModel
 
 PROGRESS_AFTER_SECONDS = 5.0
-ACTIVATIONS = {"classification": tf.nn.softmax, "multi_label": tf.nn.sigmoid}
 
 
 def predict(
@@ -105,9 +105,7 @@ def _predictions(model: TransferModel, batch: tf.Tensor) -> Any:
 
 def _close(kind: Kind, activation: str | None, outputs: tf.Tensor) -> tf.Tensor:
     outputs = tf.cast(outputs, tf.float32)
-    if activation in (None, "linear") and kind in ACTIVATIONS:
-        return ACTIVATIONS[kind](outputs)
-    return outputs
+    return keras.activations.get(closing_activation(kind, activation))(outputs)
 
 
 def _concatenate(batches: list[Any]) -> Any:

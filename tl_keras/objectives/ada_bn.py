@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import whole
 from tl_keras.data.domains import DomainExamples, as_domains
 from tl_keras.data.rows import Epochs
 from tl_keras.errors import InputError
-from tl_keras.objectives.arguments import whole
+from tl_keras.model_inputs import check_examples, warn_of_scaled_images
 from tl_keras.objectives.batch import Batch, is_target
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.transfer_model import TransferModel
@@ -67,11 +68,25 @@ def adapt_batch_norm(
         seed: Of the order.
 
     Raises:
-        InputError: If the model has no BatchNorm layers, or the data cannot be read.
+        InputError: If the model has no BatchNorm layers, or the data cannot be read or has
+            another shape than the model takes.
     """
+    if not isinstance(model, TransferModel):
+        raise InputError(
+            "model: expected one made by tl.build_transfer_model, got "
+            f"{type(model).__name__}. Pass your own model through it first."
+        )
     _require_batch_norm(model)
-    batch_size = whole(batch_size, "batch_size")
+    batch_size, seed = whole(batch_size, "batch_size"), whole(seed, "seed", least=0)
     domains = as_domains(data)
+    for name, examples in domains.items():
+        where = "data" if domains.only is not None else f"data[{name!r}]"
+        check_examples(model, examples, where)
+    warn_of_scaled_images(model, {"data": domains})
+    _adapt(model, domains, batch_size, seed)
+
+
+def _adapt(model: TransferModel, domains: DomainExamples, batch_size: int, seed: int) -> None:
     layers = batch_norm_layers(model)
     shape = [None, *model.image_shape]
 
@@ -163,4 +178,4 @@ class AdaBN(Objective):
     def finish(self, model: TransferModel, domains: Mapping[str, Any]) -> None:
         """Adapt the statistics to all targets."""
         targets = {name: one for name, one in domains.items() if is_target(name)}
-        adapt_batch_norm(model, DomainExamples(targets), batch_size=self.batch_size)
+        _adapt(model, DomainExamples(targets), self.batch_size, seed=0)

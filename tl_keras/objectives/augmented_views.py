@@ -11,6 +11,10 @@ from tl_keras.objectives.objective import Setup
 
 Layers = tuple[keras.layers.Layer, ...]
 
+# Half precision, which a global policy may ask for, is too coarse for 0–255.
+PIXELS = {"dtype": "float32"}
+MOVING = {"fill_mode": "nearest", **PIXELS}
+
 
 def contrastive_layers(channels: int) -> Layers:
     """Return crops, brightness and contrast, and for colour images colour jitter and grey.
@@ -19,28 +23,29 @@ def contrastive_layers(channels: int) -> Layers:
     """
     layers = keras.layers
     crop = (
-        layers.RandomZoom((-0.5, 0.1), fill_mode="nearest"),
-        layers.RandomTranslation(0.15, 0.15, fill_mode="nearest"),
-        layers.RandomRotation(0.04, fill_mode="nearest"),
+        layers.RandomZoom((-0.5, 0.1), **MOVING),
+        layers.RandomTranslation(0.15, 0.15, **MOVING),
+        layers.RandomRotation(0.04, **MOVING),
     )
-    light = (layers.RandomBrightness(0.2), layers.RandomContrast(0.4))
+    light = (layers.RandomBrightness(0.2, **PIXELS), layers.RandomContrast(0.4, **PIXELS))
     if channels != 3:
         return (*crop, *light)
-    return (*crop, *light, layers.RandomSaturation(0.6), layers.RandomGrayscale(0.2))
+    colour = (layers.RandomSaturation(0.6, **PIXELS), layers.RandomGrayscale(0.2, **PIXELS))
+    return (*crop, *light, *colour)
 
 
 def strong_layers(channels: int) -> Layers:
     """Return strong changes that leave the class: moved, turned, darker, in part erased."""
     layers = keras.layers
     moved = (
-        layers.RandomZoom((-0.2, 0.2), fill_mode="nearest"),
-        layers.RandomTranslation(0.15, 0.15, fill_mode="nearest"),
-        layers.RandomRotation(0.06, fill_mode="nearest"),
-        layers.RandomShear(0.2, 0.2, fill_mode="nearest"),
+        layers.RandomZoom((-0.2, 0.2), **MOVING),
+        layers.RandomTranslation(0.15, 0.15, **MOVING),
+        layers.RandomRotation(0.06, **MOVING),
+        layers.RandomShear(0.2, 0.2, **MOVING),
     )
-    light = (layers.RandomBrightness(0.3), layers.RandomContrast(0.5))
-    colour = (layers.RandomSaturation(0.7),) if channels == 3 else ()
-    return (*moved, *light, *colour, layers.RandomErasing(scale=(0.02, 0.15)))
+    light = (layers.RandomBrightness(0.3, **PIXELS), layers.RandomContrast(0.5, **PIXELS))
+    colour = (layers.RandomSaturation(0.7, **PIXELS),) if channels == 3 else ()
+    return (*moved, *light, *colour, layers.RandomErasing(scale=(0.02, 0.15), **PIXELS))
 
 
 def resolve_view(augmentation: Any, argument: str) -> Layers | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.objectives.arguments import whole
+from tl_keras.arguments import whole
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective
 
@@ -50,6 +50,10 @@ class BSS(Objective):
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the sum of squares of the smallest singular values."""
         everything = pooled(list(batch.values()))
-        features = tf.where(everything.real[:, None], everything.features, 0.0)
-        shrunk = smallest_singular_values(features, self.k)
-        return {"loss": batch.per_batch(tf.where(tf.shape(features)[0] > 1, shrunk, 0.0))}
+        features = tf.boolean_mask(everything.features, everything.real)
+        shrunk = tf.cond(
+            tf.shape(features)[0] > 1,
+            lambda: smallest_singular_values(features, self.k),
+            lambda: tf.constant(0.0),
+        )
+        return {"loss": batch.per_batch(shrunk)}

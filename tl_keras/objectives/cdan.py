@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import hidden_units as checked_units
+from tl_keras.arguments import whole
 from tl_keras.objectives.adversarial import AdversarialObjective
-from tl_keras.objectives.arguments import hidden_units as checked_units
-from tl_keras.objectives.arguments import whole
 from tl_keras.objectives.batch import Batch, DomainBatch
 from tl_keras.objectives.domain_discriminator import domain_confusion, domain_discriminator
 from tl_keras.objectives.objective import Setup

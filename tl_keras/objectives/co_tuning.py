@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import number
 from tl_keras.errors import InputError
-from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.source_head import averaged, check_source_head, copy_of_head

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tl_keras.objectives.arguments import hidden_units, number
+from tl_keras.arguments import hidden_units, number
 from tl_keras.objectives.augmented_views import require_images
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.decoders import build_decoder

@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
+from tl_keras.arguments import hidden_units as checked_units
 from tl_keras.objectives.adversarial import AdversarialObjective
-from tl_keras.objectives.arguments import hidden_units as checked_units
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.domain_discriminator import domain_confusion, domain_discriminator
 from tl_keras.objectives.objective import Setup

@@ -1,10 +1,12 @@
 """Decoders: from the features of an image back to its pixels."""
 
 import math
+import numbers
 from collections.abc import Sequence
 
 import keras
 
+from tl_keras.arguments import hidden_units
 from tl_keras.errors import InputError
 
 
@@ -35,9 +37,11 @@ def build_decoder(
         in 0 … 1.
 
     Raises:
-        InputError: If features have another form or are larger than the image, or there are too
-            few or too many filters.
+        InputError: If a shape has another form, features are larger than the image, or there are
+            too few or too many filters.
     """
+    _check_image_shape(image_shape)
+    filters = None if filters is None else hidden_units(filters, "filters")
     height, width, channels = image_shape
     start = _start(feature_shape, image_shape, filters)
     doublings = max(_doublings(start[0], height), _doublings(start[1], width))
@@ -59,21 +63,36 @@ def build_decoder(
 
 def _start(feature_shape, image_shape, filters) -> tuple[int, int, int]:
     """Return the shape of the smallest map of the decoder."""
+    if not isinstance(feature_shape, (tuple, list)):
+        raise _no_features(feature_shape)
     if len(feature_shape) == 1:
         count = 3 if filters is None else len(filters)
         sides = tuple(-(-side // 2**count) for side in image_shape[:2])
-        return (*sides, 64 if not filters else int(filters[0]))
+        return (*sides, filters[0] if filters else 64)
     if len(feature_shape) != 3 or None in feature_shape:
-        raise InputError(
-            "model: a decoder needs a feature map (height, width, channels) of known size or "
-            f"vectors (channels,), but the backbone gives {tuple(feature_shape)}."
-        )
+        raise _no_features(tuple(feature_shape))
     if feature_shape[0] > image_shape[0] or feature_shape[1] > image_shape[1]:
         raise InputError(
             f"model: the feature map {tuple(feature_shape)} is larger than the image "
             f"{tuple(image_shape)}, and there is nothing to decode."
         )
     return tuple(feature_shape)
+
+
+def _check_image_shape(shape) -> None:
+    sides = shape if isinstance(shape, (tuple, list)) else ()
+    whole = [isinstance(side, numbers.Integral) and side > 0 for side in sides]
+    if len(sides) != 3 or not all(whole):
+        raise InputError(
+            f"image_shape: expected (height, width, channels) in whole numbers, got {shape!r}."
+        )
+
+
+def _no_features(found) -> InputError:
+    return InputError(
+        "model: a decoder needs a feature map (height, width, channels) of known size or "
+        f"vectors (channels,), but the backbone gives {found}."
+    )
 
 
 def _doublings(small: int, large: int) -> int:
@@ -89,7 +108,7 @@ def _checked_filters(filters, channels: int, doublings: int) -> list[int]:
             f"filters: the decoder doubles the size {doublings} times and needs as many numbers "
             f"of channels, got {list(filters)}. Leave filters out for a default."
         )
-    return [int(count) for count in filters]
+    return list(filters)
 
 
 def _convolution(filters: int, activation: str, seed: int, name: str) -> keras.layers.Layer:

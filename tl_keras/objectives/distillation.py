@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tl_keras.arguments import number
 from tl_keras.errors import InputError
-from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.teachers import (
@@ -106,9 +106,8 @@ class Distillation(Objective):
         self.teachers = resolve_models(teachers)
         self.temperature = number(temperature, "temperature", above=0.0)
         count = len(self.teachers)
-        self.teacher_weights = [
-            number(one, "teacher_weights", least=0.0) for one in teacher_weights or [1.0] * count
-        ]
+        shares = [1.0] * count if teacher_weights is None else teacher_weights
+        self.teacher_weights = [number(one, "teacher_weights", least=0.0) for one in shares]
         if len(self.teacher_weights) != count or sum(self.teacher_weights) == 0.0:
             raise InputError(
                 f"teacher_weights: expected {count} numbers, one per teacher, not all of them 0, "

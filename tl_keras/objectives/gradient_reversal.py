@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tl_keras.objectives.arguments import number
+from tl_keras.arguments import number
 
 
 def reverse_gradient(values, strength=1.0):

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tl_keras.objectives.arguments import number
+from tl_keras.arguments import number
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.distillation import softened_divergence
 from tl_keras.objectives.objective import Objective, Setup

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tl_keras.objectives.arguments import number
+from tl_keras.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 

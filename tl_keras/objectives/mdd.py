@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tl_keras.arguments import hidden_units as checked_units
+from tl_keras.arguments import number
 from tl_keras.objectives.adversarial import AdversarialObjective
-from tl_keras.objectives.arguments import hidden_units as checked_units
-from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.domain_discriminator import perceptron
 from tl_keras.objectives.objective import Setup

@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tl_keras.arguments import number
 from tl_keras.errors import InputError
-from tl_keras.objectives.arguments import number
 from tl_keras.objectives.augmented_views import checked_view, resolve_view
 from tl_keras.objectives.batch import Batch, DomainBatch
 from tl_keras.objectives.objective import Objective, Setup
+from tl_keras.objectives.starting_point import require_replaceable
 from tl_keras.objectives.unlabelled import adapted, adapted_names
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
@@ -65,7 +66,8 @@ class MeanTeacher(Objective):
             paper's setting is about 10.
 
     Raises:
-        InputError: If an argument is out of range, or the model has no head.
+        InputError: If an argument is out of range, the model has no head, or the backbone is a
+            SavedModel.
 
     Tarvainen, Valpola: *Mean teachers are better role models*, NeurIPS 2017.
     """
@@ -85,6 +87,7 @@ class MeanTeacher(Objective):
                 "model: MeanTeacher compares predictions, and the model has no head. Build it with "
                 "num_classes=…."
             )
+        require_replaceable(setup, self)
         self._layers = () if not self.augmentation else checked_view(self.augmentation, setup)
         self._names = adapted_names(setup.domains)
         self._teacher = [

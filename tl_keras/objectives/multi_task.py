@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tl_keras.arguments import number
 from tl_keras.errors import InputError
-from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.supervised import Supervised

@@ -102,7 +102,8 @@ class Objective(abc.ABC):
 
     Attributes:
         ramps: Whether a plain number as `weight` rises from 0 over the stage (`Ramp`).
-        validates: Whether validation data is measured by it.
+        validates: Whether validation data is measured by it, with its weight at the end of the
+            stage; where the weights of all such objectives are 0 there, each counts once.
         partly_labelled: Whether it is made for data in which some labels are −1 or NaN.
         reads_images: Whether it needs the images, so that no feature store can stand in for them.
         reads_views_only: Whether it reads its own views and nothing of the pass over the images

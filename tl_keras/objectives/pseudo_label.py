@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from tl_keras.arguments import number
 from tl_keras.errors import InputError
-from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.supervised import softmax_cross_entropy
@@ -47,7 +47,8 @@ class PseudoLabel(Objective):
     `loss = mean 1[max p ≥ threshold] · −log p[argmax p]` with `p = softmax(logits)`, over the
     examples without a label of the target domains, or of all domains where there is no target.
     It works where classes lie in clusters, and repeats mistakes where they do not: FixMatch, which
-    asks for the label under augmentation, is the safer one for images.
+    asks for the label under augmentation, is the safer one for images. `SelfTraining` is the same
+    formula for adaptation: it needs a target domain, and asks for 0.9 by default.
 
     Args:
         threshold: Least probability of the predicted class, 0 … 1; 0 takes every prediction, as

@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tl_keras.arguments import hidden_units, number
 from tl_keras.errors import InputError
-from tl_keras.objectives.arguments import hidden_units, number
 from tl_keras.objectives.augmented_views import checked_view, require_images
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.decoders import build_decoder
@@ -34,6 +34,7 @@ class PixelNoise(keras.layers.Layer):
 
     Args:
         deviation: Standard deviation as a share of the range 0–255, ≥ 0.
+        dtype: Of the computation; half precision is too coarse for pixels.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call:
@@ -43,8 +44,8 @@ class PixelNoise(keras.layers.Layer):
         Noisy images, same shape.
     """
 
-    def __init__(self, deviation: float, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, deviation: float, *, dtype: Any = "float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         self.deviation = float(deviation)
         self.generator = keras.random.SeedGenerator()
 

@@ -22,6 +22,7 @@ class QuarterTurns(keras.layers.Layer):
 
     Args:
         turns: Number of quarters, 1 … 3.
+        dtype: Of the images; half precision is too coarse for pixels.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call:
@@ -31,8 +32,8 @@ class QuarterTurns(keras.layers.Layer):
         The turned images, same shape.
     """
 
-    def __init__(self, turns: int = 1, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, turns: int = 1, *, dtype: Any = "float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         self.turns = int(turns)
 
     def call(self, images):

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from tl_keras.objectives.arguments import number
+from tl_keras.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.pseudo_label import pseudo_label_loss
@@ -15,7 +15,9 @@ class SelfTraining(Objective):
     The loss is the mean over all unlabelled target examples of
     `1[max p ≥ threshold] · (−log p_argmax)`. It sharpens what other objectives have aligned: add
     it to one of them, or use it alone where the model is mostly right from the start. Wrong
-    labels that are sure of themselves stay wrong, and classes are not balanced.
+    labels that are sure of themselves stay wrong, and classes are not balanced. `PseudoLabel` is
+    the same formula for data that is labelled in part: it needs no target domain, and asks for
+    0.95 by default.
 
     Examples of a target that have a label are left to `Supervised`. Losses are means over
     examples: any number of replicas gives what one device does.
@@ -24,7 +26,7 @@ class SelfTraining(Objective):
     Adaptation for Semantic Segmentation via Class-Balanced Self-Training*, ECCV 2018.
 
     Args:
-        threshold: Smallest probability that makes a label, 0 … 1.
+        threshold: Smallest probability that makes a label, from 0 to below 1.
         weight: What the loss is multiplied by; a number is the end of a `Ramp`.
 
     Raises:

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_keras.objectives.arguments import hidden_units as layer_widths
-from tl_keras.objectives.arguments import number, whole
+from tl_keras.arguments import hidden_units as layer_widths
+from tl_keras.arguments import number, whole
 from tl_keras.objectives.augmented_views import checked_view, contrastive_layers, resolve_view
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.domain_discriminator import perceptron

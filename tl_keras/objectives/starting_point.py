@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import number
 from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.errors import InputError, did_you_mean
-from tl_keras.objectives.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.transfer_model import Forward, TransferModel
@@ -117,11 +117,12 @@ def strength_of_variables(
 
 
 def require_replaceable(setup: Setup, objective: Objective) -> None:
-    """Raise `InputError` where a pass with other weights is not to be had."""
+    """Raise `InputError` where the backbone cannot run with other weights than its own."""
     for layer in setup.model.backbone._flatten_layers():
         if isinstance(layer, SavedModelBackbone):
             raise InputError(
-                f"model: {type(objective).__name__} runs the backbone with the weights that it "
-                f"started from, and {layer.name!r} is a SavedModel, whose weights cannot be "
-                "replaced in a pass. Use L2SP(), or a backbone of Keras layers."
+                f"model: {type(objective).__name__} runs the backbone a second time with other "
+                "weights, those of the start or of a teacher, and "
+                f"{layer.name!r} is a SavedModel, whose weights cannot be replaced in a pass. Use "
+                "a backbone of Keras layers, or an objective without such a pass, such as L2SP()."
             )

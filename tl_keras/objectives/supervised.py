@@ -1,13 +1,14 @@
 """The supervised objective: cross-entropy or squared error against the labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from keras import ops
 
 from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, DomainBatch, pooled
-from tl_keras.objectives.objective import Objective
+from tl_keras.objectives.class_weights import given_class_weight, weight_of_each_class
+from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.targets import TargetSpec
 
 
@@ -41,24 +42,38 @@ class Supervised(Objective):
 
     Args:
         label_smoothing: Share of each target spread over all classes, 0 … 1.
-        class_weight: Weight per class `(size,)`, multiplied into the loss of that class's
-            examples; single-label classification only.
+        class_weight: Weights ≥ 0 that are multiplied into the loss of a class's examples: one per
+            class in the order of the outputs, or a dict with one for every class, by number or
+            label. For one single-label head only.
         weight: What the loss is multiplied by.
 
     Raises:
-        InputError: If the label smoothing is out of range.
+        InputError: If the label smoothing or a weight is out of range, or the class weights do not
+            fit the model.
     """
 
     validates: ClassVar[bool] = True
 
-    def __init__(self, label_smoothing: float = 0.0, class_weight=None, *, weight: Any = 1.0):
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        class_weight: Sequence[float] | Mapping[int | str, float] | None = None,
+        *,
+        weight: Any = 1.0,
+    ):
         super().__init__(weight)
         if not 0.0 <= label_smoothing < 1.0:
             raise InputError(
                 f"label_smoothing: expected a share from 0 to below 1, got {label_smoothing!r}."
             )
         self.label_smoothing = float(label_smoothing)
-        self.class_weight = None if class_weight is None else [float(w) for w in class_weight]
+        self.class_weight = given_class_weight(class_weight)
+        self._of_each_class = None if isinstance(class_weight, Mapping) else self.class_weight
+
+    def begin(self, setup: Setup) -> None:
+        """Give every class of the model its weight."""
+        if self.class_weight is not None:
+            self._of_each_class = weight_of_each_class(self.class_weight, setup.model.targets)
 
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean over all labelled examples; with several tasks, their sum and each."""
@@ -94,7 +109,7 @@ class Supervised(Objective):
         if spec.kind == "multi_label":
             return sigmoid_cross_entropy(y, logits, self.label_smoothing)
         loss = softmax_cross_entropy(y, logits, self.label_smoothing)
-        if self.class_weight is not None:
-            weights = ops.convert_to_tensor(self.class_weight, "float32")
+        if self._of_each_class is not None:
+            weights = ops.convert_to_tensor(self._of_each_class, "float32")
             loss = loss * ops.sum(y * weights, axis=-1)
         return loss

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tl_keras.arguments import number
 from tl_keras.errors import InputError
 
 
@@ -16,10 +17,17 @@ class Constant:
     """The same weight all the time.
 
     Attributes:
-        value: The weight.
+        value: The weight, ≥ 0.
+
+    Raises:
+        InputError: If it is out of range.
     """
 
     value: float = 1.0
+
+    def __post_init__(self):
+        """Check the value."""
+        number(self.value, "value", least=0)
 
     def __call__(self, progress: Any) -> Any:
         """Return the weight.
@@ -38,12 +46,20 @@ class Ramp:
     and Lempitsky, *Unsupervised Domain Adaptation by Backpropagation*, ICML 2015.
 
     Attributes:
-        value: Weight at the end (nearly).
-        sharpness: How soon it is reached; at 10, half of it after a tenth of the stage.
+        value: Weight at the end (nearly), ≥ 0.
+        sharpness: How soon it is reached, > 0; at 10, half of it after a tenth of the stage.
+
+    Raises:
+        InputError: If a value is out of range.
     """
 
     value: float = 1.0
     sharpness: float = 10.0
+
+    def __post_init__(self):
+        """Check the values."""
+        number(self.value, "value", least=0)
+        number(self.sharpness, "sharpness", above=0)
 
     def __call__(self, progress: Any) -> Any:
         """Return the weight at a progress of 0 … 1."""
@@ -55,12 +71,20 @@ class Linear:
     """A weight that goes from one value to another in a straight line.
 
     Attributes:
-        start: Weight at the start of the stage.
-        end: Weight at its end.
+        start: Weight at the start of the stage, ≥ 0.
+        end: Weight at its end, ≥ 0.
+
+    Raises:
+        InputError: If a value is out of range.
     """
 
     start: float
     end: float
+
+    def __post_init__(self):
+        """Check the values."""
+        number(self.start, "start", least=0)
+        number(self.end, "end", least=0)
 
     def __call__(self, progress: Any) -> Any:
         """Return the weight at a progress of 0 … 1."""
@@ -84,9 +108,28 @@ def resolve_weight(weight: Any, argument: str, *, ramp: bool = False) -> Weight:
     if isinstance(weight, numbers.Real) and not isinstance(weight, bool):
         if 0 <= weight < math.inf:
             return Ramp(float(weight)) if ramp else Constant(float(weight))
-    elif callable(weight):
-        return weight
+    elif callable(weight) and not isinstance(weight, type):
+        return _tried(weight, argument)
     raise InputError(
         f"{argument}: expected a number ≥ 0 or a function of progress such as "
         f"tl.objectives.Ramp(1.0), got {weight!r}."
     )
+
+
+def _tried(weight: Callable, argument: str) -> Weight:
+    """Return a function of progress that gives one number at the start of a stage."""
+    with tf.init_scope():
+        try:
+            found = tf.convert_to_tensor(weight(tf.constant(0.0)), tf.float32)
+        except Exception as error:
+            raise InputError(
+                f"{argument}: expected a function of the progress of the stage, 0 … 1, such as "
+                f"lambda progress: 0.1 * progress, got {weight!r}, which fails at 0: "
+                f"{str(error).strip().splitlines()[0] if str(error).strip() else repr(error)}"
+            ) from error
+    if found.shape.rank != 0:
+        raise InputError(
+            f"{argument}: expected a function of progress that gives one number, got {weight!r}, "
+            f"which gives shape {tuple(found.shape)}."
+        )
+    return weight

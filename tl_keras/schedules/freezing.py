@@ -83,6 +83,10 @@ def apply_freezing(model: TransferModel, stage: Stage) -> Audit:
     `fit` and every training step pass `training=True` again. Inside a SavedModel there are no such
     layers to set; it runs in inference mode as a whole instead, and its weights still train.
 
+    Args:
+        model: Whose flags are set.
+        stage: Says what trains.
+
     Returns:
         The audit of all blocks and the head.
 
@@ -107,7 +111,15 @@ def apply_freezing(model: TransferModel, stage: Stage) -> Audit:
 
 
 def audit(model: TransferModel, stage: Stage) -> Audit:
-    """Return what each block and the head do under the model's present flags."""
+    """Return what each block and the head do under the model's present flags.
+
+    Args:
+        model: Whose flags are read.
+        stage: Says the learning rates.
+
+    Returns:
+        A row per block from input to output, and one for the head.
+    """
     parts = [*((block.name, block.layers) for block in model.blocks), ("head", (model.head,))]
     return Audit(
         _audit_row(name, layers, stage.learning_rate * factor)

@@ -1,6 +1,9 @@
 """What a stage multiplies its learning rate by, per block and per variable."""
 
 import fnmatch
+from collections.abc import Sequence
+
+import keras
 
 from tl_keras.errors import InputError, did_you_mean
 from tl_keras.schedules.stage import Stage
@@ -36,7 +39,9 @@ def block_factors(model: TransferModel, stage: Stage) -> tuple[float, ...]:
     return tuple(factors)
 
 
-def factors_of(model: TransferModel, stage: Stage) -> dict[str, float]:
+def factors_of(
+    model: TransferModel, stage: Stage, own: Sequence[keras.Variable] = ()
+) -> dict[str, float]:
     """Return the factor of every variable that trains, for `LayerwiseLearningRate`.
 
     Layer-wise decay is that of Clark et al.: *ELECTRA*, ICLR 2020, and Bao et al.: *BEiT*, ICLR
@@ -45,6 +50,8 @@ def factors_of(model: TransferModel, stage: Stage) -> dict[str, float]:
     Args:
         model: Its `trainable` flags say what trains; `apply_freezing` sets them for a stage.
         stage: See `block_factors`.
+        own: Variables that train beside the model, as the objectives' own do; they have the head's
+            factor.
 
     Returns:
         Path of the variable → factor.
@@ -53,13 +60,16 @@ def factors_of(model: TransferModel, stage: Stage) -> dict[str, float]:
         InputError: If a pattern of `learning_rates` fits no block, or two variables of the same
             path would need different factors.
     """
-    groups = [*(block.layers for block in model.blocks), (model.head,)]
+    layers = [*(block.layers for block in model.blocks), (model.head,)]
+    groups = [[v for layer in group for v in layer.trainable_weights] for group in layers]
+    groups[-1] += own
     factors: dict[str, float] = {}
-    for layers, factor in zip(groups, block_factors(model, stage), strict=True):
-        for variable in (v for layer in layers for v in layer.trainable_weights):
+    for variables, factor in zip(groups, block_factors(model, stage), strict=True):
+        for variable in variables:
             if factors.setdefault(variable.path, factor) != factor:
                 raise InputError(
                     f"layer_decay, learning_rates: two variables have the path {variable.path!r} "
-                    "and lie in different blocks. Give the layers of the backbone unique names."
+                    "and lie in different blocks, or one in an objective's own network. Give the "
+                    "layers of the backbone unique names."
                 )
     return factors

@@ -1,19 +1,40 @@
 """The schedules that have names. Each is a function to a tuple of stages."""
 
+from collections.abc import Iterable
+from typing import Any
+
+from tl_keras.arguments import number
 from tl_keras.errors import InputError, did_you_mean
 from tl_keras.schedules.hyperrules import auto
 from tl_keras.schedules.stage import Stage
 
 
 def feature_extraction(epochs: int = 30, *, learning_rate: float = 1e-3) -> tuple[Stage, ...]:
-    """Train the head on a frozen backbone: the least data, the least time, no forgetting."""
+    """Train the head on a frozen backbone: the least data, the least time, no forgetting.
+
+    Args:
+        epochs: Epochs of the one stage.
+        learning_rate: Its peak learning rate.
+
+    Returns:
+        The stage.
+    """
     return (Stage(epochs, unfreeze=0, learning_rate=learning_rate),)
 
 
 def full_fine_tuning(
     epochs: int = 10, *, learning_rate: float = 3e-4, warmup: float = 0.1
 ) -> tuple[Stage, ...]:
-    """Train everything at once after a warm-up; BatchNorm statistics stay frozen."""
+    """Train everything at once after a warm-up; BatchNorm statistics stay frozen.
+
+    Args:
+        epochs: Epochs of the one stage.
+        learning_rate: Its peak learning rate.
+        warmup: Share of the steps in which the learning rate rises, from 0 to below 1.
+
+    Returns:
+        The stage.
+    """
     return (Stage(epochs, unfreeze="all", learning_rate=learning_rate, warmup=warmup),)
 
 
@@ -35,6 +56,9 @@ def two_stage(
         unfreeze: As in `Stage`.
         head_learning_rate: Peak learning rate of the first stage.
         learning_rate: Peak learning rate of the second stage.
+
+    Returns:
+        The two stages.
     """
     return (
         Stage(head_epochs, unfreeze=0, learning_rate=head_learning_rate, augment=False),
@@ -57,14 +81,22 @@ def gradual_unfreezing(
     Howard, Ruder: *Universal Language Model Fine-tuning for Text Classification*, ACL 2018.
 
     Args:
-        shares: Shares of the blocks that train in the steps after the head, rising, 0 … 1.
+        shares: Shares of the blocks that train in the steps after the head, rising, from above 0
+            to 1.
         head_epochs: Epochs of the head alone.
         epochs: Epochs of each step.
         learning_rate: Peak learning rate of the first step.
-        factor: What the learning rate is multiplied by from step to step.
+        factor: What the learning rate is multiplied by from step to step, > 0.
+
+    Returns:
+        The stage of the head, and one for each share.
+
+    Raises:
+        InputError: If an argument is out of range.
     """
-    if not shares or list(shares) != sorted(set(shares)) or not 0 < shares[0] <= shares[-1] <= 1:
-        raise InputError(f"shares: expected rising shares in 0 … 1, got {shares!r}.")
+    shares = _checked_shares(shares)
+    learning_rate = number(learning_rate, "learning_rate", above=0)
+    factor = number(factor, "factor", above=0)
     steps = tuple(
         Stage(
             epochs,
@@ -75,6 +107,16 @@ def gradual_unfreezing(
         for index, share in enumerate(shares)
     )
     return (Stage(head_epochs, unfreeze=0, augment=False), *steps)
+
+
+def _checked_shares(shares: Any) -> list[float]:
+    several = isinstance(shares, Iterable) and not isinstance(shares, str)
+    found = [number(share, "shares") for share in shares] if several else []
+    if not found or found != sorted(set(found)) or not 0 < found[0] <= found[-1] <= 1:
+        raise InputError(
+            f"shares: expected rising shares from above 0 to 1, such as (0.5, 1.0), got {shares!r}."
+        )
+    return found
 
 
 NAMED_SCHEDULES = {

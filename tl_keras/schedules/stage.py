@@ -25,7 +25,8 @@ class Stage:
             and its scale. `"update"`: those in unfrozen blocks train as usual.
         optimizer: `"adamw"`, `"adam"` or `"sgd"` (with Nesterov momentum 0.9).
         weight_decay: Decoupled weight decay; left out for biases, normalisation and scales.
-        warmup: Share of the stage's steps in which the learning rate rises from 0, 0 … 1.
+        warmup: Share of the stage's steps in which the learning rate rises from 0; itself from 0
+            to below 1.
         decay: `"cosine"` (to 0 at the end of the stage) or `"constant"` after the warm-up.
         layer_decay: What the learning rate is multiplied by from block to block, counted from the
             top over all blocks: the head has the factor 1, the topmost block `layer_decay`, the

@@ -10,14 +10,25 @@ from tl_keras.objectives import Batch, Objective
 from tl_keras.training.example_metrics import batch_metrics
 
 
-def weighted_losses(objectives: Sequence[Objective], batch: Batch) -> dict[str, tf.Tensor]:
+def weighted_losses(
+    objectives: Sequence[Objective], batch: Batch, *, never_nothing: bool = False
+) -> dict[str, tf.Tensor]:
     """Return the weighted sum as `"loss"`, and every part by name.
+
+    Args:
+        objectives: Their losses are weighted by the batch's progress.
+        batch: What they read.
+        never_nothing: Whether all weigh 1 where the weights of all are 0.
 
     Raises:
         InputError: If an objective returns no `"loss"`.
     """
     total, parts = tf.constant(0.0), {}
-    for objective in objectives:
+    weights = [tf.cast(one.weight_at(batch.progress), tf.float32) for one in objectives]
+    if never_nothing:
+        nothing = tf.reduce_all(tf.equal(tf.stack(weights), 0.0))
+        weights = [tf.where(nothing, 1.0, weight) for weight in weights]
+    for objective, weight in zip(objectives, weights, strict=True):
         found = dict(objective.losses(batch))
         if "loss" not in found:
             raise InputError(
@@ -25,7 +36,7 @@ def weighted_losses(objectives: Sequence[Objective], batch: Batch) -> dict[str, 
                 "losses() gives a dict with the key 'loss'."
             )
         loss = tf.cast(found.pop("loss"), tf.float32)
-        total += objective.weight_at(batch.progress) * loss
+        total += weight * loss
         if len(objectives) > 1:
             parts[objective.name] = loss
         parts |= {name: tf.cast(value, tf.float32) for name, value in found.items()}

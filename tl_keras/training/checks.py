@@ -1,23 +1,26 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import whole
 from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
-from tl_keras.objectives import Objective, Supervised
+from tl_keras.objectives import Joint, MultiTask, Objective, Supervised
 from tl_keras.schedules import Stage, block_factors
 from tl_keras.schedules.freezing import unfrozen_blocks
 from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.folding import check_precision
 from tl_keras.training.settings import Settings
 from tl_keras.transfer_model import TransferModel
+
+OF_LABELS = (Joint, MultiTask, Supervised)
 
 
 def check_model(model: Any, *, head: bool = True) -> None:
@@ -31,18 +34,12 @@ def check_model(model: Any, *, head: bool = True) -> None:
         raise InputError("model: it has no head to train. Build it with num_classes=… or labels=….")
 
 
-def whole(value: Any, argument: str) -> int:
-    """Return a number as an int, or raise `InputError` unless it is whole and ≥ 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{argument}: expected a whole number ≥ 1, got {value!r}.")
-    return int(value)
-
-
 def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tuple[Objective, ...]:
     """Return the objectives asked for, by default the supervised one."""
     if objectives is None:
         return (Supervised(label_smoothing),)
-    objectives = tuple(objectives)
+    several = isinstance(objectives, Iterable)
+    objectives = tuple(objectives) if several else (objectives,)
     if not objectives or not all(isinstance(objective, Objective) for objective in objectives):
         raise InputError("objectives: expected a list of tl.objectives, such as [Supervised()].")
     names = [objective.name for objective in objectives]
@@ -52,9 +49,16 @@ def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tupl
             f"objectives: {twice[0]!r} is there {names.count(twice[0])} times. Use one, with the "
             "weights or layers of both."
         )
+    of_labels = [type(one).__name__ for one in objectives if isinstance(one, OF_LABELS)]
+    if len(of_labels) > 1:
+        raise InputError(
+            f"objectives: {' and '.join(of_labels)} would count the same labels twice. Use one."
+        )
     if label_smoothing or class_weight is not None:
         raise InputError(
-            "objectives: pass label_smoothing and class_weight to Supervised(…) in the list."
+            "objectives: pass label_smoothing and class_weight to Supervised(…) in the list; there "
+            "class_weight is one weight per class, a list or a dict; instead of 'balanced', what "
+            "sklearn.utils.class_weight.compute_class_weight gives."
         )
     return objectives
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.objectives.class_weights import require_single_label, weight_of_each_class
 
 
 def resolve_class_weight(class_weight: str | Mapping | None, targets, encoded) -> np.ndarray | None:
@@ -26,10 +26,7 @@ def resolve_class_weight(class_weight: str | Mapping | None, targets, encoded) -
     """
     if class_weight is None:
         return None
-    if not isinstance(targets, TargetSpec) or targets.kind != "classification":
-        raise InputError(
-            "class_weight: only models with one single-label head can weight classes. Leave it out."
-        )
+    require_single_label(targets)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise InputError(
@@ -46,26 +43,4 @@ def resolve_class_weight(class_weight: str | Mapping | None, targets, encoded) -
         raise InputError(
             f"class_weight: expected 'balanced', a dict or None, got {type(class_weight).__name__}."
         )
-    return _from_dict(class_weight, targets)
-
-
-def _from_dict(class_weight: Mapping, targets: TargetSpec) -> np.ndarray:
-    position = {name: index for index, name in enumerate(targets.class_names)}
-    weights = np.full(targets.size, np.nan, np.float32)
-    for key, weight in class_weight.items():
-        index = position.get(key, key)
-        if not isinstance(index, (int, np.integer)) or not 0 <= index < targets.size:
-            raise InputError(
-                f"class_weight: {key!r} is no class; the classes are "
-                f"{list(targets.class_names)[:20]}."
-            )
-        if not np.isfinite(weight) or weight < 0:
-            raise InputError(f"class_weight: expected weights ≥ 0, got {weight!r} for {key!r}.")
-        weights[index] = weight
-    missing = [targets.class_names[i] for i in np.flatnonzero(np.isnan(weights))]
-    if missing:
-        raise InputError(
-            f"class_weight: no weight for the classes {missing}. Give every class one, or use "
-            "'balanced'."
-        )
-    return weights
+    return weight_of_each_class(class_weight, targets)

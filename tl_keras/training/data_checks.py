@@ -13,6 +13,7 @@ from tl_keras.data.base import Specs
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.errors import InputError
+from tl_keras.model_inputs import check_examples
 from tl_keras.objectives import Objective, is_target
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
@@ -48,7 +49,7 @@ def checked_domains(
     encoded = {}
     for name, examples in domains.items():
         where = argument if domains.only is not None else f"{argument}[{name!r}]"
-        check_images(model, examples, where)
+        check_examples(model, examples, where)
         found = None if targets is None else checked_targets(model, targets, examples, where)
         if found is None:
             continue
@@ -93,16 +94,6 @@ def check_classes(encoded: Sequence[np.ndarray], targets: Specs, argument: str) 
         raise InputError(
             f"{argument}: all examples are of one class, "
             f"{targets.class_names[present[0]]!r}; training needs at least two."
-        )
-
-
-def check_images(model: TransferModel, examples: Examples, argument: str) -> None:
-    """Raise `InputError` unless the examples have the shape that the model takes."""
-    shape = examples.batches(None, 1).element_spec.shape[1:]
-    if not shape.is_compatible_with(model.image_shape):
-        raise InputError(
-            f"{argument}: the model takes inputs of shape {model.image_shape}, got "
-            f"{tuple(shape)}. Resize them, or build the model with input_shape={tuple(shape)}."
         )
 
 

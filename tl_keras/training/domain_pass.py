@@ -68,10 +68,12 @@ def domain_pass(
         whole = (values, y[name]) if name in y else (values,)
         (inputs[name], *rest), real = filled(whole)
         inputs[name], outputs[name] = without_outputs(inputs[name])
-        for teacher, function in (teachers or {}).items():
-            outputs[name][teacher] = tf.stop_gradient(function(inputs[name]))
         reals[name] = tf.fill(tf.shape(tf.nest.flatten(inputs[name])[0])[:1], real)
         labels[name] = rest[0] if rest else None
+    inputs = _of_one_type(inputs)
+    for teacher, function in (teachers or {}).items():
+        for name, values in inputs.items():
+            outputs[name][teacher] = tf.stop_gradient(function(values))
     views = _views(objectives, inputs, seed) if training else {}
     keyed = dict(views)
     if not views or not all(one.reads_views_only for one in objectives):
@@ -139,10 +141,7 @@ def _joint_pass(forward: ForwardPass, inputs: Mapping[Any, Any], training: bool)
     """Return key → pass, from one pass over all inputs put together."""
     if len(inputs) == 1:
         return {key: forward(values, training) for key, values in inputs.items()}
-    parts = list(inputs.values())
-    kinds = {tuple(one.dtype for one in tf.nest.flatten(part)) for part in parts}
-    if len(kinds) > 1:
-        parts = [tf.nest.map_structure(lambda t: tf.cast(t, tf.float32), part) for part in parts]
+    parts = list(_of_one_type(inputs).values())
     sizes = [tf.shape(tf.nest.flatten(part)[0])[0] for part in parts]
     joined = tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *parts)
     whole = forward(joined, training)
@@ -157,6 +156,17 @@ def _joint_pass(forward: ForwardPass, inputs: Mapping[Any, Any], training: bool)
     return {
         key: tf.nest.pack_sequence_as(whole, [piece[i] for piece in pieces])
         for i, key in enumerate(inputs)
+    }
+
+
+def _of_one_type(inputs: Mapping[Any, Any]) -> dict:
+    """Return key → `x`, as float32 where they differ in type, such as uint8 and float32 images."""
+    kinds = {tuple(one.dtype for one in tf.nest.flatten(x)) for x in inputs.values()}
+    if len(kinds) == 1:
+        return dict(inputs)
+    return {
+        key: tf.nest.map_structure(lambda one: tf.cast(one, tf.float32), x)
+        for key, x in inputs.items()
     }
 
 

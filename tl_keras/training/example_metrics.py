@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from tl_keras.objectives import Batch
-from tl_keras.targets import TargetSpec
+from tl_keras.targets import TargetSpec, closing_activation
+from tl_keras.transfer_model import TransferModel
 
 
 def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpec]):
@@ -14,7 +15,7 @@ def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpe
 
     Args:
         y: Targets `(batch, size)`, or task name → that.
-        outputs: Predictions of the same form.
+        outputs: Predictions of the same form, as `predictions` gives them.
         targets: What the outputs mean.
 
     Returns:
@@ -33,6 +34,28 @@ def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpe
     return {"accuracy": keras.metrics.categorical_accuracy(y, outputs)}
 
 
+def predictions(model: TransferModel, logits):
+    """Return what a model predicts: of several labels probabilities, also where it gives logits.
+
+    Args:
+        model: Its activation is applied, and, where it has none, that of its kind of targets.
+        logits: The head's outputs `(batch, size)`, or task name → that.
+
+    Returns:
+        float32 of the same form.
+    """
+    outputs, targets, activation = model.activate(logits), model.targets, model.activation
+    if isinstance(targets, Mapping):
+        return {
+            task: _closed(spec, activation[task], outputs[task]) for task, spec in targets.items()
+        }
+    return _closed(targets, activation, outputs)
+
+
+def _closed(spec: TargetSpec, activation: str | None, outputs):
+    return keras.activations.get(closing_activation(spec.kind, activation))(outputs)
+
+
 def batch_metrics(batch: Batch) -> dict[str, Any]:
     """Return this replica's parts of the mean metrics over the labelled examples of a batch.
 
@@ -44,7 +67,7 @@ def batch_metrics(batch: Batch) -> dict[str, Any]:
     for name, domain in batch.labelled.items():
         if domain.forward is None:
             continue
-        outputs = batch.model.activate(domain.logits)
+        outputs = predictions(batch.model, domain.logits)
         start = "" if len(batch) == 1 else f"{name}_"
         if not isinstance(batch.targets, Mapping):
             for metric, values in per_example_metrics(domain.y, outputs, batch.targets).items():

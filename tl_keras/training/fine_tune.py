@@ -11,6 +11,7 @@ from tl_keras.cluster import join_cluster
 from tl_keras.data.domains import as_domains
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
+from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, resolve_schedule
 from tl_keras.training.checkpoints import Checkpoints
@@ -63,7 +64,8 @@ def fine_tune(
             `x` alone. Every domain brings `batch_size` examples to a batch, and an epoch is one
             pass over the largest. Labels of a target domain may be missing in part (−1, NaN).
         validation: The same, measured after each epoch. With it, the model ends with the weights
-            of the epoch with the smallest validation loss.
+            of the epoch with the smallest validation loss. That is the loss on labels, with the
+            weight that it has at the end of a stage, or 1 where that is 0.
         schedule: `"auto"` (by number of examples, see `tl.schedules.auto`), the name of a
             schedule, a `Stage`, or several.
         objectives: What is minimised, summed with their weights; by default `Supervised`.
@@ -71,7 +73,7 @@ def fine_tune(
             `TF_CONFIG` names) or a `tf.distribute.Strategy`.
         batch_size: Examples per update, of each domain, over all devices.
         class_weight: None, `"balanced"`, or a dict with a weight for every class.
-        label_smoothing: Share of each label spread over all classes, 0 … 1.
+        label_smoothing: Share of each label spread over all classes, from 0 to below 1.
         augmentation: Keras layer or layers applied to training images only, in order, such as
             `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`. What mixes labels
             leaves domains alone in which some are missing.
@@ -122,6 +124,7 @@ def fine_tune(
         encoded = checked_domains(model, train, targets, "data", asked)
         if held_out is not None:
             checked_domains(model, held_out, targets, "validation", asked)
+        warn_of_scaled_images(model, {"data": train, "validation": held_out})
         stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
         if objectives is None:
             weights = resolve_class_weight(class_weight, model.targets, list(encoded.values()))

@@ -13,14 +13,16 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from tl_keras.arguments import whole
 from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.data import Epochs, Examples, as_examples
 from tl_keras.data.domains import ONE_DOMAIN, DomainExamples
 from tl_keras.errors import InputError
+from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
-from tl_keras.training.checks import check_model, whole
+from tl_keras.training.checks import check_model
 from tl_keras.training.data_checks import checked_domains
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
 from tl_keras.training.means import Totals
@@ -84,10 +86,10 @@ def find_learning_rate(
         InputError: If an argument cannot be used, or the loss is no number from the start.
 
     Example:
-        >>> stage = tl.Stage(5, unfreeze="all")
-        >>> rates = tl.find_learning_rate(model, train, stage=stage)
-        >>> stage = dataclasses.replace(stage, learning_rate=rates.suggestion)
-        >>> run = tl.fine_tune(model, train, schedule=stage)
+        >>> stage = tl.Stage(5, unfreeze="all")  # doctest: +SKIP
+        >>> rates = tl.find_learning_rate(model, train, stage=stage)  # doctest: +SKIP
+        >>> stage = dataclasses.replace(stage, learning_rate=rates.suggestion)  # doctest: +SKIP
+        >>> run = tl.fine_tune(model, train, schedule=stage)  # doctest: +SKIP
     """
     check_model(model)
     stage = _checked_stage(stage)
@@ -108,6 +110,7 @@ def find_learning_rate(
         )
     examples = DomainExamples({ONE_DOMAIN: as_examples(data, "data")})
     checked_domains(model, examples, model.targets, "data", (Supervised(),))
+    warn_of_scaled_images(model, {"data": examples})
     rates = np.geomspace(lowest, highest, steps)
     width = max(1.0, steps * _SMOOTHED_SHARE)
     with unchanged(model):

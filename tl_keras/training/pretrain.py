@@ -12,6 +12,7 @@ from tl_keras.cluster import join_cluster
 from tl_keras.data.domains import as_domains
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
+from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, resolve_schedule
 from tl_keras.training.checkpoints import Checkpoints
@@ -109,6 +110,7 @@ def pretrain(
         warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
         train = as_domains(unlabelled, "unlabelled")
         checked_domains(model, train, None, "unlabelled", asked)
+        warn_of_scaled_images(model, {"unlabelled": train})
         return train_stages(
             model,
             asked,

@@ -11,7 +11,16 @@ class ResumableCallback(keras.callbacks.Callback):
 
     A subclass implements both methods. `state` is asked at every checkpoint; in a resumed run
     `take_up` gets what it said, after `on_train_begin` and before the first step.
+
+    Attributes:
+        networks: Variables of the objectives' own layers, set before `on_train_begin`; they train
+            along with the model, so what restores the model's weights has to restore these.
     """
+
+    networks: Sequence[keras.Variable] = ()
+
+    def begin_stage(self) -> None:
+        """Hear that a stage begins; the rest of a resumed one is no new stage."""
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that has to survive, as arrays by name."""
@@ -23,6 +32,11 @@ class ResumableCallback(keras.callbacks.Callback):
 
 
 PREFIX = "callbacks/"
+
+
+def resumable(callbacks: Sequence[keras.callbacks.Callback]) -> list[ResumableCallback]:
+    """Return those of the callbacks that are resumable."""
+    return list(_resumable(callbacks).values())
 
 
 def callback_states(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, np.ndarray]:

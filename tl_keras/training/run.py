@@ -98,9 +98,16 @@ def load_run_model(path: str | os.PathLike) -> TransferModel:
     Args:
         path: A run directory, or a `.keras` file.
 
+    Returns:
+        The model as it was at the end of the run, with its labels and preprocessing.
+
     Raises:
         InputError: If there is no model, or it is not one of this library.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(
+            f"run: expected the path of a run directory or a .keras file, got {path!r}."
+        )
     path = pathlib.Path(path)
     if path.is_dir():
         if not (path / MODEL_FILE).is_file():

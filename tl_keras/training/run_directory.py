@@ -49,10 +49,12 @@ class RunDirectory:
         path: The directory.
 
     Raises:
-        InputError: If it cannot be written.
+        InputError: If it is no path, or cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike, *, writes: bool = True):
+        if not isinstance(path, (str, os.PathLike)):
+            raise InputError(f"output: expected the path of a directory, got {path!r}.")
         self.path = pathlib.Path(path)
         self._writes = writes
         with self._readable_errors():

@@ -11,6 +11,7 @@ from tl_keras.objectives import Counts, Objective, Supervised
 from tl_keras.training.batch_means import measured_on, weighted_losses
 from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
 from tl_keras.training.means import Totals
+from tl_keras.training.step_errors import refusal_in, require_gradient
 from tl_keras.transfer_model import TransferModel
 
 __all__ = [
@@ -55,8 +56,17 @@ class Step:
             y: Targets, distributed.
             totals: Over the steps so far.
             stop: Whether this worker was asked to stop; the totals tell all of them.
+
+        Raises:
+            InputError: What an objective raises while the step is traced.
         """
-        return Totals(*self._step(x, y, *totals, float(stop)))
+        try:
+            return Totals(*self._step(x, y, *totals, float(stop)))
+        except Exception as error:
+            refusal = refusal_in(error)
+            if refusal is None:
+                raise
+            raise refusal from None
 
 
 def make_train_step(
@@ -89,6 +99,9 @@ def make_train_step(
         total_steps: Steps of the stage, of which the progress is a share.
         seed: Seed of the run and number of the stage, for the objectives' views.
         teachers: Name → function of images, for teachers that run in the step.
+
+    Raises:
+        InputError: At the first step, if no weight that trains has a gradient.
     """
     variables = trained_variables(model, objectives)
     values = [variable.value for variable in variables]
@@ -126,6 +139,7 @@ def make_train_step(
             gradients, sums = gradients_of(x, y, counts)
         else:
             gradients, sums = accumulate(gradients_of, x, y, counts, accumulation)
+        require_gradient(gradients, objectives, stage=seed[1])
         optimizer.apply(gradients, variables)
         for objective in objectives:
             objective.after_update(model)
@@ -145,13 +159,14 @@ def make_validation_step(
     """Return the compiled step that measures losses and metrics and changes nothing.
 
     Only objectives that are made for it are measured; where there is none, the supervised one.
+    Their weights are those at the end of the stage, or 1 where all of these are 0.
     """
     measured = [one for one in objectives if one.validates] or [Supervised()]
 
     def replica_step(x, y, stop):
         counts = global_counts(x, y)
         batch = domain_pass(model, forward, x, y, counts, training=False)
-        losses = weighted_losses(measured, batch)
+        losses = weighted_losses(measured, batch, never_nothing=True)
         sums = measured_on(measured, batch, losses, strategy.num_replicas_in_sync)
         return _results(sums, counts, stop)
 

@@ -15,6 +15,7 @@ from tl_keras.training.agreement import check_agreement, shared_statistics
 from tl_keras.training.averaging import finish_with_average
 from tl_keras.training.interrupts import StopAsked, StopSignals
 from tl_keras.training.optimizers import build_optimizer, carry_slots, computes_in_float16
+from tl_keras.training.resumable_callback import resumable
 from tl_keras.training.run_directory import RunDirectory
 from tl_keras.training.settings import Settings
 from tl_keras.training.stage_data import StageData, stage_data
@@ -63,12 +64,15 @@ class Trainer:
         self.targets = targets
         with strategy.scope():
             begin_objectives(model, objectives, train, targets, settings.seed)
+        networks = [variable for one in objectives for variable in one.network_variables()]
+        for callback in resumable(settings.callbacks):
+            callback.networks = tuple(networks)
         self.state = TrainingState(
             model,
             directory,
             settings.checkpoints,
             own=[variable for one in objectives for variable in one.variables()],
-            networks=[variable for one in objectives for variable in one.network_variables()],
+            networks=networks,
             callbacks=settings.callbacks,
         )
         self.audits: list[Audit] = []
@@ -130,6 +134,8 @@ class Trainer:
             f"{stage.epochs} epochs"
         )
         if state.is_new:
+            for callback in resumable(self.settings.callbacks):
+                callback.begin_stage()
             state.save()
         for objective in self.objectives:
             objective.begin_stage(self.model)
@@ -168,12 +174,13 @@ class Trainer:
             signals.leave()
 
     def _optimizer(self, stage: Stage) -> keras.optimizers.Optimizer:
+        own = [variable for one in self.objectives for variable in one.trainable_variables()]
         return build_optimizer(
             stage,
             trained_variables(self.model, self.objectives),
             self.steps * stage.epochs,
             scale_loss=computes_in_float16(self.model),
-            factors=factors_of(self.model, stage),
+            factors=factors_of(self.model, stage, own),
         )
 
 

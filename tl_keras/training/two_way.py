@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
+from tl_keras.arguments import whole
 from tl_keras.backbones.weights import copy_weights
 from tl_keras.errors import InputError
 from tl_keras.objectives import Distillation, Supervised, adapt_batch_norm
 from tl_keras.objectives.ada_bn import batch_norm_layers
 from tl_keras.schedules import Stage
-from tl_keras.training.checks import check_model, whole
+from tl_keras.targets import TargetSpec
+from tl_keras.training.checks import check_model
 from tl_keras.training.fine_tune import fine_tune
 from tl_keras.training.run import Run
 from tl_keras.transfer_model import TransferModel
@@ -94,14 +97,13 @@ def two_way_transfer(
         InputError: If there are not two domains, the models differ in classes or images, or
             an argument of `fine_tune` cannot be used.
     """
-    for model in (model_a, model_b):
-        check_model(model)
-    if model_a is model_b:
-        raise InputError("model_b: expected a model of its own, got model_a again.")
+    _check_models(model_a, model_b)
+    Distillation([model_b, model_a], temperature, confidence=confidence, weight=weight)
+    rounds = whole(rounds, "rounds")
     names = _checked_names(data, validation)
     models = dict(zip(names, (model_a, model_b), strict=True))
     runs = []
-    for number in range(whole(rounds, "rounds") + 1):
+    for number in range(rounds + 1):
         runs.append({})
         for name, peer in zip(names, reversed(names), strict=True):
             objectives: list[Any] = [Supervised()]
@@ -125,6 +127,38 @@ def two_way_transfer(
                 verbose=verbose,
             )
     return TwoWay(models, tuple(runs))
+
+
+def _check_models(model_a: Any, model_b: Any) -> None:
+    """Raise `InputError` unless the models are two classifiers that can teach each other."""
+    for argument, model in (("model_a", model_a), ("model_b", model_b)):
+        check_model(model)
+        spec = model.targets
+        kind = spec.kind if isinstance(spec, TargetSpec) else "several tasks"
+        if kind != "classification":
+            raise InputError(
+                f"{argument}: expected a head with one class per example, which can be distilled, "
+                f"got {kind}. Build the model with num_classes=…."
+            )
+    if model_a is model_b:
+        raise InputError("model_b: expected a model of its own, got model_a again.")
+    first, second = model_a.targets, model_b.targets
+    if first.size != second.size or (
+        first.labels and second.labels and first.labels != second.labels
+    ):
+        raise InputError(
+            f"model_b: expected the classes of model_a in the same order, {_classes(first)}, got "
+            f"{_classes(second)}. Build both models with the same num_classes or labels."
+        )
+    if not tf.TensorShape(model_a.image_shape).is_compatible_with(model_b.image_shape):
+        raise InputError(
+            f"model_b: expected images of the shape that model_a takes, {model_a.image_shape}, "
+            f"got {model_b.image_shape}. Build both models with the same input_shape."
+        )
+
+
+def _classes(spec: TargetSpec) -> str:
+    return f"{spec.size} classes" if spec.labels is None else f"{list(spec.labels)[:10]}"
 
 
 def _checked_names(data: Any, validation: Any) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Checks of what objectives are given."""
+"""Checks of numbers that the user gave."""
 
 import math
 import numbers

@@ -1,0 +1,54 @@
+"""Labels of any form become training targets, also where some are missing."""
+
+import numpy as np
+import pytest
+
+from tl_keras.errors import InputError
+from tl_keras.targets import TargetSpec, closing_activation
+
+CLASSES = TargetSpec("classification", 3, partly=True)
+NAMED = TargetSpec("classification", 3, ("a", "b", "c"), partly=True)
+TAGS = TargetSpec("multi_label", 2, ("x", "y"), partly=True)
+VALUES = TargetSpec("regression", 1, partly=True)
+
+
+@pytest.mark.parametrize("form", [list, lambda y: np.array(y, object)], ids=["list", "array"])
+@pytest.mark.parametrize(
+    ("spec", "labels", "expected"),
+    [
+        (CLASSES, [0, 2, None], np.eye(3)[[0, 2]]),
+        (CLASSES, [0, np.int64(2), -1], np.eye(3)[[0, 2]]),
+        (NAMED, [0, 2.0, None], np.eye(3)[[0, 2]]),
+        (NAMED, ["a", "c", None], np.eye(3)[[0, 2]]),
+        (NAMED, [b"a", b"c", None], np.eye(3)[[0, 2]]),
+        (VALUES, [0.5, 2, None], [[0.5], [2.0]]),
+    ],
+)
+def test_labels_with_none_are_those_without(form, spec, labels, expected):
+    found = spec.encode(form(labels))
+    np.testing.assert_array_equal(found[:2], expected)
+    assert np.isnan(found[2]).all() and found.dtype == np.float32
+
+
+def test_rows_and_names_of_several_labels_with_none():
+    rows = np.empty(3, object)
+    rows[:] = [np.array([1, 0]), None, np.array([1, 1])]
+    np.testing.assert_array_equal(TAGS.encode(rows), [[1, 0], [np.nan] * 2, [1, 1]])
+    names = np.empty(3, object)
+    names[:] = [["y"], None, []]
+    np.testing.assert_array_equal(TAGS.encode(names), [[0, 1], [np.nan] * 2, [0, 0]])
+
+
+def test_none_where_no_label_may_be_missing():
+    spec = TargetSpec("classification", 3)
+    with pytest.raises(InputError, match="y: 1 labels are None, the first at row 2"):
+        spec.encode([0, 1, None])
+    with pytest.raises(InputError, match="labels are strings, but the model has no labels"):
+        spec.encode(["a", "b"])
+
+
+def test_what_is_missing_from_logits():
+    assert closing_activation("multi_label", None) == "sigmoid"
+    assert closing_activation("classification", "linear") == "softmax"
+    assert closing_activation("multi_label", "sigmoid") is None
+    assert closing_activation("regression", None) is None

@@ -1,0 +1,96 @@
+"""Weights of classes: what a user may give, in the order of a model's outputs."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tl_keras.arguments import number
+from tl_keras.errors import InputError
+from tl_keras.targets import TargetSpec
+
+
+def given_class_weight(class_weight: Any) -> dict[Any, float] | list[float] | None:
+    """Return what was given as a dict or a list of floats; None stays None.
+
+    Raises:
+        InputError: If it is neither, or a weight is no finite number ≥ 0.
+    """
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, Mapping):
+        return {key: _weight(value, key) for key, value in class_weight.items()}
+    if isinstance(class_weight, str):
+        remedy = ""
+        if class_weight == "balanced":
+            remedy = (
+                " An objective does not see all labels before it trains: pass "
+                "list(sklearn.utils.class_weight.compute_class_weight('balanced', classes=…, "
+                "y=…)), or leave objectives out and use fine_tune(class_weight='balanced')."
+            )
+        raise InputError(
+            "class_weight: expected one weight per class, as a list or a dict, got "
+            f"{class_weight!r}.{remedy}"
+        )
+    if not isinstance(class_weight, Iterable) or np.ndim(class_weight) == 0:
+        raise InputError(
+            "class_weight: expected one weight per class, as a list or a dict, got "
+            f"{class_weight!r}."
+        )
+    return [_weight(value, index) for index, value in enumerate(class_weight)]
+
+
+def weight_of_each_class(
+    class_weight: Mapping[Any, float] | list[float], targets: Any
+) -> np.ndarray:
+    """Return the weights of classes in the order of the outputs, float32 `(size,)`.
+
+    Args:
+        class_weight: One weight per class: in that order, or by number or label.
+        targets: The model's `TargetSpec`, or task name → that.
+
+    Raises:
+        InputError: If the model has not one single-label head, a class has no weight, or there is
+            one for what is no class.
+    """
+    require_single_label(targets)
+    if isinstance(class_weight, Mapping):
+        return _from_dict(class_weight, targets)
+    if len(class_weight) != targets.size:
+        raise InputError(
+            f"class_weight: expected {targets.size} weights, one per class, got "
+            f"{len(class_weight)}. The classes are {list(targets.class_names)[:20]}."
+        )
+    return np.asarray(class_weight, np.float32)
+
+
+def require_single_label(targets: Any) -> None:
+    """Raise `InputError` unless there is one task, with one class per example."""
+    if not isinstance(targets, TargetSpec) or targets.kind != "classification":
+        raise InputError(
+            "class_weight: only models with one single-label head can weight classes. Leave it out."
+        )
+
+
+def _from_dict(class_weight: Mapping[Any, float], targets: TargetSpec) -> np.ndarray:
+    position = {name: index for index, name in enumerate(targets.class_names)}
+    weights = np.full(targets.size, np.nan, np.float32)
+    for key, weight in class_weight.items():
+        index = position.get(key, key)
+        if not isinstance(index, (int, np.integer)) or not 0 <= index < targets.size:
+            raise InputError(
+                f"class_weight: {key!r} is no class; the classes are "
+                f"{list(targets.class_names)[:20]}."
+            )
+        weights[index] = _weight(weight, key)
+    missing = [targets.class_names[i] for i in np.flatnonzero(np.isnan(weights))]
+    if missing:
+        raise InputError(
+            f"class_weight: no weight for the classes {missing}. Give every class one, or use "
+            "fine_tune(class_weight='balanced')."
+        )
+    return weights
+
+
+def _weight(value: Any, key: Any) -> float:
+    return number(value, f"class_weight[{key!r}]", least=0.0)
