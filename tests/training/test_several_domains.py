@@ -259,9 +259,8 @@ def test_two_objectives_on_the_same_labels_are_refused():
 
 def test_one_objective_needs_no_list():
     model = build()
-    run = tl.fine_tune(
-        model, domains(), objectives=Joint(), schedule=tl.Stage(1), batch_size=4, verbose=False
-    )
+    data, stage = domains(tuple(SIZES)), tl.Stage(1)
+    run = tl.fine_tune(model, data, objectives=Joint(), schedule=stage, batch_size=4, verbose=False)
     assert np.isfinite(run.history["loss"]).all()
     with pytest.raises(InputError, match=r"objectives: expected a list of tl\.objectives"):
         tl.fine_tune(model, domains(), objectives="mmd", verbose=False)
