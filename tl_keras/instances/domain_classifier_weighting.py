@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -103,13 +104,16 @@ class DomainClassifierWeighting(DomainWeighter):
         X = stacked(source, target)
         counts = source.shape[0], target.shape[0]
         y = np.repeat([0, 1], counts)
-        self.classifier_ = _seeded(model, random).fit(X, y)
         self._prior, self._least = counts[0] / counts[1], 0.5 / sum(counts)
-        if self.folds is None:
-            probability = self.classifier_.predict_proba(source)[:, 1]
-        else:
-            probability = held_out_probability(_seeded(model, random), X, y, self.folds, random)
-            probability = probability[: counts[0]]
+        # Of the default, neither the parameters nor the samples need another check.
+        known = True if self.classifier is None else None
+        with config_context(assume_finite=known, skip_parameter_validation=known):
+            self.classifier_ = _seeded(model, random).fit(X, y)
+            if self.folds is None:
+                probability = self.classifier_.predict_proba(source)[:, 1]
+            else:
+                probability = held_out_probability(_seeded(model, random), X, y, self.folds, random)
+                probability = probability[: counts[0]]
         return odds(probability, self._prior, self._least)
 
     def density_ratio(self, X):

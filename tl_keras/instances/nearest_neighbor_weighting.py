@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
+from sklearn import config_context
 from sklearn.neighbors import NearestNeighbors
 
 from tl_keras.arrays.base import DomainWeighter
@@ -81,8 +82,10 @@ class NearestNeighborWeighting(DomainWeighter):
         sizes = np.bincount(number)
         search = NearestNeighbors(
             n_neighbors=min(self.n_neighbors, len(first)), metric=self.metric, n_jobs=self.n_jobs
-        ).fit(source[first] if len(first) < source.shape[0] else source)
-        nearest = search.kneighbors(target, return_distance=False)
+        )
+        with config_context(assume_finite=True):  # `fit` has checked it.
+            search.fit(source[first] if len(first) < source.shape[0] else source)
+            nearest = search.kneighbors(target, return_distance=False)
         filled = np.minimum(np.cumsum(sizes[nearest], axis=1), self.n_neighbors)
         taken = np.diff(filled, axis=1, prepend=0)
         counts = np.bincount(nearest.ravel(), weights=taken.ravel(), minlength=len(first))
@@ -101,6 +104,9 @@ def distinct_rows(X: Any) -> tuple[np.ndarray, np.ndarray]:
         X.eliminate_zeros()
         parts = [slice(*ends) for ends in zip(X.indptr, X.indptr[1:], strict=False)]
         keys = [X.indices[part].tobytes() + X.data[part].tobytes() for part in parts]
+    elif len(np.unique(X.sum(axis=1))) == len(X):
+        # Equal rows have equal sums, so that all of these differ.
+        return np.arange(len(X)), np.arange(len(X))
     else:
         keys = [row.tobytes() for row in X + 0.0]  # −0 becomes 0.
     seen: dict[bytes, int] = {}
