@@ -79,13 +79,15 @@ class NearestNeighborWeighting(DomainWeighter):
         if not is_number(self.smoothing, 0):
             raise InputError(f"smoothing: expected a number from 0 up, got {self.smoothing!r}.")
         first, number = distinct_rows(source)
-        sizes = np.bincount(number)
         search = NearestNeighbors(
             n_neighbors=min(self.n_neighbors, len(first)), metric=self.metric, n_jobs=self.n_jobs
         )
         with config_context(assume_finite=True):  # `fit` has checked it.
             search.fit(source[first] if len(first) < source.shape[0] else source)
             nearest = search.kneighbors(target, return_distance=False)
+        if len(first) == source.shape[0]:
+            return self.smoothing + np.bincount(nearest.ravel(), minlength=len(first))
+        sizes = np.bincount(number)
         filled = np.minimum(np.cumsum(sizes[nearest], axis=1), self.n_neighbors)
         taken = np.diff(filled, axis=1, prepend=0)
         counts = np.bincount(nearest.ravel(), weights=taken.ravel(), minlength=len(first))
