@@ -88,3 +88,9 @@ def test_equal_samples_share_and_the_order_is_of_no_consequence(neighbors, make)
     number = np.argmax((source[:, None] == levels).all(axis=2), axis=1)
     expected = 1.0 + (parts / sizes)[number]
     np.testing.assert_allclose(found, expected / expected.mean())
+
+
+def test_an_unknown_metric_is_named():
+    X, domain = shifted(0)
+    with pytest.raises(ValueError, match="'euclid' not valid"):
+        NearestNeighborWeighting(metric="euclid").fit(X, domain=domain)

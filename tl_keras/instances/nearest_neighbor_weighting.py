@@ -82,7 +82,8 @@ class NearestNeighborWeighting(DomainWeighter):
         search = NearestNeighbors(
             n_neighbors=min(self.n_neighbors, len(first)), metric=self.metric, n_jobs=self.n_jobs
         )
-        with config_context(assume_finite=True):  # `fit` has checked it.
+        # Samples and their number have been checked, and the search says which metrics there are.
+        with config_context(assume_finite=True, skip_parameter_validation=True):
             search.fit(source[first] if len(first) < source.shape[0] else source)
             nearest = search.kneighbors(target, return_distance=False)
         if len(first) == source.shape[0]:
