@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tl_keras.arguments import whole
 from tl_keras.errors import InputError
 from tl_keras.evaluation.tables import number, text_table
 from tl_keras.passes import outputs_of
@@ -94,8 +95,7 @@ def adaptation_scores(
     ICML 2012.
     """
     check_classifier(model)
-    if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 2:
-        raise InputError(f"limit: expected a whole number ≥ 2, got {limit!r}.")
+    limit = whole(limit, "limit", least=2)
     random = np.random.default_rng(seed)
     arguments = {"batch_size": batch_size, "forward": forward}
     labelled = outputs_of(model, source, model.targets, argument="source", **arguments)
