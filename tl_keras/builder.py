@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import keras
 import numpy as np
 
+from tl_keras.arguments import whole
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.cluster import join_cluster
@@ -108,8 +109,10 @@ def _read_shape(shape):
     if shape is None:
         return None
     sides = tuple(shape) if isinstance(shape, (Sequence, np.ndarray)) else ()
-    whole = (isinstance(side, (int, np.integer)) and side >= 1 for side in sides)
-    if not sides or not all(fits or side is None for side, fits in zip(sides, whole, strict=True)):
+    fitting = (
+        side is None or (isinstance(side, (int, np.integer)) and side >= 1) for side in sides
+    )
+    if not sides or not all(fitting):
         raise InputError(f"input_shape: expected (height, width, channels), got {shape!r}.")
     return tuple(side if side is None else int(side) for side in sides)
 
@@ -164,14 +167,13 @@ def _read_task(units, head, labels, key):
                 "such as num_classes=1."
             )
         return spec, None, None
-    if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units < 1:
-        raise InputError(f"num_classes{key}: expected a whole number ≥ 1, got {units!r}.")
+    units = whole(units, f"num_classes{key}")
     if spec.kind == "classification" and units == 1:
         raise InputError(
             f"num_classes{key}: one class leaves nothing to tell apart. Use num_classes=2 for "
             "yes/no, head='multi_label' for one sigmoid, or head='regression' for a value."
         )
-    return spec, int(units), labels
+    return spec, units, labels
 
 
 def _activation_of(spec: HeadSpec, units, classifier_activation):

@@ -254,5 +254,5 @@ def test_wrong_data(name):
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5, True, "8"])
 def test_wrong_batch_size(batch_size):
     for data in [IMAGES, unbatched(IMAGES)]:
-        with pytest.raises(InputError, match="batch_size: expected a whole number of at least 1"):
+        with pytest.raises(InputError, match="batch_size: expected a whole number ≥ 1"):
             as_examples(data).batches(None, batch_size)

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.labels import check_batch_size, encode_labels
+from tl_keras.data.labels import encode_labels
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError, describe
@@ -69,7 +70,7 @@ class ArrayExamples(Examples):
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the examples in batches; see `Examples.batches`."""
-        batch_size = check_batch_size(batch_size)
+        batch_size = whole(batch_size, "batch_size")
         targets = self.encoded_targets(spec)
         # On the CPU and captured, not written into the graph: neither device memory nor the
         # limit of 2 GB per graph is touched.

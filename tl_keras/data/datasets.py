@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.labels import check_batch_size, encode_labels, encode_labels_in_graph
+from tl_keras.data.labels import encode_labels, encode_labels_in_graph
 from tl_keras.data.rows import WHOLE, Epochs, Part, share_of
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError
@@ -83,7 +84,7 @@ class DatasetExamples(Examples):
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the examples in batches; see `Examples.batches`."""
-        batch_size = check_batch_size(batch_size)
+        batch_size = whole(batch_size, "batch_size")
         self.encoded_targets(spec)
         scan = self._scan()
         if epochs is None:

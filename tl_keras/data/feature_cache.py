@@ -7,6 +7,7 @@ import shutil
 import sys
 from typing import Literal
 
+from tl_keras.arguments import whole
 from tl_keras.errors import InputError, did_you_mean
 
 FOLDER_VARIABLE = "TL_KERAS_CACHE"
@@ -47,10 +48,8 @@ class FeatureCache:
                 f"{did_you_mean(str(self.precision), PRECISIONS)}"
             )
         for name, value in (("views", self.views), ("max_bytes", self.max_bytes)):
-            optional = name == "max_bytes" and value is None
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-            if not optional and not whole:
-                raise InputError(f"{name}: expected a whole number ≥ 0, got {value!r}.")
+            if name == "views" or value is not None:
+                whole(value, name, least=0)
 
     @property
     def features_folder(self) -> pathlib.Path:

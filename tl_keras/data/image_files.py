@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs
 from tl_keras.data.decoding import decode_and_resize
 from tl_keras.data.inspection import Problem, problem_table
-from tl_keras.data.labels import check_batch_size
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.errors import InputError
 
@@ -103,7 +103,7 @@ class ImageFolder(Examples):
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the images in batches, uint8 `(b, h, w, 3)`; see `Examples.batches`."""
-        batch_size = check_batch_size(batch_size)
+        batch_size = whole(batch_size, "batch_size")
         targets = self.encoded_targets(spec)
         with tf.device("/cpu:0"):
             paths = tf.constant(self.paths, tf.string)

@@ -1,7 +1,6 @@
 """Labels as data brings them, encoded as the targets of one or several tasks."""
 
 import dataclasses
-import operator
 from typing import Any
 
 import numpy as np
@@ -47,20 +46,6 @@ def encode_labels_in_graph(y: Any, spec: Specs) -> Any:
     if isinstance(spec, dict):
         return {task: _encode_tensor(y[task], one) for task, one in spec.items()}
     return _encode_tensor(y, spec)
-
-
-def check_batch_size(batch_size: int) -> int:
-    """Return the batch size as an int, or raise InputError unless it is a whole number ≥ 1."""
-    try:
-        size = operator.index(batch_size)
-    except TypeError:
-        size = 0
-    if isinstance(batch_size, bool) or size < 1:
-        raise InputError(
-            f"batch_size: expected a whole number of at least 1, got {batch_size!r}. "
-            "Pass e.g. batch_size=32."
-        )
-    return size
 
 
 def _encode_tensor(y: tf.Tensor, spec: TargetSpec) -> tf.Tensor:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.feature_store import FeatureStore
-from tl_keras.data.labels import check_batch_size
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.errors import InputError
 
@@ -88,7 +88,7 @@ class StoredExamples(Examples):
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the stored values in batches; see `Examples.batches`."""
-        batch_size = check_batch_size(batch_size)
+        batch_size = whole(batch_size, "batch_size")
         with_targets = self._has_targets(spec)
         views, width = self._layout.views, len(self._layout.x)
         columns = self._layout.columns if with_targets else self._layout.x

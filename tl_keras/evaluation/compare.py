@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tl_keras.arguments import whole
 from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
 from tl_keras.evaluation.comparison import Comparison
-from tl_keras.evaluation.evaluate import asked_of_labels, check_batch_size, report_of, targets_of
+from tl_keras.evaluation.evaluate import asked_of_labels, report_of, targets_of
 from tl_keras.evaluation.predict import predict
 from tl_keras.transfer_model import TransferModel
 
@@ -41,7 +42,7 @@ def compare(
             f'{{"pretrained": a, "fine-tuned": b}}, got {type(models).__name__}'
             f"{' without entries' if isinstance(models, Mapping) else ''}."
         )
-    check_batch_size(batch_size)
+    batch_size = whole(batch_size, "batch_size")
     specs = {name: targets_of(model, f"models[{name!r}]") for name, model in models.items()}
     first, spec = next(iter(specs.items()))
     for name, other in specs.items():

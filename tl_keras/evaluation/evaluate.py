@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tl_keras.arguments import whole
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
@@ -42,7 +43,7 @@ def evaluate(
         >>> report.plot("report.png")  # doctest: +SKIP
     """
     spec = targets_of(model)
-    check_batch_size(batch_size)
+    batch_size = whole(batch_size, "batch_size")
     domains = as_domains(as_examples(data), "data")
     warn_of_scaled_images(model, {"data": domains})
     targets, (outputs,) = predict(
@@ -111,10 +112,3 @@ def report_of(
             raise InputError(f"data: no example has a label of task {task!r}. Add some that have.")
         reports[task] = Report.of(part, targets[task][known], outputs[task][known])
     return TaskReports(reports)
-
-
-def check_batch_size(batch_size: int) -> None:
-    """Refuse a batch size that is not a whole number from 1 on."""
-    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    if not whole or batch_size < 1:
-        raise InputError(f"batch_size: expected a whole number ≥ 1, got {batch_size!r}.")

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
+from tl_keras.arguments import whole
 from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
 from tl_keras.evaluation.tables import text_table
@@ -101,8 +102,7 @@ def few_shot(
         ("episodes", episodes, 2),
         ("queries", queries, 1),
     ):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise InputError(f"{argument}: expected a whole number ≥ {least}, got {value!r}.")
+        whole(value, argument, least)
     if classifier not in CLASSIFIERS:
         raise InputError(f"classifier: expected one of {CLASSIFIERS}, got {classifier!r}.")
     if not 0.0 < confidence < 1.0:

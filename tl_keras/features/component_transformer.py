@@ -10,6 +10,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.preprocessing import normalize
 
 from tl_keras.arrays import DomainTransformer, check_memory
+from tl_keras.arrays.checks import check_count
 from tl_keras.arrays.kernels import (
     BATCH,
     KERNELS,
@@ -155,9 +156,7 @@ class ComponentTransformer(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
                 f"{did_you_mean(str(self.solver), SOLVERS)}"
             )
         for name in ("n_components", "landmarks"):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name}: expected a whole number of 1 or more, got {value!r}.")
+            check_count(name, getattr(self, name), 1)
         value = self.regularization
         if not isinstance(value, numbers.Real) or not 0 < value < np.inf:
             raise InputError(f"regularization: expected a number above 0, got {value!r}.")

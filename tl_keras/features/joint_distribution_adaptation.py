@@ -1,6 +1,5 @@
 """Joint distribution adaptation."""
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_random_state
 
 from tl_keras.arrays import Domains, check_memory, labelled_samples, require_classes
+from tl_keras.arrays.checks import check_count
 from tl_keras.errors import InputError
 from tl_keras.features.component_transformer import ComponentTransformer
 from tl_keras.features.domain_pairs import (
@@ -161,9 +161,7 @@ class JointDistributionAdaptation(ComponentTransformer):
             raise InputError(
                 f"y: expected one label per sample, shape ({samples},), got {y.shape}."
             )
-        value = self.iterations
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-            raise InputError(f"iterations: expected a whole number of 1 or more, got {value!r}.")
+        check_count("iterations", self.iterations, 1)
         known = labelled_samples(y, domains)
         if domains.given:
             require_classes(y[domains.source], "the source domains")

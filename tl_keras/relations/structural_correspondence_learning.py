@@ -8,6 +8,7 @@ import scipy.sparse
 from sklearn.base import OneToOneFeatureMixin
 
 from tl_keras.arrays import DomainTransformer, check_memory, labelled_samples, require_classes
+from tl_keras.arrays.checks import check_count
 from tl_keras.arrays.domains import Domains
 from tl_keras.errors import InputError, did_you_mean
 from tl_keras.relations.pivot_predictors import (
@@ -230,9 +231,7 @@ class StructuralCorrespondenceLearning(DomainTransformer):
                     f"{did_you_mean(str(value), known)}"
                 )
         for name in ("n_components", "n_pivots", "min_count"):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name}: expected a whole number of 1 or more, got {value!r}.")
+            check_count(name, getattr(self, name), 1)
         for name in ("regularization", "scale"):
             value = getattr(self, name)
             if not isinstance(value, numbers.Real) or not 0 < value < np.inf:

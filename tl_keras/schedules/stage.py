@@ -6,6 +6,7 @@ import numbers
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from tl_keras.arguments import whole
 from tl_keras.errors import InputError, did_you_mean
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
@@ -64,10 +65,7 @@ class Stage:
     def __post_init__(self):
         """Check the values and name the stage."""
         for field in ("epochs", "accumulation"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-                raise InputError(f"{field}: expected a whole number ≥ 1, got {value!r}.")
-            object.__setattr__(self, field, int(value))
+            object.__setattr__(self, field, whole(getattr(self, field), field))
         self._check_unfreeze()
         self._check_numbers()
         self._check_learning_rates()

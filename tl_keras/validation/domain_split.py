@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from tl_keras.arrays.checks import check_count
 from tl_keras.arrays.domains import Domains
 from tl_keras.errors import InputError
-from tl_keras.validation.domain_splitter import DomainSplitter, checked_splits
+from tl_keras.validation.domain_splitter import DomainSplitter
 from tl_keras.validation.shares import dealt, groups_of
 
 
@@ -76,4 +77,4 @@ class DomainSplit(DomainSplitter):
             yield fold == index
 
     def _count(self, domains: Domains | None) -> int:
-        return checked_splits(self.n_splits, 2)
+        return check_count("n_splits", self.n_splits, 2)

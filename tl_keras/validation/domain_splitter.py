@@ -68,16 +68,3 @@ class DomainSplitter(BaseEstimator, abc.ABC):
             )
         count = len(domain) if X is None else X.shape[0] if hasattr(X, "shape") else len(X)
         return resolve_domains(domain, self.target, count)
-
-
-def checked_splits(n_splits: Any, fewest: int) -> int:
-    """Return the number of splits.
-
-    Raises:
-        InputError: If it is not a whole number of `fewest` or more.
-    """
-    if not isinstance(n_splits, (int, np.integer)) or n_splits < fewest:
-        raise InputError(
-            f"n_splits: expected a whole number of {fewest} or more, got {n_splits!r}."
-        )
-    return int(n_splits)
