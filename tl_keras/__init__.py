@@ -2,6 +2,8 @@
 
 import importlib
 
+from tl_keras.registration import register as _register
+
 __version__ = "0.1.0"
 
 _MODULES = (
@@ -49,6 +51,8 @@ _NAMES = {
 }
 
 __all__ = sorted((*_MODULES, *_NAMES))
+
+_register()
 
 
 def __getattr__(name: str):
