@@ -119,7 +119,7 @@ def test_a_keras_file_is_a_backbone_and_a_lambda_is_refused(tmp_path):
     keras.Model(inputs, doubled).save(tmp_path / "lambda.keras")
     refused("holds a Lambda layer, which is Python code", tmp_path / "lambda.keras", 2)
     (tmp_path / "empty.keras").write_text("")
-    refused("is no Keras archive", tmp_path / "empty.keras", 2)
+    refused("is not a Keras archive", tmp_path / "empty.keras", 2)
 
 
 def test_a_transfer_model_lends_its_backbone_and_preprocessing():

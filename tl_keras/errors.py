@@ -37,6 +37,16 @@ def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
     return " Did you mean " + " or ".join(repr(by_lower[option]) for option in near) + "?"
 
 
+def first_line(error: BaseException | str, most: int = 200) -> str:
+    """Return the first line of an error's text, cut to `most` characters.
+
+    Errors of Keras and TensorFlow quote whole configurations.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    line = next((line for line in lines if line), "no reason given")
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def describe(value: Any) -> str:
     """Say in a few words what a value is, for an error message."""
     shape = getattr(value, "shape", None)

@@ -177,6 +177,20 @@ class TransferModel(keras.Model):
         ]
         return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
+    def save(self, filepath, overwrite: bool = True, **kwargs):
+        """Save the model as a `.keras` file; arguments as for `keras.Model.save`.
+
+        Raises:
+            InputError: If the path names HDF5, which does not keep the parts of this model.
+        """
+        if str(filepath).lower().endswith((".h5", ".hdf5")):
+            raise InputError(
+                f"filepath: expected a path that ends in .keras, got {str(filepath)!r}: HDF5 files "
+                "do not load again without the classes of this package. Use "
+                "model.save('model.keras'), or model.save_weights('model.weights.h5') for weights."
+            )
+        return super().save(filepath, overwrite=overwrite, **kwargs)
+
     def set_weights(self, weights):
         """Set all weights from a list of arrays, normalisation constants included."""
         super().set_weights(weights)

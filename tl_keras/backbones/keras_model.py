@@ -1,7 +1,4 @@
-"""Backbones that the user already has: a `keras.Model`, a layer, or a `.keras` file."""
-
-import os
-import zipfile
+"""Backbones that the user already has: a `keras.Model` or a layer."""
 
 import keras
 
@@ -65,41 +62,3 @@ def _resolve_shape(name, own, given):
             "Leave input_shape out."
         )
     return tuple(given)
-
-
-def load_keras_file(path: str | os.PathLike) -> keras.Model:
-    """Load a `.keras` file in Keras' safe mode, with errors that say what to do.
-
-    Raises:
-        InputError: If the file is missing, is no Keras archive, holds a Lambda layer (code that
-            safe mode refuses to run) or a layer that is not registered.
-    """
-    path = os.fspath(path)
-    if not os.path.isfile(path):
-        raise InputError(f"model: expected the path of a .keras file, {path!r} does not exist.")
-    if not zipfile.is_zipfile(path):
-        raise InputError(
-            f"model: {path!r} is no Keras archive (a .keras file is a zip with config.json and "
-            "model.weights.h5). It may be truncated, or of another format."
-        )
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:
-        text = str(error)
-        if "Lambda" in text or "lambda" in text:
-            raise InputError(
-                f"model: {path!r} holds a Lambda layer, which is Python code of the file's author "
-                "and is not run. Rebuild the model with a registered layer instead of Lambda, or, "
-                "if you trust the author, load it yourself with keras.saving.load_model(path, "
-                "safe_mode=False) and pass the model."
-            ) from error
-        raise InputError(
-            f"model: {path!r} could not be loaded: {_first_line(text)} If it holds layers of your "
-            "own, register them with @keras.saving.register_keras_serializable and import them "
-            "first."
-        ) from error
-
-
-def _first_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0][:300] if lines else "no reason given."

@@ -8,8 +8,9 @@ from tl_keras import preprocessing
 from tl_keras.backbones import efficientnet_lite
 from tl_keras.backbones.applications import APPLICATIONS, application_backbone, check_image_shape
 from tl_keras.backbones.backbone import Backbone
+from tl_keras.backbones.keras_files import HDF5, load_keras_file, refuse_hdf5
 from tl_keras.backbones.keras_hub import PREFIX, keras_hub_backbone
-from tl_keras.backbones.keras_model import load_keras_file, model_backbone
+from tl_keras.backbones.keras_model import model_backbone
 from tl_keras.backbones.saved_model import SavedModelBackbone, is_module_source
 from tl_keras.errors import InputError, did_you_mean
 
@@ -57,7 +58,9 @@ def resolve_backbone(
     if name.startswith(PREFIX):
         return keras_hub_backbone(name, weights=weights, input_shape=input_shape)
     if name.endswith(".keras"):
-        return model_backbone(load_keras_file(name), input_shape=input_shape)
+        return model_backbone(load_keras_file(name, "backbone"), input_shape=input_shape)
+    if name.endswith(HDF5) and os.path.isfile(name):
+        refuse_hdf5(name, "backbone")
     if is_module_source(name):
         return _saved_model_backbone(name, input_shape=input_shape)
     if os.path.exists(name) or os.sep in name:

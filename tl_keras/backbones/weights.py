@@ -1,11 +1,13 @@
 """Loading weights from files, checked."""
 
 import os
+import warnings
 
 import keras
 import numpy as np
 
-from tl_keras.errors import InputError
+from tl_keras.backbones.keras_files import load_keras_file
+from tl_keras.errors import InputError, first_line
 
 
 def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
@@ -30,14 +32,19 @@ def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
     before = [variable.numpy() for variable in network.weights]
     try:
         if path.endswith(".keras"):
-            copy_weights(keras.saving.load_model(path, compile=False), network)
+            copy_weights(load_keras_file(path, "weights"), network)
         else:
-            network.load_weights(path)
+            with warnings.catch_warnings():
+                # One for each layer of a file of another structure, which is refused below.
+                warnings.filterwarnings("ignore", "Skipping nested container")
+                network.load_weights(path)
     except InputError:
         raise
     except Exception as error:
         raise InputError(
-            f"weights: {path!r} does not fit {network.name!r}: {str(error).splitlines()[0]}"
+            f"weights: {path!r} does not fit {network.name!r}: {_reason(error)}. Expected "
+            "weights of this network alone, without a top, as network.save_weights("
+            "'name.weights.h5') writes them; a whole model is passed as the backbone instead."
         ) from error
     finalize_normalization(network)
     kernels = [index for index, value in enumerate(before) if value.ndim > 1]
@@ -48,6 +55,11 @@ def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
             f"weights: {path!r} set only {len(loaded)} of the {len(kernels)} kernels of "
             f"{network.name!r}. It was saved from a model of another structure."
         )
+
+
+def _reason(error: Exception) -> str:
+    """Return what Keras found, without the layers that it quotes."""
+    return first_line(error).partition(" Example error")[0].rstrip(".: ")
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:

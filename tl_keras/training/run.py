@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 
-from tl_keras.backbones.keras_model import load_keras_file
+from tl_keras.backbones.keras_files import load_keras_file
 from tl_keras.backbones.weights import copy_weights
 from tl_keras.errors import InputError
 from tl_keras.plots import plot_curves
@@ -116,7 +116,7 @@ def load_run_model(path: str | os.PathLike) -> TransferModel:
                 "or `tl-keras train` wrote; a run that was stopped has none."
             )
         path = path / MODEL_FILE
-    model = load_keras_file(path)
+    model = load_keras_file(path, "run")
     if not isinstance(model, TransferModel):
         raise InputError(
             f"run: {str(path)!r} holds a {type(model).__name__}, not a model made by "
