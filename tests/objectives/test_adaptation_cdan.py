@@ -36,15 +36,29 @@ def test_the_loss_is_the_weighted_cross_entropy(entropy_weighted):
     objective.begin(setup())
     sides = [(points(4, 8, i), points(4, 3, i + 5)) for i in (0, 1)]
     found = objective.losses(batch(source=domain(*sides[0]), target=domain(*sides[1])))
+    both = tf.nn.softmax(tf.concat([side[1] for side in sides], axis=0)).numpy().astype(float)
+    mean = np.mean(1 + np.exp(-entropy(both, axis=1))) if entropy_weighted else 1.0
     expected = 0.0
     for sign, (features, logits) in zip((-1, 1), sides, strict=True):
         p = tf.nn.softmax(logits).numpy().astype(float)
         maps = np.einsum("bi,bj->bij", features, p).reshape(4, 24)
         answers = objective.discriminator(maps.astype(np.float32)).numpy()[:, 0]
         weights = 1 + np.exp(-entropy(p, axis=1)) if entropy_weighted else np.ones(4)
-        expected += 0.5 * np.mean(weights * np.log1p(np.exp(sign * answers)))
+        expected += 0.5 / mean * np.mean(weights * np.log1p(np.exp(sign * answers)))
     assert float(found["loss"]) == pytest.approx(expected, rel=1e-5)
     assert not objective.memory()
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 1.0, 50.0])
+def test_weights_have_the_mean_one_however_sure_predictions_are(sharpness):
+    """A discriminator that knows nothing has log 2 as its loss, weighted or not."""
+    objective = tl.objectives.CDAN(hidden_units=(4,))
+    objective.begin(setup())
+    for weight in objective.discriminator.weights:
+        weight.assign(tf.zeros_like(weight))
+    sides = [domain(points(6, 8, i), sharpness * points(6, 3, i + 5)) for i in (0, 1)]
+    found = objective.losses(batch(source=sides[0], target=sides[1]))
+    assert float(found["loss"]) == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_large_maps_are_random_and_kept():

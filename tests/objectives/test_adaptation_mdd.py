@@ -48,6 +48,23 @@ def test_the_loss_reads_the_models_own_predictions():
         np.testing.assert_allclose(found, factor * expected, rtol=1e-4, atol=1e-8)
 
 
+def test_the_reversal_ends_where_the_reference_ends():
+    """Transfer-Learning-Library's `WarmStartGradientReverseLayer(lo=0, hi=0.1)`, margin 4."""
+    objective = tl.objectives.MDD()
+    objective.begin(setup())
+    features, logits = points(4, 8), points(4, 3)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(features)
+        side = domain(features, logits)
+        loss = objective.losses(batch(source=side, target=side))["loss"]
+        predicted = logits.numpy().argmax(axis=1)
+        own = objective.classifier(features)
+        plain = tf.reduce_mean(4.0 * agreement_loss(own, predicted))
+        plain += tf.reduce_mean(disagreement_loss(own, predicted))
+    found, plain = (tape.gradient(one, features).numpy() for one in (loss, plain))
+    np.testing.assert_allclose(found, -0.1 * plain, rtol=1e-3, atol=1e-7)
+
+
 def test_bad_arguments():
     with pytest.raises(InputError, match="margin: expected a number > 0, got 0"):
         tl.objectives.MDD(margin=0)

@@ -3,32 +3,52 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import cdist
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
 from tl_keras.errors import InputError
-from tl_keras.objectives.mmd import (
-    gaussian_kernels,
-    median_distance,
-    squared_distances,
-    squared_mmd,
-)
+from tl_keras.objectives.mmd import gaussian_kernels, squared_distances, squared_mmd
 
 WIDTHS = (0.5, 1.0, 3.0)
 
 
-def kernels(x):
-    pairs = pdist(x, "sqeuclidean")
-    return np.mean([np.exp(-squareform(pairs) / (w * np.median(pairs))) for w in WIDTHS], axis=0)
+def kernels(x, widths=WIDTHS):
+    distances = cdist(x, x, "sqeuclidean")
+    return np.sum([np.exp(-distances / (w * distances.mean())) for w in widths], axis=0)
+
+
+def reference_kernels(x):
+    """Transfer-Learning-Library's: `exp(−d² / 2σ²)` with `σ² = α · mean d²`, α = 2ᵏ, summed."""
+    distances = np.square(x[:, None] - x[None]).sum(axis=2)
+    return sum(np.exp(-distances / (2 * 2.0**k * distances.mean())) for k in range(-3, 2))
 
 
 @pytest.mark.parametrize("count", [2, 5, 6])
-def test_the_median_is_that_of_the_pairs(count):
+def test_squared_distances(count):
     x = points(count, 3).numpy()
     distances = squared_distances(tf.constant(x))
-    np.testing.assert_allclose(distances, squareform(pdist(x, "sqeuclidean")), atol=1e-5)
-    assert float(median_distance(distances)) == pytest.approx(np.median(pdist(x, "sqeuclidean")))
+    np.testing.assert_allclose(distances, cdist(x, x, "sqeuclidean"), atol=1e-5)
+
+
+@pytest.mark.parametrize(("seed", "scale"), [(0, 1.0), (1, 1e-2), (2, 30.0)])
+def test_the_kernels_are_the_five_of_the_reference(seed, scale):
+    x = scale * points(9, 4, seed)
+    np.testing.assert_allclose(gaussian_kernels(x), reference_kernels(x.numpy()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_strength_is_that_of_the_reference(seed):
+    """Its estimate has the off-diagonal means over n(n − 1); ours differ by (n − 1)/n there."""
+    n = 32
+    source, target = points(n, 6, seed), points(n, 6, seed + 10, shift=0.5)
+    k = reference_kernels(np.concatenate([source, target]))
+    within, across = (k[:n, :n].sum() + k[n:, n:].sum() - 2 * 5 * n), k[:n, n:].mean()
+    reference = within / (n * (n - 1)) - 2 * across
+    ours = float(squared_mmd(source, target))
+    # What is added is the constant share of pairs of an example with itself.
+    assert ours == pytest.approx(reference + (10 * n - within / (n - 1)) / n**2, rel=1e-3)
+    assert reference > 0.05
 
 
 def test_equals_the_double_sums():
@@ -48,7 +68,7 @@ def test_far_from_the_origin_it_is_the_same():
 def test_equal_samples_and_single_points():
     x = points(6, 4)
     assert float(squared_mmd(x, x)) == pytest.approx(0, abs=1e-6)
-    np.testing.assert_array_equal(gaussian_kernels(tf.ones((3, 2))), np.ones((3, 3)))
+    np.testing.assert_array_equal(gaussian_kernels(tf.ones((3, 2))), np.full((3, 3), 5.0))
     assert np.isfinite(float(squared_mmd(x[:1], x[1:2])))
 
 
@@ -58,7 +78,7 @@ def test_its_gradient_brings_the_target_nearer():
     for _ in range(20):
         with tf.GradientTape() as tape:
             loss = squared_mmd(source, target)
-        target.assign_sub(50.0 * tape.gradient(loss, target))
+        target.assign_sub(10.0 * tape.gradient(loss, target))
     assert float(squared_mmd(source, target)) < 0.3 * before
 
 
@@ -73,7 +93,8 @@ def test_layers_are_summed_and_domains_pooled():
         pooled = tf.concat([getattr(one, layer), getattr(two, layer)], axis=0)
         parts += float(squared_mmd(pooled, getattr(other, layer)))
     logits = tf.concat([one.logits, two.logits], axis=0)
-    parts += float(squared_mmd(tf.nn.softmax(logits), tf.nn.softmax(other.logits)))
+    p, q = tf.nn.softmax(logits), tf.nn.softmax(other.logits)
+    parts += float(squared_mmd(p, q, layer="probabilities"))
     assert loss == pytest.approx(parts, rel=1e-5)
 
 

@@ -104,6 +104,9 @@ class Batch(Mapping):
         progress: Share of the stage that has passed, a float32 scalar, 0 … 1.
         rerun: Function of `(domain name, variable → value)` to the pass over that domain's `x`
             with other values of some variables, without gradient: a teacher, or the start.
+        total: Function of a tensor to its sum over all replicas' shares, without gradient. Where a
+            batch is cut into micro-batches (`Stage.accumulation`), the sum is the micro-batch's
+            own on this replica.
     """
 
     domains: Mapping[str, DomainBatch]
@@ -112,6 +115,7 @@ class Batch(Mapping):
     model: TransferModel
     progress: Any
     rerun: Callable[[str, Sequence[tuple[Any, Any]]], Forward]
+    total: Callable[[Any], Any] = tf.stop_gradient
 
     def __getitem__(self, name: str) -> DomainBatch:
         return self.domains[name]

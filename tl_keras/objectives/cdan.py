@@ -35,7 +35,10 @@ def randomised_map(features, probabilities, first, second):
 
 
 def entropy_weights(probabilities):
-    """Return `1 + exp(−H(p))` per example, 1 … 2: sure predictions count more."""
+    """Return `1 + exp(−H(p))` per example, 1 … 2: sure predictions count more.
+
+    CDAN divides them by their mean over both domains.
+    """
     entropy = -tf.reduce_sum(tf.math.xlogy(probabilities, probabilities), axis=-1)
     return 1.0 + tf.exp(-entropy)
 
@@ -50,10 +53,14 @@ class CDAN(AdversarialObjective):
     Several sources are pooled, and so are several targets. Losses are means over examples: any
     number of replicas gives what one device does.
 
+    Strength: with the weight 1, and weights of examples whose mean is 1, it is that of
+    Transfer-Learning-Library, whose reversal ends at 1 too; its discriminator has 1,024 units a
+    layer. With `Stage.accumulation`, each micro-batch's weights have the mean 1.
+
     Long, Cao, Wang, Jordan: *Conditional Adversarial Domain Adaptation*, NeurIPS 2018.
 
     Args:
-        entropy: Whether examples are weighted by `1 + exp(−H(p))`.
+        entropy: Whether examples are weighted by `1 + exp(−H(p))`, divided by its mean.
         hidden_units: Widths of the discriminator's hidden layers.
         largest_map: Most products, ≥ 1, that the discriminator reads; above it random projections
             of features and predictions are multiplied instead.
@@ -118,13 +125,14 @@ class CDAN(AdversarialObjective):
         (source_logits, source_weights), (target_logits, target_weights) = (
             self._judged(batch, domain) for domain in (source, target)
         )
+        mean = self._mean(batch, (source, source_weights), (target, target_weights))
         loss, accuracy = domain_confusion(
             source,
             target,
             source_logits,
             target_logits,
-            source_weights=source_weights,
-            target_weights=target_weights,
+            source_weights=source_weights / mean,
+            target_weights=target_weights / mean,
         )
         return {"loss": loss, "cdan_accuracy": accuracy}
 
@@ -138,5 +146,18 @@ class CDAN(AdversarialObjective):
             read = randomised_map(features, probabilities, *maps)
         else:
             read = multilinear_map(features, probabilities)
-        weights = entropy_weights(probabilities) if self.entropy else 1.0
+        weights = tf.ones_like(probabilities[:, 0])
+        if self.entropy:
+            weights = entropy_weights(probabilities)
         return self.discriminator(read), weights
+
+    def _mean(self, batch: Batch, *sides):
+        """Return the mean weight over the whole batch of both domains."""
+        if not self.entropy:
+            return 1.0
+        real = [tf.cast(domain.real, tf.float32) for domain, _ in sides]
+        pairs = zip(real, sides, strict=True)
+        weight = tf.add_n([tf.reduce_sum(mask * weights) for mask, (_, weights) in pairs])
+        count = tf.add_n([tf.reduce_sum(mask) for mask in real])
+        total, number = tf.unstack(batch.total(tf.stack([weight, count])))
+        return tf.maximum(total, 1.0) / tf.maximum(number, 1.0)

@@ -1,6 +1,6 @@
 """Joint maximum mean discrepancy: the joint distribution of several layers is brought together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -12,25 +12,26 @@ from tl_keras.objectives.layer_outputs import (
     map_reading,
     require_outputs,
 )
-from tl_keras.objectives.mmd import WIDTHS, checked_widths, gaussian_kernels, mean_discrepancy
+from tl_keras.objectives.mmd import WIDTHS, checked_widths, layer_kernel, mean_discrepancy
 from tl_keras.objectives.objective import Objective, Setup
 
 
-def squared_joint_mmd(source: Sequence, target: Sequence, widths: Sequence[float] = WIDTHS):
+def squared_joint_mmd(
+    source: Mapping[str, Any], target: Mapping[str, Any], widths: Sequence[float] = WIDTHS
+):
     """Return the squared MMD under the product over layers of their kernels, a scalar ≥ 0.
 
-    `k((x¹, x², …), (y¹, y², …)) = k₁(x¹, y¹) · k₂(x², y²) · …`
+    `k((x¹, x², …), (y¹, y², …)) = k₁(x¹, y¹) · k₂(x², y²) · …`, each of them a `layer_kernel`.
 
     Args:
-        source: For each layer, `(m, d)`.
-        target: For each layer, `(n, d)`.
+        source: Layer → its outputs `(m, d)`.
+        target: Layer → its outputs `(n, d)`.
         widths: As for `gaussian_kernels`.
     """
-    kernel = None
-    for one, other in zip(source, target, strict=True):
-        own = gaussian_kernels(tf.concat([one, other], axis=0), widths)
-        kernel = own if kernel is None else kernel * own
-    return mean_discrepancy(kernel, tf.shape(source[0])[0])
+    kernel = 1.0
+    for layer, points in source.items():
+        kernel *= layer_kernel(layer, tf.concat([points, target[layer]], axis=0), widths)
+    return mean_discrepancy(kernel, tf.shape(next(iter(source.values())))[0])
 
 
 class JAN(Objective):
@@ -42,13 +43,16 @@ class JAN(Objective):
     Several sources are pooled, and so are several targets. Each replica compares what it has of
     the domains; the loss is the mean over replicas.
 
+    Strength: as for `MMD`, the kernels, widths and the weight 1 are those of
+    Transfer-Learning-Library: five kernels of features, times one of probabilities with σ = 0.92.
+
     Long, Zhu, Wang, Jordan: *Deep Transfer Learning with Joint Adaptation Networks*, ICML 2017.
 
     Args:
         layers: Whose joint distribution: some of `"feature_map"` (averaged over positions),
             `"features"`, `"logits"`, `"probabilities"`.
-        widths: Widths of the kernels > 0, in units of the median squared distance between the
-            examples of a batch.
+        widths: Widths of the kernels > 0, in units of the mean squared distance between the
+            examples of a batch. Probabilities have one kernel of a fixed width.
         weight: What the loss is multiplied by; a number is the end of a `Ramp`.
 
     Raises:
@@ -77,7 +81,7 @@ class JAN(Objective):
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the squared joint MMD."""
         source, target = (
-            [layer_output(domain, one) for one in self.layers]
+            {one: layer_output(domain, one) for one in self.layers}
             for domain in (batch.source, batch.target)
         )
         return {"loss": batch.per_pair(squared_joint_mmd(source, target, self.widths))}

@@ -17,6 +17,8 @@ from tl_keras.objectives.layer_outputs import (
 from tl_keras.objectives.objective import Objective, Setup
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""`2α` for the reference's `α = 2ᵏ`, k = −3 … 1."""
+PROBABILITY_SIGMA = 0.92
 
 
 def squared_distances(points):
@@ -29,33 +31,37 @@ def squared_distances(points):
     return tf.linalg.set_diag(distances, tf.zeros_like(norms))
 
 
-def median_distance(distances):
-    """Return the median over the pairs i < j of distances `(n, n)`; 0 for a single point."""
-    n = tf.shape(distances)[0]
-    pairs = n * (n - 1) // 2
-    # In order stand n zeros of the diagonal first, then every pair twice.
-    ordered = tf.sort(tf.reshape(distances, [-1]))
-    last = n * n - 1
-    lower = tf.minimum(n + 2 * (tf.maximum(pairs - 1, 0) // 2), last)
-    upper = tf.minimum(n + 2 * (pairs // 2), last)
-    return 0.5 * (ordered[lower] + ordered[upper])
-
-
 def gaussian_kernels(points, widths: Sequence[float] = WIDTHS):
-    """Return the mean of Gaussian kernels, `k(x, y) = mean over w of exp(−‖x − y‖² / (w·m))`.
+    """Return the sum of Gaussian kernels, `k(x, y) = Σ_w exp(−‖x − y‖² / (w·m))`.
 
-    `m` is the median of the squared distances between the points, taken as a constant.
+    `m` is the mean of `‖xᵢ − xⱼ‖²` over all i and j, taken as a constant.
 
     Args:
         points: `(n, d)`.
         widths: Factors `w` > 0.
 
     Returns:
-        `(n, n)`.
+        `(n, n)`, at most the number of widths.
     """
     distances = squared_distances(points)
-    scale = tf.maximum(tf.stop_gradient(median_distance(distances)), 1e-12)
-    return tf.add_n([tf.exp(-distances / (w * scale)) for w in widths]) / float(len(widths))
+    scale = tf.maximum(tf.stop_gradient(tf.reduce_mean(distances)), 1e-12)
+    return tf.add_n([tf.exp(-distances / (w * scale)) for w in widths])
+
+
+def probability_kernel(points):
+    """Return `exp(−‖x − y‖² / 2σ²)` with `σ = 0.92`, `(n, n)`, of probabilities `(n, k)`.
+
+    Predictions that are sure of one class lie in a point; a width in units of their own distances
+    would be as small as their noise.
+    """
+    return tf.exp(-squared_distances(points) / (2.0 * PROBABILITY_SIGMA**2))
+
+
+def layer_kernel(layer: str, points, widths: Sequence[float] = WIDTHS):
+    """Return the kernel of a layer, by its name: of probabilities the one of a fixed width."""
+    if layer == "probabilities":
+        return probability_kernel(points)
+    return gaussian_kernels(points, widths)
 
 
 def mean_discrepancy(kernel, sources):
@@ -76,15 +82,16 @@ def mean_discrepancy(kernel, sources):
     return tf.nn.relu(tf.reduce_sum(kernel * signs[:, None] * signs[None]))
 
 
-def squared_mmd(source, target, widths: Sequence[float] = WIDTHS):
+def squared_mmd(source, target, widths: Sequence[float] = WIDTHS, *, layer: str = "features"):
     """Return the squared MMD of two samples (the V-statistic), a scalar ≥ 0.
 
     Args:
         source: `(m, d)`.
         target: `(n, d)`.
         widths: As for `gaussian_kernels`, on both samples together.
+        layer: What the samples are, for `layer_kernel`.
     """
-    kernel = gaussian_kernels(tf.concat([source, target], axis=0), widths)
+    kernel = layer_kernel(layer, tf.concat([source, target], axis=0), widths)
     return mean_discrepancy(kernel, tf.shape(source)[0])
 
 
@@ -98,12 +105,16 @@ def checked_widths(widths: Any) -> tuple[float, ...]:
 class MMD(Objective):
     """Brings the distributions of source and target features together (DAN).
 
-    The squared maximum mean discrepancy with a mean of Gaussian kernels, summed over layers. Robust
+    The squared maximum mean discrepancy with a sum of Gaussian kernels, summed over layers. Robust
     and without a network of its own: a good first choice. Batches of 32 and more of each domain
     give usable statistics.
 
     Several sources are pooled, and so are several targets. Each replica compares what it has of
     the domains; the loss is the mean over replicas.
+
+    Strength: kernels, widths and the weight 1 are those of Transfer-Learning-Library, whose weight
+    is 1 from the first step on. Its estimate leaves out the pairs of an example with itself: at n
+    examples of each domain, its attraction within a domain is n/(n − 1) times ours.
 
     Long, Cao, Wang, Jordan: *Learning Transferable Features with Deep Adaptation Networks*,
     ICML 2015.
@@ -111,8 +122,9 @@ class MMD(Objective):
     Args:
         layers: What is compared: some of `"feature_map"` (averaged over positions), `"features"`,
             `"logits"`, `"probabilities"`.
-        widths: Widths of the kernels > 0, in units of the median squared distance between the
-            examples of a batch.
+        widths: Widths of the kernels > 0, in units of the mean squared distance between the
+            examples of a batch. Probabilities have one kernel of a fixed width, see
+            `probability_kernel`.
         weight: What the loss is multiplied by; a number is the end of a `Ramp`.
 
     Raises:
@@ -142,7 +154,9 @@ class MMD(Objective):
         """Return the sum over layers."""
         source, target = batch.source, batch.target
         parts = [
-            squared_mmd(layer_output(source, one), layer_output(target, one), self.widths)
+            squared_mmd(
+                layer_output(source, one), layer_output(target, one), self.widths, layer=one
+            )
             for one in self.layers
         ]
         return {"loss": batch.per_pair(tf.add_n(parts))}

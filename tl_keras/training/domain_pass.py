@@ -43,6 +43,7 @@ def domain_pass(
     progress: Any = 1.0,
     seed: Any = None,
     teachers: Mapping[str, Callable[[Any], Any]] | None = None,
+    sliced: bool = False,
     training: bool,
 ) -> Batch:
     """Run the network once over what one replica has of all domains.
@@ -61,6 +62,7 @@ def domain_pass(
         progress: Share of the stage that has passed.
         seed: int64 `(2,)`, of the views of this batch.
         teachers: Name → function of images, for teachers whose outputs do not come with `x`.
+        sliced: Whether this is one micro-batch of several, so that totals are its own.
         training: Whether dropout and the like are at work.
     """
     inputs, outputs, reals, labels = {}, {}, {}, {}
@@ -108,7 +110,13 @@ def domain_pass(
         model=model,
         progress=tf.cast(progress, tf.float32),
         rerun=rerun,
+        total=tf.stop_gradient if sliced else _total_over_replicas,
     )
+
+
+def _total_over_replicas(values: Any) -> Any:
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(values))
 
 
 def _views(objectives: Sequence[Objective], inputs: Mapping[str, Any], seed: Any) -> dict:

@@ -122,6 +122,7 @@ def make_train_step(
                 progress=tf.cast(step, tf.float32) / total_steps,
                 seed=step_seed(*seed, step * accumulation + slice_index),
                 teachers=teachers,
+                sliced=accumulation > 1,
                 training=True,
             )
             losses = weighted_losses(objectives, batch)
