@@ -47,6 +47,17 @@ def first_line(error: BaseException | str, most: int = 200) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: `"1 epoch"`, `"2 epochs"`, `"1,200 images"`.
+
+    Args:
+        count: How many.
+        noun: What one of them is called.
+        plural: What several are called, if that is not the noun with an s.
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def describe(value: Any) -> str:
     """Say in a few words what a value is, for an error message."""
     shape = getattr(value, "shape", None)

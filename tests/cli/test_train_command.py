@@ -173,6 +173,7 @@ def test_without_a_test_split_there_is_no_report(train, tmp_path, pictures):
         (("--head", "liner"), "Did you mean 'linear'"),
         (("--backbone", "MobilNetV2"), "Did you mean 'MobileNetV2'"),
         (("--schedule", "auto"), "the schedule auto chooses them itself"),
+        (("--positive", "red"), "only a model of two classes has a positive class"),
         (("--head-epochs", 3), "feature_extraction has no stage for the head alone"),
         (("--schedule", "auto", "--learning-rate", 0.1), "the schedule auto chooses them itself"),
         (("--mixed-precision", "bfloat16"), "bring their own precision, float32"),

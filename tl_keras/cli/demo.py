@@ -19,6 +19,8 @@ from tl_keras.training import fine_tune
 
 IMAGE_SIZE = 160
 BACKBONE = "EfficientNetLite0"
+POSITIVE = "defective"
+"""What is looked for: precision, recall and F1 are about this class."""
 
 
 def demo(output: str, quick: bool = False) -> None:
@@ -75,10 +77,13 @@ def demo(output: str, quick: bool = False) -> None:
     run.plot(path / "curves.png")
     _step("3. Before and after, on test images that neither has seen")
     comparison = evaluation.compare(
-        {"pretrained features + head": pretrained, "fine-tuned": model}, test, verbose=False
+        {"pretrained features + head": pretrained, "fine-tuned": model},
+        test,
+        positive=POSITIVE,
+        verbose=False,
     )
     print(comparison)
-    report = evaluation.evaluate(model, test, verbose=False)
+    report = evaluation.evaluate(model, test, positive=POSITIVE, verbose=False)
     report.plot(path / "confusion.png")
     report.to_json(path / "report.json")
     _step("4. Exported: image bytes in, labels and scores out")

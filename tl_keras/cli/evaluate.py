@@ -7,7 +7,7 @@ import typer
 
 from tl_keras.cli.choices import OnProblem
 from tl_keras.cli.loading import image_size_of, load_model
-from tl_keras.cli.output import check_accuracy, share_or_none
+from tl_keras.cli.output import check_accuracy, class_or_number, share_or_none
 from tl_keras.errors import InputError
 
 
@@ -28,6 +28,14 @@ def evaluate(
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the report (.png, .pdf, .svg).")
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Of two classes, the one that precision, recall and F1 are about; by default the "
+            "last.",
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 32,
     on_problem: Annotated[
@@ -56,7 +64,12 @@ def evaluate(
         )
     examples = image_folder(data, image_size=image_size_of(model), on_problem=on_problem.value)
     check_classes(examples.class_names, model.targets)
-    report = measure(model, examples, batch_size=batch_size)
+    report = measure(
+        model,
+        examples,
+        positive=class_or_number(positive, model.targets.class_names),
+        batch_size=batch_size,
+    )
     for path, write in ((json, report.to_json), (plot, report.plot)):
         if path is not None:
             write(path)

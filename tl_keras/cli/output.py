@@ -87,6 +87,12 @@ def share_or_none(value: float | None) -> float | None:
     return value
 
 
+def class_or_number(word: str | None, class_names: Sequence[str]) -> str | int | None:
+    """Return the word as a class, or as its number where no class is called so."""
+    is_number = word is not None and word.isdecimal() and word not in class_names
+    return int(word) if is_number else word
+
+
 def between(low: float, high: float = math.inf, *, with_high: bool = False):
     """Return a callback of typer that takes numbers between two others, and None.
 

@@ -5,7 +5,7 @@ import typer
 from tl_keras.cli import train_options as options
 from tl_keras.cli.choices import ClassWeight, MixedPrecision, OnProblem, Schedule, Strategy
 from tl_keras.cli.loading import start_tensorflow
-from tl_keras.cli.output import check_accuracy, print_table
+from tl_keras.cli.output import check_accuracy, class_or_number, print_table
 from tl_keras.cli.train_plan import (
     augmentation_layers,
     backbone_and_size,
@@ -55,6 +55,7 @@ def train(
     tensorboard: options.Tensorboard = False,
     strategy: options.StrategyName = Strategy.auto,
     workers: options.Workers = 1,
+    positive: options.Positive = None,
     assert_accuracy_at_least: options.AssertAccuracyAtLeast = None,
     export_saved_model: options.ExportSavedModel = False,
 ) -> None:
@@ -79,8 +80,10 @@ def train(
     from tl_keras.data import image_folder
     from tl_keras.data.feature_cache import FeatureCache
     from tl_keras.evaluation import evaluate
+    from tl_keras.evaluation.positive import positive_class
     from tl_keras.heads import resolve_head
     from tl_keras.schedules.named import resolve_schedule
+    from tl_keras.targets import TargetSpec
     from tl_keras.training import fine_tune
     from tl_keras.training.run_directory import CURVES_FILE, MODEL_FILE
 
@@ -98,6 +101,10 @@ def train(
     parts = image_folder(data, image_size=size, split=split, seed=seed, on_problem=on_problem.value)
     parts = dict(zip(part_names(validation_split, test_split), parts, strict=True))
     training = parts["training"]
+    positive = class_or_number(positive, training.class_names)
+    positive_class(
+        TargetSpec("classification", len(training.class_names), training.class_names), positive
+    )
     print_table(
         ("class", *parts),
         [
@@ -149,7 +156,7 @@ def train(
     written = {"model": output / MODEL_FILE, "curves": output / CURVES_FILE}
     report = None
     if "test" in parts:
-        report = evaluate(run.model, parts["test"], batch_size=batch_size)
+        report = evaluate(run.model, parts["test"], positive=positive, batch_size=batch_size)
         written |= {"test report": output / "report.json", "its figure": output / "report.png"}
         report.to_json(written["test report"])
         report.plot(written["its figure"])

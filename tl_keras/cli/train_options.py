@@ -134,6 +134,15 @@ Workers = Annotated[
     ),
 ]
 
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS",
+        help="Of two classes, the one that precision, recall and F1 of the test report are about; "
+        "by default the last.",
+    ),
+]
+
 AssertAccuracyAtLeast = Annotated[
     float | None,
     typer.Option(

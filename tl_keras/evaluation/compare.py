@@ -8,12 +8,18 @@ from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
 from tl_keras.evaluation.comparison import Comparison
 from tl_keras.evaluation.evaluate import asked_of_labels, report_of, targets_of
+from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
 from tl_keras.transfer_model import TransferModel
 
 
 def compare(
-    models: Mapping[str, TransferModel], data: Any, *, batch_size: int = 32, verbose: bool = True
+    models: Mapping[str, TransferModel],
+    data: Any,
+    *,
+    positive: str | int | Mapping | None = None,
+    batch_size: int = 32,
+    verbose: bool = True,
 ) -> Comparison:
     """Evaluate several models on the same examples and print them side by side.
 
@@ -24,6 +30,7 @@ def compare(
         models: Name → model from `build_transfer_model`. The others are compared with the first,
             so put the pretrained model or the baseline there.
         data: Labelled examples, as for `evaluate`.
+        positive: The positive one of two classes, as for `evaluate`.
         batch_size: Examples in a batch.
         verbose: Print the table, and a progress bar if it takes long.
 
@@ -31,7 +38,8 @@ def compare(
         The comparison.
 
     Raises:
-        InputError: If there are no models, or they do not predict the same targets.
+        InputError: If there are no models, they do not predict the same targets, or there is no
+            such class.
 
     Example:
         >>> tl.compare({"pretrained": a, "fine-tuned": b}, test)  # doctest: +SKIP
@@ -51,12 +59,13 @@ def compare(
                 f"models[{name!r}]: predicts {_outputs(other)}, but {first!r} predicts "
                 f"{_outputs(spec)}. Compare models with the same classes in the same order."
             )
+    positive = positive_classes(spec, positive)
     examples = as_examples(data)
     targets, outputs = predict(
         list(models.values()), examples, asked_of_labels(spec), batch_size, progress=verbose
     )
-    reports = zip(models, (report_of(spec, targets, output) for output in outputs), strict=True)
-    comparison = Comparison(dict(reports))
+    reports = (report_of(spec, targets, output, positive) for output in outputs)
+    comparison = Comparison(dict(zip(models, reports, strict=True)))
     if verbose:
         print(comparison)
     return comparison

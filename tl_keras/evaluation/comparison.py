@@ -1,13 +1,14 @@
 """Several models on the same examples, side by side."""
 
 import dataclasses
+import math
 import os
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.errors import InputError, counted, did_you_mean
 from tl_keras.evaluation.metrics import LOWER_IS_BETTER
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.tables import jsonable, markdown_table, number, text_table, write_json
@@ -16,6 +17,9 @@ from tl_keras.plots import panels
 from tl_keras.plots.figure import Picture
 
 BEST = "★"
+ROUNDING = 1e-9
+"""Differences up to this come from the order in which numbers were added."""
+HAVE_UNITS = ("mean_absolute_error", "root_mean_squared_error")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,6 +45,11 @@ class Comparison:
             metric: {name: report.metrics[metric] for name, report in self.reports.items()}
             for metric in first
         }
+
+    @property
+    def headings(self) -> dict[str, str]:
+        """Metrics in the printed table → their names there, as for `Report`."""
+        return self.reports[self.names[0]].headings
 
     @property
     def differences(self) -> dict[str, dict[str, float]]:
@@ -88,21 +97,27 @@ class Comparison:
 
     def __str__(self) -> str:
         """Return the table of metrics as plain text."""
-        examples = len(self.reports[self.names[0]])
-        title = f"{examples:,} examples, {BEST} best, in brackets the difference to {self.names[0]}"
-        table = text_table(title, ("metric", *self.names), self._cells())
+        table = text_table(self._title(), ("metric", *self.names), self._cells())
         return "\n".join([table, "", *self._p_lines()]).rstrip() + "\n"
 
     __repr__ = __str__
 
+    def _title(self) -> str:
+        first = self.reports[self.names[0]]
+        parts = [counted(len(first), "example"), first.positive_line, f"{BEST} best"]
+        parts += [f"in brackets the difference to {self.names[0]}"] * (len(self.names) > 1)
+        return ", ".join(filter(None, parts))
+
     def _cells(self) -> list[list[str]]:
-        best, differences, rows = self.best, self.differences, []
-        for metric, values in self.metrics.items():
-            cells = [metric.replace("_", " ")]
-            for name, value in values.items():
+        table, best, differences, rows = self.metrics, self.best, self.differences, []
+        for metric, heading in self.headings.items():
+            cells = [heading]
+            for name, value in table[metric].items():
                 mark = f"{BEST} " if name in best[metric] else ""
                 change = differences[metric].get(name, np.nan)
                 bracket = "" if np.isnan(change) else f" ({number(change, True)})"
+                if bracket and _equal(metric, value, value - change):
+                    bracket = " (equal)"
                 cells.append(mark + number(value) + bracket)
             rows.append(cells)
         return rows
@@ -119,6 +134,7 @@ class Comparison:
             {
                 "models": self.names,
                 "examples": len(self.reports[self.names[0]]),
+                "positive": self.reports[self.names[0]].positive,
                 "metrics": self.metrics,
                 "best": self.best,
                 "difference_to_first": self.differences,
@@ -146,11 +162,11 @@ class Comparison:
         Returns:
             The figure; notebooks show it.
         """
-        table = self.metrics
-        scores = [metric for metric in table if not _lower_is_better(metric)]
+        table, headings = self.metrics, self.headings
+        scores = [metric for metric in headings if not _lower_is_better(metric)]
         groups = {
             "Scores (higher is better)": scores,
-            "Errors (lower is better)": [metric for metric in table if metric not in scores],
+            "Errors (lower is better)": [metric for metric in headings if metric not in scores],
         }
         groups = {title: members for title, members in groups.items() if members}
         ratios = [len(members) + 1 for members in groups.values()]
@@ -158,7 +174,7 @@ class Comparison:
         grid = figure.subplots(1, len(groups), squeeze=False, width_ratios=ratios)[0]
         for axes, (title, members) in zip(grid, groups.items(), strict=True):
             series = {n: np.array([table[m][n] for m in members]) for n in self.names}
-            panels.draw_grouped_bars(axes, members, series, title)
+            panels.draw_grouped_bars(axes, [headings[metric] for metric in members], series, title)
         handles, names = grid[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(names)))
         return figure.write(path)
@@ -194,7 +210,14 @@ def _lower_is_better(metric: str) -> bool:
 
 def _best(metric: str, values: dict[str, float]) -> tuple[str, ...]:
     defined = {name: value for name, value in values.items() if not np.isnan(value)}
-    if len(set(defined.values())) < 2:
+    if not defined:
         return ()
     best = (min if _lower_is_better(metric) else max)(defined.values())
-    return tuple(name for name, value in defined.items() if value == best)
+    equal = tuple(name for name, value in defined.items() if _equal(metric, value, best))
+    return equal if len(equal) < len(defined) else ()
+
+
+def _equal(metric: str, one: float, other: float) -> bool:
+    """Return whether two values of a metric differ by no more than rounding."""
+    has_unit = metric.rpartition("/")[2] in HAVE_UNITS
+    return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=0.0 if has_unit else ROUNDING)

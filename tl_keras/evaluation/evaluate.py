@@ -1,6 +1,7 @@
 """Evaluate a model on labelled examples."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from tl_keras.arguments import whole
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
+from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.task_reports import TaskReports
@@ -18,7 +20,12 @@ from tl_keras.transfer_model import TransferModel
 
 
 def evaluate(
-    model: TransferModel, data: Any, *, batch_size: int = 32, verbose: bool = True
+    model: TransferModel,
+    data: Any,
+    *,
+    positive: str | int | Mapping | None = None,
+    batch_size: int = 32,
+    verbose: bool = True,
 ) -> Report | TaskReports:
     """Measure a model on test examples and print what came out.
 
@@ -26,6 +33,9 @@ def evaluate(
         model: A model from `build_transfer_model`, with a head.
         data: Labelled examples: `(x, y)` arrays, a `tf.data.Dataset` of such pairs, or an image
             folder. Of several tasks, each is measured on the examples that have its label.
+        positive: Of two classes, the one that precision, recall and F1 are about, by name or by
+            number; by default the last one. The report names it. Of several tasks, a dict from
+            task to class.
         batch_size: Examples in a batch; changes speed and memory, not the result.
         verbose: Print the tables, and a progress bar if it takes long.
 
@@ -34,7 +44,8 @@ def evaluate(
 
     Raises:
         InputError: If the model has no head or does not come from `build_transfer_model`, or the
-            data have no labels, no examples, or labels that the model does not know.
+            data have no labels, no examples, or labels that the model does not know, or there is
+            no such class.
 
     Example:
         >>> report = tl.evaluate(model, (x_test, y_test))  # doctest: +SKIP
@@ -43,13 +54,14 @@ def evaluate(
         >>> report.plot("report.png")  # doctest: +SKIP
     """
     spec = targets_of(model)
+    positive = positive_classes(spec, positive)
     batch_size = whole(batch_size, "batch_size")
     domains = as_domains(as_examples(data), "data")
     warn_of_scaled_images(model, {"data": domains})
     targets, (outputs,) = predict(
         [model], domains.only, asked_of_labels(spec), batch_size, progress=verbose
     )
-    report = report_of(spec, targets, outputs)
+    report = report_of(spec, targets, outputs, positive)
     if verbose:
         print(report)
     return report
@@ -92,6 +104,7 @@ def report_of(
     spec: TargetSpec | dict[str, TargetSpec],
     targets: np.ndarray | dict[str, np.ndarray],
     outputs: np.ndarray | dict[str, np.ndarray],
+    positive: int | dict[str, int | None] | None = None,
 ) -> Report | TaskReports:
     """Return the report of targets and outputs, for one task or for several.
 
@@ -99,16 +112,19 @@ def report_of(
         spec: What the model predicts.
         targets: Encoded targets `(n, size)`, or task name → that; rows of NaN have no label.
         outputs: Predictions of the same form.
+        positive: What `positive_classes` gives.
 
     Raises:
         InputError: If no example has a label of a task.
     """
     if isinstance(spec, TargetSpec):
-        return Report.of(spec, targets, outputs)
+        return Report.of(spec, targets, outputs, positive)
     reports = {}
     for task, part in spec.items():
         known = ~np.isnan(targets[task]).any(axis=1)
         if not known.any():
             raise InputError(f"data: no example has a label of task {task!r}. Add some that have.")
-        reports[task] = Report.of(part, targets[task][known], outputs[task][known])
+        reports[task] = Report.of(
+            part, targets[task][known], outputs[task][known], positive and positive[task]
+        )
     return TaskReports(reports)

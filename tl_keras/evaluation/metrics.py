@@ -15,25 +15,28 @@ LOWER_IS_BETTER = frozenset(
 )
 
 
-def classification_metrics(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def classification_metrics(
+    targets: np.ndarray, probabilities: np.ndarray, positive: int = 1
+) -> dict[str, float]:
     """Metrics of a classifier that gives each example one class.
 
     The class of an example is the largest entry of its row. Precision, recall and F1 come as
     averages over classes (`_macro`) and weighted by the number of examples (`_weighted`), over the
     classes that are true or predicted for at least one example; a ratio with denominator 0 counts
     as 0, as in scikit-learn. Balanced accuracy is the mean recall of the classes that
-    there are examples of. `auc` is the area under the ROC curve: of class 1 if there are two
-    classes, otherwise the mean over classes of one against the rest; classes without examples
+    there are examples of. `auc` is the area under the ROC curve: of the positive class if there
+    are two, otherwise the mean over classes of one against the rest; classes without examples
     are left out of that mean.
 
     Args:
         targets: One-hot or soft rows `(n, classes)`.
         probabilities: Rows `(n, classes)` that sum to 1.
+        positive: Which of two classes is the positive one; of more classes it plays no part.
 
     Returns:
-        `accuracy`, `balanced_accuracy`, for two classes `precision`, `recall` and `f1` of class 1,
-        `precision_macro` … `f1_weighted`, `top_3_accuracy` for more than 3 and `top_5_accuracy`
-        for more than 5 classes, `auc`, `log_loss` in nats (of soft rows: the cross-entropy) and
+        `accuracy`, `balanced_accuracy`, for two classes `precision`, `recall` and `f1` of the
+        positive one, `precision_macro` … `f1_weighted`, `top_3_accuracy` for more than 3 and
+        `top_5_accuracy` for more than 5 classes, `auc`, `log_loss` (see `cross_entropy`) and
         `expected_calibration_error`.
     """
     classes = targets.shape[1]
@@ -45,7 +48,7 @@ def classification_metrics(targets: np.ndarray, probabilities: np.ndarray) -> di
         "balanced_accuracy": np.mean(recalls),
     }
     if classes == 2:
-        result.update(_ratios(true, predicted, average="binary"))
+        result.update(_ratios(true == positive, predicted == positive, average="binary"))
     for average in ("macro", "weighted"):
         ratios = _ratios(true, predicted, average=average)
         result.update({f"{name}_{average}": value for name, value in ratios.items()})
@@ -55,7 +58,7 @@ def classification_metrics(targets: np.ndarray, probabilities: np.ndarray) -> di
                 true, probabilities, k=k, labels=np.arange(classes)
             )
     areas = [row["auc"] for row in rows]
-    result["auc"] = areas[1] if classes == 2 else _mean_of_defined(areas)
+    result["auc"] = areas[positive] if classes == 2 else _mean_of_defined(areas)
     result["log_loss"] = cross_entropy(targets, probabilities)
     result["expected_calibration_error"] = expected_calibration_error(targets, probabilities)
     return _floats(result)
@@ -93,7 +96,7 @@ def multi_label_metrics(
         `exact_match` (share of examples with every label right), precision, recall and F1 as
         `_micro` (over all decisions) and `_macro` (mean over labels, 0 where undefined),
         `mean_average_precision` and `auc` (means over the labels for which they are defined) and
-        `log_loss` (mean binary cross-entropy of a decision, in nats).
+        `log_loss` (mean binary cross-entropy of a decision, in nats; see `cross_entropy`).
     """
     true, predicted = targets > 0.5, probabilities >= threshold
     rows = multi_label_rows(targets, probabilities, threshold)
@@ -174,8 +177,20 @@ def regression_rows(targets: np.ndarray, predictions: np.ndarray) -> list[dict[s
 
 
 def cross_entropy(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return −1/n Σ t · log p, with p clipped to 1e-7 so that one sure error stays finite."""
-    logs = np.log(np.clip(np.asarray(probabilities, np.float64), 1e-7, 1.0))
+    """Return −1/n Σ t · log p in nats, as `sklearn.metrics.log_loss` does for one-hot rows.
+
+    So that one sure error stays finite, probabilities are clipped to ε … 1 − ε, where ε is the
+    machine epsilon of their type: 1.2e-7 for float32.
+
+    Args:
+        targets: One-hot or soft rows `(n, classes)`.
+        probabilities: Rows `(n, classes)`.
+    """
+    probabilities = np.asarray(probabilities)
+    if probabilities.dtype.kind != "f":
+        probabilities = probabilities.astype(np.float64)
+    least = np.finfo(probabilities.dtype).eps
+    logs = np.log(np.clip(probabilities, least, 1 - least).astype(np.float64))
     return float(-(targets * logs).sum(axis=1).mean())
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.errors import InputError, counted, did_you_mean
 from tl_keras.evaluation import metrics
+from tl_keras.evaluation.output_checks import check_outputs
+from tl_keras.evaluation.positive import headings, positive_class, positive_line
 from tl_keras.evaluation.tables import jsonable, number, text_table, write_json
 from tl_keras.plots import panels
 from tl_keras.plots.figure import Picture
@@ -32,6 +34,8 @@ class Report:
         labels: Names of the classes, labels or values.
         targets: What is true, `(n, size)`, as `TargetSpec.encode` gives it.
         probabilities: What the model gave, `(n, size)`; for regression its predictions.
+        positive: Name of the class that `precision`, `recall`, `f1` and `auc` are about, where
+            there are two classes, or one label that is there or not; None otherwise.
     """
 
     kind: Kind
@@ -41,43 +45,64 @@ class Report:
     labels: tuple[str, ...]
     targets: np.ndarray
     probabilities: np.ndarray
+    positive: str | None = None
 
     @classmethod
-    def of(cls, spec: TargetSpec, targets: np.ndarray, probabilities: np.ndarray) -> "Report":
+    def of(
+        cls,
+        spec: TargetSpec,
+        targets: np.ndarray,
+        probabilities: np.ndarray,
+        positive: str | int | None = None,
+    ) -> "Report":
         """Evaluate arrays.
 
         Args:
             spec: What is predicted.
             targets: Encoded targets `(n, size)`.
             probabilities: Outputs of the model `(n, size)`.
+            positive: The positive one of two classes, by name or number; by default the last.
 
         Returns:
             The report.
 
         Raises:
-            InputError: If the outputs have another shape, are not finite or are no probabilities.
+            InputError: If the outputs have another shape, are not finite or are not
+                probabilities, or there is no such class.
         """
-        _check_outputs(spec, targets, probabilities)
+        positive = positive_class(spec, positive)
+        check_outputs(spec, targets, probabilities)
         if spec.kind == "classification":
-            whole, rows = metrics.classification_metrics, metrics.classification_rows
+            values = metrics.classification_metrics(
+                targets, probabilities, 1 if positive is None else positive
+            )
+            rows = metrics.classification_rows(targets, probabilities)
             confusion = sklearn_metrics.confusion_matrix(
                 targets.argmax(axis=1), probabilities.argmax(axis=1), labels=np.arange(spec.size)
             )
         elif spec.kind == "multi_label":
-            whole, rows = metrics.multi_label_metrics, metrics.multi_label_rows
+            values = metrics.multi_label_metrics(targets, probabilities)
+            rows = metrics.multi_label_rows(targets, probabilities)
             pairs = zip(targets.T > 0.5, probabilities.T >= 0.5, strict=True)
             confusion = np.stack(
                 [sklearn_metrics.confusion_matrix(*pair, labels=[False, True]) for pair in pairs]
             )
         else:
-            whole, rows, confusion = metrics.regression_metrics, metrics.regression_rows, None
+            values = metrics.regression_metrics(targets, probabilities)
+            rows, confusion = metrics.regression_rows(targets, probabilities), None
         names = spec.class_names
-        per_class = [
-            {NOUNS[spec.kind]: name, **row}
-            for name, row in zip(names, rows(targets, probabilities), strict=True)
-        ]
-        values = whole(targets, probabilities)
-        return cls(spec.kind, values, per_class, confusion, names, targets, probabilities)
+        return cls(
+            kind=spec.kind,
+            metrics=values,
+            per_class=[
+                {NOUNS[spec.kind]: name, **row} for name, row in zip(names, rows, strict=True)
+            ],
+            confusion=confusion,
+            labels=names,
+            targets=targets,
+            probabilities=probabilities,
+            positive=None if positive is None else names[positive],
+        )
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -94,13 +119,24 @@ class Report:
 
     def __str__(self) -> str:
         """Return the metrics and the rows by class as plain text."""
-        cells = [(name.replace("_", " "), number(value)) for name, value in self.metrics.items()]
-        parts = [text_table(f"{len(self):,} examples", ("metric", "value"), cells)]
+        cells = [(shown, number(self.metrics[name])) for name, shown in self.headings.items()]
+        title = ", ".join(filter(None, [counted(len(self), "example"), self.positive_line]))
+        parts = [text_table(title, ("metric", "value"), cells)]
         if len(self.per_class) > 1:
             parts.append(self._rows_table())
         return "\n\n".join(parts) + "\n"
 
     __repr__ = __str__
+
+    @property
+    def headings(self) -> dict[str, str]:
+        """Metrics in the printed tables → their names there; `metrics` may hold more."""
+        return headings(self.metrics, self.positive)
+
+    @property
+    def positive_line(self) -> str:
+        """What tables say about the positive class; empty where there is none."""
+        return positive_line(self.labels, self.positive)
 
     def _rows_table(self) -> str:
         rows, title = self.per_class, f"by {NOUNS[self.kind]}"
@@ -126,6 +162,7 @@ class Report:
                 "kind": self.kind,
                 "examples": len(self),
                 "labels": self.labels,
+                "positive": self.positive,
                 "metrics": self.metrics,
                 "per_class": self.per_class,
                 "confusion": self.confusion,
@@ -188,7 +225,7 @@ class Report:
     def _has_roc(self) -> bool:
         return (
             self.kind == "classification"
-            and len(self.labels) == 2
+            and self.positive is not None
             and not np.isnan(self.metrics["auc"])
         )
 
@@ -203,10 +240,11 @@ class Report:
                 self.metrics["expected_calibration_error"],
             )
             if self._has_roc:
+                index = self.labels.index(self.positive)
                 rates = sklearn_metrics.roc_curve(
-                    self.targets.argmax(axis=1), self.probabilities[:, 1]
+                    self.targets.argmax(axis=1) == index, self.probabilities[:, index]
                 )[:2]
-                panels.draw_roc(grid[2], *rates, self.metrics["auc"], self.labels[1])
+                panels.draw_roc(grid[2], *rates, self.metrics["auc"], self.positive)
         elif self.kind == "multi_label":
             for axes, key, name in zip(
                 grid, ("f1", "average_precision"), ("F1", "average precision"), strict=True
@@ -218,32 +256,3 @@ class Report:
                 grid, self.labels, self.targets.T, self.probabilities.T, strict=False
             ):
                 panels.draw_predicted_against_true(axes, true, predicted, name)
-
-
-def _check_outputs(spec: TargetSpec, targets: np.ndarray, outputs: np.ndarray) -> None:
-    if outputs.shape != targets.shape:
-        raise InputError(
-            f"model: expected outputs of shape {targets.shape}, got {outputs.shape}. The head must "
-            f"give one value for each of the {spec.size} {spec.kind} outputs."
-        )
-    bad = ~np.isfinite(outputs).all(axis=1)
-    if bad.any():
-        raise InputError(
-            f"model: outputs of {int(bad.sum())} of {len(outputs)} examples are NaN or infinite, "
-            f"the first for example {int(bad.argmax())}. The model has diverged: train it again "
-            "with a smaller learning rate."
-        )
-    if spec.kind == "regression":
-        return
-    remedy = "Build the model with the default classifier_activation."
-    if outputs.min() < -1e-6 or outputs.max() > 1 + 1e-3:
-        raise InputError(
-            "model: expected probabilities from 0 to 1, got outputs from "
-            f"{outputs.min():.3g} to {outputs.max():.3g}. {remedy}"
-        )
-    sums = outputs.sum(axis=1)
-    if spec.kind == "classification" and np.abs(sums - 1).max() > 1e-2:
-        raise InputError(
-            "model: expected rows of probabilities that sum to 1, got a row that sums to "
-            f"{sums[np.abs(sums - 1).argmax()]:.3f}. {remedy}"
-        )

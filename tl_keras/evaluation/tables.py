@@ -28,14 +28,15 @@ def text_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     Returns:
         Lines of plain text without trailing blanks.
     """
-    table = Table(title=Text(title), title_justify="left", title_style="", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         table.add_column(Text(column), justify="right" if index else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     buffer = io.StringIO()
     Console(file=buffer, width=WIDTH, color_system=None, force_terminal=False).print(table)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()).strip("\n")
+    lines = [title, *(line.rstrip() for line in buffer.getvalue().splitlines())]
+    return "\n".join(lines).strip("\n")
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -29,6 +29,26 @@ class TaskReports:
             for name, value in report.metrics.items()
         }
 
+    @property
+    def headings(self) -> dict[str, str]:
+        """Metrics in the printed tables, named `task/metric` → their names there."""
+        return {
+            f"{task}/{name}": f"{task}/{heading}"
+            for task, report in self.tasks.items()
+            for name, heading in report.headings.items()
+        }
+
+    @property
+    def positive(self) -> dict[str, str | None]:
+        """Task → name of its positive class, None where there is none."""
+        return {task: report.positive for task, report in self.tasks.items()}
+
+    @property
+    def positive_line(self) -> str:
+        """What tables of all tasks say about the positive classes; empty where there is none."""
+        lines = [(task, report.positive_line) for task, report in self.tasks.items()]
+        return ", ".join(f"{task}: {line}" for task, line in lines if line)
+
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(next(iter(self.tasks.values())))

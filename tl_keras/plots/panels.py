@@ -177,7 +177,7 @@ def draw_grouped_bars(
         texts = ["" if np.isnan(value) else f"{value:.3g}" for value in values]
         axes.bar_label(bars, texts, padding=2, fontsize=6.5, rotation=90 if len(series) > 2 else 0)
     axes.margins(y=0.18 if len(series) > 2 else 0.1)
-    names = [plain(name.replace("_", " ")) for name in groups]
+    names = [plain(name) for name in groups]
     axes.set_xticks(positions, names, rotation=30, ha="right")
     axes.set_title(title)
     axes.set_ylabel("value")
