@@ -1,8 +1,12 @@
 """The exceptions that are written for users, and help with what they say."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
+
+_NOT_SHOWN = {"Cc", "Cs", "Zl", "Zp"}
+_CHANGES_DIRECTION = {*map(chr, (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
 
 
 class InputError(ValueError):
@@ -67,3 +71,34 @@ def describe(value: Any) -> str:
         return repr(value)
     length = f" of length {len(value)}" if isinstance(value, (list, tuple, dict)) else ""
     return f"{type(value).__name__}{length}"
+
+
+def printable(text: str) -> str:
+    r"""Return text as it can be shown on one line of a terminal.
+
+    Control characters, line separators and marks that turn the direction of writing become
+    escapes such as `\r` and `\x1b`. Bytes of a file name that are not UTF-8, which Python holds
+    as lone surrogates, become `\xff`.
+
+    Example:
+        >>> printable("cats\rdogs")
+        'cats\\rdogs'
+    """
+    return "".join(
+        _escape(character)
+        if unicodedata.category(character) in _NOT_SHOWN or character in _CHANGES_DIRECTION
+        else character
+        for character in text
+    )
+
+
+def decodable(text: str) -> str:
+    r"""Return text that UTF-8 can hold: bytes that are not UTF-8 become escapes such as `\xff`."""
+    return "".join(_escape(c) if unicodedata.category(c) == "Cs" else c for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")

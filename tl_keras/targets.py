@@ -1,13 +1,17 @@
 """What a model predicts, and how labels of any form become its training targets."""
 
 import dataclasses
+import re
+import unicodedata
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
 
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, decodable
 
 Kind = Literal["classification", "multi_label", "regression"]
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 CLOSING = {"classification": "softmax", "multi_label": "sigmoid"}
 
 
@@ -153,8 +157,20 @@ class TargetSpec:
 
 
 def label_name(label: Any) -> str:
-    """Return a label as the name of its class; bytes, as TensorFlow has strings, are decoded."""
-    return label.decode() if isinstance(label, bytes) else str(label)
+    """Return a label as the name of its class: text in Unicode's composed form, NFC.
+
+    Bytes, as TensorFlow has strings, are decoded; those that are not UTF-8 become escapes.
+    """
+    text = label.decode("utf-8", "surrogateescape") if isinstance(label, bytes) else str(label)
+    return unicodedata.normalize("NFC", decodable(text))
+
+
+def class_order(names: Iterable[str]) -> list[str]:
+    """Return distinct class names in order: by value if all of them are numbers, else as text."""
+    distinct = set(names)
+    if all(map(_NUMBER.fullmatch, distinct)):
+        return sorted(distinct, key=lambda name: (float(name), name))
+    return sorted(distinct)
 
 
 def closing_activation(kind: Kind, activation: str | None) -> str | None:

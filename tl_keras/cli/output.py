@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tl_keras.errors import printable
+
 WIDEST = 10_000
 """Width of tables in characters where no terminal limits it."""
 
@@ -36,7 +38,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: 
         right = index >= len(columns) - numbers
         table.add_column(Text(column), justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(table)
@@ -47,8 +49,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: 
 
 
 def one_line(message: object) -> str:
-    """Return a message with all line breaks and runs of blanks as single blanks."""
-    return " ".join(str(message).split())
+    """Return a message on one line: breaks and runs of blanks are single blanks.
+
+    Other control characters are escaped.
+    """
+    return printable(" ".join(str(message).split()))
 
 
 def print_error(message: object) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from tl_keras.cli.output import print_error, print_table
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, decodable, printable
 
 COLUMNS = ("file", "task", "rank", "label", "score", "error")
 
@@ -58,8 +58,8 @@ def predict(
     results = []
     for path, scores, error in predictor.each(paths, batch_size):
         if scores is None:
-            print_error(f"{path}: {error}")
-        results.append(_result(str(path), scores, error, predictor, top))
+            print_error(f"{printable(str(path))}: {error}")
+        results.append(_result(decodable(str(path)), scores, error, predictor, top))
     _write(results, format, output)
     unread = sum("error" in result for result in results)
     if unread:
@@ -94,12 +94,9 @@ def find_files(words: Sequence[str]) -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    extensions = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp"}
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in extensions and file.is_file() and not file.name.startswith(".")
-    )
+    from tl_keras.data.walking import image_files_below
+
+    return list(map(Path, image_files_below(folder)))
 
 
 def _result(file: str, scores, error: str, predictor, top: int) -> dict[str, Any]:

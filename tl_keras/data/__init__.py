@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tl_keras.data.examples import Examples, as_examples
     from tl_keras.data.folders import image_folder
     from tl_keras.data.image_files import ImageFolder
-    from tl_keras.data.inspection import Problem
+    from tl_keras.data.problems import Problem
     from tl_keras.data.rows import Epochs, Part
 
 __all__ = [
@@ -32,7 +32,7 @@ _NAMES = {
     "Examples": "examples",
     "ImageFolder": "image_files",
     "Part": "rows",
-    "Problem": "inspection",
+    "Problem": "problems",
     "as_examples": "examples",
     "decode_and_resize": "decoding",
     "decode_batch": "decoding",

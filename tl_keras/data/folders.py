@@ -10,10 +10,12 @@ import numpy as np
 
 from tl_keras.cluster import join_cluster
 from tl_keras.data.image_files import ImageFolder
-from tl_keras.data.inspection import Problem, inspect_images, problem_table
+from tl_keras.data.inspection import inspect_images
 from tl_keras.data.listing import LabelledFile, list_images, portable_names
+from tl_keras.data.problems import Problem, problem_table
 from tl_keras.data.splits import check_split, stratified_split
 from tl_keras.errors import InputError, did_you_mean
+from tl_keras.targets import class_order
 
 _ROWS_IN_A_MESSAGE = 20
 
@@ -111,7 +113,7 @@ def _lost_classes(listed: Sequence[LabelledFile], files: Sequence[LabelledFile])
 
 def _report(problems: Sequence[Problem], on_problem: str, path: Any) -> None:
     """Raise or warn, with all problems in one table."""
-    refused = [problem for problem in problems if not problem.usable]
+    refused = [problem for problem in problems if not problem.is_note]
     table = problem_table(problems, _ROWS_IN_A_MESSAGE)
     if refused and on_problem == "refuse":
         raise InputError(
@@ -130,7 +132,7 @@ def _report(problems: Sequence[Problem], on_problem: str, path: Any) -> None:
 def _check_classes(
     files: Sequence[LabelledFile], problems: Sequence[Problem], path: Any
 ) -> list[str]:
-    class_names = sorted({file.label for file in files})
+    class_names = class_order(file.label for file in files)
     if len(class_names) < 2:
         got = f"only the class {class_names[0]!r}" if class_names else "no readable image at all"
         table = problem_table(problems, _ROWS_IN_A_MESSAGE)

@@ -1,6 +1,7 @@
 """Labelled image files as examples."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ import tensorflow as tf
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs
 from tl_keras.data.decoding import decode_and_resize
-from tl_keras.data.inspection import Problem, problem_table
+from tl_keras.data.problems import Problem, problem_table
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, printable
 
 
 class ImageFolder(Examples):
@@ -61,12 +62,10 @@ class ImageFolder(Examples):
     def summary(self) -> str:
         """Return the number of images of each class, and the table of problems, as text."""
         counts = np.bincount(self.labels, minlength=len(self.class_names))
-        width = max(map(len, self.class_names))
+        names = list(map(printable, self.class_names))
+        width = max(map(len, names))
         lines = [repr(self)]
-        lines += [
-            f"  {name:<{width}}  {count}"
-            for name, count in zip(self.class_names, counts, strict=True)
-        ]
+        lines += [f"  {name:<{width}}  {count}" for name, count in zip(names, counts, strict=True)]
         return "\n".join([*lines, self.problem_table()]).rstrip()
 
     def problem_table(self) -> str:
@@ -106,7 +105,7 @@ class ImageFolder(Examples):
         batch_size = whole(batch_size, "batch_size")
         targets = self.encoded_targets(spec)
         with tf.device("/cpu:0"):
-            paths = tf.constant(self.paths, tf.string)
+            paths = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
             y = None if targets is None else tf.convert_to_tensor(targets)
 
         def load(rows: tf.Tensor) -> Any:

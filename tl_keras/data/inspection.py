@@ -1,11 +1,10 @@
 """Looking at every image file before training starts."""
 
 import concurrent.futures
-import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,37 +12,15 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from tl_keras.data.decoding import decode_image
+from tl_keras.data.problems import EXTENSIONS, Problem, problem_table
 
-_EXTENSIONS = {
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
-    "PNG": {".png", ".apng"},
-    "BMP": {".bmp", ".dib"},
-    "GIF": {".gif"},
-    "WEBP": {".webp"},
-}
-_FORMATS = ", ".join(_EXTENSIONS)
+__all__ = ["Problem", "inspect_image", "inspect_images", "problem_table"]
+
+_FORMATS = ", ".join(EXTENSIONS)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")
 _SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
 _LARGEST_MEAN_DIFFERENCE = 8.0
 _SECONDS_BEFORE_PROGRESS = 2.0
-IMAGE_EXTENSIONS = frozenset().union(*_EXTENSIONS.values())
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """Something about a file that the user should know.
-
-    Attributes:
-        path: The file, relative to the folder or to the CSV file.
-        kind: In two or three words, e.g. `"empty"`, `"not an image"`, `"truncated"`.
-        detail: What was found.
-        usable: Whether the file is used all the same; then this is only a note.
-    """
-
-    path: str
-    kind: str
-    detail: str
-    usable: bool = False
 
 
 def inspect_image(path: str | os.PathLike, name: str) -> Problem | None:
@@ -73,7 +50,7 @@ def inspect_image(path: str | os.PathLike, name: str) -> Problem | None:
     except Exception as error:
         return Problem(name, _kind_of(error), str(error))
     found = _SAME_FORMAT.get(image.format, image.format)
-    if found not in _EXTENSIONS:
+    if found not in EXTENSIONS:
         return Problem(name, "unsupported format", f"{found}; convert it to one of {_FORMATS}")
     if found == "WEBP" and getattr(image, "is_animated", False):
         return Problem(name, "animated WebP", "save its first frame")
@@ -110,31 +87,6 @@ def inspect_images(
         )
     usable = [result is None or result.usable for result in results]
     return usable, [result for result in results if result is not None]
-
-
-def problem_table(problems: Iterable[Problem], most: int | None = None) -> str:
-    """Lay out problems as a table.
-
-    Args:
-        problems: The problems and notes.
-        most: Rows to show at the most; None for all.
-
-    Returns:
-        Lines of text, problems before notes; empty if there are none.
-    """
-    ordered = sorted(problems, key=lambda problem: problem.usable)
-    if not ordered:
-        return ""
-    header = ("file", "problem", "used", "detail")
-    rows = [(p.path, p.kind, "yes" if p.usable else "no", p.detail) for p in ordered[:most]]
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
-        for row in [header, *rows]
-    ]
-    if len(rows) < len(ordered):
-        lines.append(f"… and {len(ordered) - len(rows)} more")
-    return "\n".join(lines)
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
@@ -180,7 +132,7 @@ def _compare(content: bytes, expected: np.ndarray, mode: str, name: str) -> Prob
 
 def _extension_note(name: str, found: str) -> Problem | None:
     extension = pathlib.PurePath(name).suffix.lower()
-    if extension in _EXTENSIONS[found]:
+    if extension in EXTENSIONS[found]:
         return None
     named = f"named {extension}" if extension else "without an extension"
     return Problem(name, "wrong extension", f"{named}, the content is {found}", usable=True)

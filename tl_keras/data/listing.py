@@ -4,12 +4,14 @@ import csv
 import dataclasses
 import os
 import pathlib
+import unicodedata
 from collections.abc import Sequence
 
-from tl_keras.data.inspection import IMAGE_EXTENSIONS, Problem
+from tl_keras.data.problems import IMAGE_EXTENSIONS, Problem
+from tl_keras.data.walking import Ignored, entries_of, is_folder, walk
 from tl_keras.errors import InputError
+from tl_keras.targets import label_name
 
-_SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
 _LAYOUT = (
     "Expected one subfolder per class:\n"
     "  {root}/cats/one.jpg\n  {root}/cats/two.jpg\n  {root}/dogs/three.jpg\n"
@@ -69,10 +71,14 @@ def list_images(path: str | os.PathLike) -> tuple[list[LabelledFile], list[Probl
 
 
 def _list_class_folders(root: pathlib.Path) -> tuple[list[LabelledFile], list[Problem]]:
-    entries = sorted(entry for entry in root.iterdir() if not _is_hidden(entry.name))
-    folders = [entry for entry in entries if entry.is_dir()]
-    loose = [entry.name for entry in entries if entry.suffix.lower() in IMAGE_EXTENSIONS]
-    loose = [name for name in loose if not (root / name).is_dir()]
+    ignored = Ignored()
+    try:
+        entries = entries_of(root, ignored)
+    except OSError as error:
+        raise InputError(f"path: {str(root)!r} cannot be read: {error.strerror}.") from error
+    folders = [root / entry.name for entry in entries if is_folder(entry)]
+    others = [entry for entry in entries if not is_folder(entry)]
+    loose = [o.name for o in others if pathlib.Path(o.name).suffix.lower() in IMAGE_EXTENSIONS]
     if not folders:
         found = f"{len(loose)} images without class subfolders" if loose else "no images"
         raise InputError(
@@ -81,20 +87,21 @@ def _list_class_folders(root: pathlib.Path) -> tuple[list[LabelledFile], list[Pr
     problems = [
         Problem(name, "without a class", "lies beside the class subfolders") for name in loose
     ]
-    files = []
-    for folder in folders:
-        for parent, subfolders, names in os.walk(folder):
-            subfolders[:] = sorted(name for name in subfolders if not _is_hidden(name))
-            for name in names:
-                if not _is_hidden(name):
-                    file = pathlib.Path(parent, name)
-                    relative = file.relative_to(root).as_posix()
-                    files.append(LabelledFile(str(file), relative, folder.name))
+    problems += [
+        Problem(entry.name, "broken link", f"leads to {os.readlink(entry.path)!r}, which is gone")
+        for entry in others
+        if entry.is_symlink() and not os.path.exists(entry.path) and entry.name not in loose
+    ]
+    labels = [label_name(folder.name) for folder in folders]
+    problems += _joined_classes(folders, labels)
+    walked, found = walk(root, folders, ignored)
+    files = [LabelledFile(file.path, label_name(file.name), labels[file.folder]) for file in walked]
     with_files = {file.label for file in files}
+    problems += [*found, *ignored.problems()]
     problems += [
         Problem(folder.name, "empty class", "the subfolder holds no files")
-        for folder in folders
-        if folder.name not in with_files
+        for folder, label in zip(folders, labels, strict=True)
+        if label not in with_files
     ]
     if not files:
         raise InputError(
@@ -104,8 +111,14 @@ def _list_class_folders(root: pathlib.Path) -> tuple[list[LabelledFile], list[Pr
     return files, problems
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _SYSTEM_FILES
+def _joined_classes(folders: Sequence[pathlib.Path], labels: Sequence[str]) -> list[Problem]:
+    """Report folders whose names are the same class, written with other code points."""
+    detail = "another folder has the same name in another Unicode form (NFC, NFD): one class"
+    return [
+        Problem(label, "joined folders", detail, usable=True)
+        for folder, label in zip(folders, labels, strict=True)
+        if folder.name != label and labels.count(label) > 1
+    ]
 
 
 def _list_csv(source: pathlib.Path) -> tuple[list[LabelledFile], list[Problem]]:
@@ -161,4 +174,5 @@ def portable_names(paths: Sequence[str]) -> list[str]:
     """Return paths below the folder that holds all files: the same on any machine."""
     absolute = [os.path.abspath(path) for path in paths]
     common = os.path.commonpath([os.path.dirname(path) for path in absolute])
-    return [os.path.relpath(path, common).replace(os.sep, "/") for path in absolute]
+    names = [os.path.relpath(path, common).replace(os.sep, "/") for path in absolute]
+    return [unicodedata.normalize("NFC", name) for name in names]

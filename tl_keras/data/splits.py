@@ -52,12 +52,16 @@ def stratified_split(
     parts: list[list[int]] = [[] for _ in fractions]
     for label in np.unique(labels):
         rows = [int(row) for row in np.flatnonzero(labels == label)]
-        rows.sort(key=lambda row: hashlib.sha256(f"{seed}:{names[row]}".encode()).digest())
+        rows.sort(key=lambda row: _rank(names[row], seed))
         start = 0
         for part, count in zip(parts, _counts(len(rows), fractions), strict=True):
             part.extend(rows[start : start + count])
             start += count
     return [np.array(sorted(part), np.int64) for part in parts]
+
+
+def _rank(name: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _counts(n: int, fractions: Sequence[float]) -> list[int]:

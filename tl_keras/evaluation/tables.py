@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tl_keras.errors import printable
+
 WIDTH = 120
 
 
@@ -32,7 +34,7 @@ def text_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     for index, column in enumerate(columns):
         table.add_column(Text(column), justify="right" if index else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     buffer = io.StringIO()
     Console(file=buffer, width=WIDTH, color_system=None, force_terminal=False).print(table)
     lines = [title, *(line.rstrip() for line in buffer.getvalue().splitlines())]
@@ -42,7 +44,9 @@ def text_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Render a table in Markdown, the first column to the left and the others to the right."""
     rules = ["---", *["---:"] * (len(columns) - 1)]
-    lines = [[cell.replace("|", r"\|") for cell in row] for row in (columns, rules, *rows)]
+    lines = [
+        [printable(cell).replace("|", r"\|") for cell in row] for row in (columns, rules, *rows)
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
