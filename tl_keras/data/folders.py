@@ -2,6 +2,7 @@
 
 import operator
 import os
+import pathlib
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import numpy as np
 from tl_keras.cluster import join_cluster
 from tl_keras.data.image_files import ImageFolder
 from tl_keras.data.inspection import inspect_images
+from tl_keras.data.layouts import deeper_hint
 from tl_keras.data.listing import LabelledFile, list_images, portable_names
 from tl_keras.data.problems import Problem, problem_table
 from tl_keras.data.splits import check_split, stratified_split
@@ -138,6 +140,7 @@ def _check_classes(
         table = problem_table(problems, _ROWS_IN_A_MESSAGE)
         raise InputError(
             f"path: expected images of at least two classes in {os.fspath(path)!r}, got {got}. "
-            "Add a subfolder (or label) with images for each class." + (table and "\n" + table)
+            "Add a subfolder (or label) with images for each class."
+            + (deeper_hint(pathlib.Path(path).expanduser()) + (table and "\n" + table))
         )
     return class_names

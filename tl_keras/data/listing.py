@@ -7,6 +7,7 @@ import pathlib
 import unicodedata
 from collections.abc import Sequence
 
+from tl_keras.data.layouts import check_layout
 from tl_keras.data.problems import IMAGE_EXTENSIONS, Problem
 from tl_keras.data.walking import Ignored, entries_of, is_folder, walk
 from tl_keras.errors import InputError
@@ -93,7 +94,7 @@ def _list_class_folders(root: pathlib.Path) -> tuple[list[LabelledFile], list[Pr
         if entry.is_symlink() and not os.path.exists(entry.path) and entry.name not in loose
     ]
     labels = [label_name(folder.name) for folder in folders]
-    problems += _joined_classes(folders, labels)
+    problems += [*check_layout(root, folders), *_joined_classes(folders, labels)]
     walked, found = walk(root, folders, ignored)
     files = [LabelledFile(file.path, label_name(file.name), labels[file.folder]) for file in walked]
     with_files = {file.label for file in files}
