@@ -108,7 +108,7 @@ def test_every_way_in_warns_once():
     assert warned(lambda: tl.fine_tune(model, both, objectives=adapted, **stage)) == 1
     decoded = [tl.objectives.Reconstruction()]
     assert warned(lambda: tl.pretrain(model, X / 255.0, objectives=decoded, **stage)) == 1
-    assert warned(lambda: tl.objectives.adapt_batch_norm(model, X / 255.0)) == 1
+    assert warned(lambda: tl.objectives.adapt_batch_norm(model, X / 255.0, source=X)) == 1
     assert warned(lambda: tl.evaluate(model, data, verbose=False)) == 1
 
 

@@ -204,7 +204,8 @@ class Objective(abc.ABC):
         """Change the trained model at the end of the run, once the best weights are back.
 
         Args:
-            model: The user's model, outside any strategy.
+            model: The user's model, outside any strategy, with the flags of the stage that its
+                weights come from.
             domains: Name → training examples of the domain.
         """
         del model, domains

@@ -47,6 +47,11 @@ class Progress:
         best = before_stage if self.best_epoch is None else self.best_epoch
         return self.epoch - 1 - max(before_stage, best)
 
+    def best_stage(self) -> int:
+        """Return the stage, from 0, of the best epoch; the last one if there is none."""
+        last = self.epoch if self.best_epoch is None else self.best_epoch
+        return sum(start <= last for start in self.stage_starts) - 1
+
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes; Python's JSON keeps floats, infinity included, exactly."""
         return dataclasses.asdict(self)

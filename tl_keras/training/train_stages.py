@@ -15,7 +15,7 @@ from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
-from tl_keras.schedules import Stage
+from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.training.agreement import check_agreement, from_chief
 from tl_keras.training.checks import check_combination
 from tl_keras.training.data_checks import check_order, warn_of_changing_order
@@ -134,9 +134,11 @@ def _train(
         raise
     finally:
         give_back(trained, model)
+    progress = trainer.state.progress
+    apply_freezing(model, stages[progress.best_stage()])
     for objective in objectives:
         objective.finish(model, train)
-    progress = trainer.state.progress
+    apply_freezing(model, stages[-1])
     run = Run(
         model=model,
         history=progress.history,

@@ -13,7 +13,7 @@ from tl_keras.arguments import whole
 from tl_keras.backbones.weights import copy_weights
 from tl_keras.errors import InputError
 from tl_keras.objectives import Distillation, Supervised, adapt_batch_norm
-from tl_keras.objectives.ada_bn import batch_norm_layers
+from tl_keras.objectives.batch_norm_statistics import batch_norm_layers
 from tl_keras.schedules import Stage
 from tl_keras.targets import TargetSpec
 from tl_keras.training.checks import check_model
@@ -57,10 +57,11 @@ def two_way_transfer(
     For two domains with the same classes and few labels each. First either model learns its own
     domain's labels. Then, in every round, the first model learns its labels and, on all its own
     examples, the common opinion of the other model and of itself as both were before; after it,
-    the second does the same with the first as it is now. As a teacher, the other model takes the
-    BatchNorm statistics of the images that it is asked about (`adapt_batch_norm`): by its own
-    domain's it would often know nothing there. No example leaves its domain: what
-    passes between the two are answers. So it also serves where the data of both must stay apart.
+    the second does the same with the first as it is now. As a teacher, the other model has its
+    BatchNorm statistics moved to the images that it is asked about (`adapt_batch_norm`): by its
+    own domain's it would often know nothing there. No example leaves its domain: what passes
+    between the two are BatchNorm statistics and answers. So it also serves where the data of both
+    must stay apart.
 
     The domains have to be near each other: a model that knows little about the other's images
     teaches errors, and both get worse (`benchmarks/two_way.py` shows either case). Compare with
@@ -108,7 +109,8 @@ def two_way_transfer(
         for name, peer in zip(names, reversed(names), strict=True):
             objectives: list[Any] = [Supervised()]
             if number:
-                teachers = [_teacher(models[peer], data[name], seed), _copy_of(models[name])]
+                teacher = _teacher(models[peer], data[peer], data[name], seed)
+                teachers = [teacher, _copy_of(models[name])]
                 objectives.append(
                     Distillation(teachers, temperature, confidence=confidence, weight=weight)
                 )
@@ -174,11 +176,11 @@ def _checked_names(data: Any, validation: Any) -> tuple[str, ...]:
     return tuple(data)
 
 
-def _teacher(model: TransferModel, data: Any, seed: int) -> TransferModel:
-    """Return a copy that reads another domain's images by that domain's BatchNorm statistics."""
+def _teacher(model: TransferModel, own: Any, data: Any, seed: int) -> TransferModel:
+    """Return a copy whose BatchNorm statistics read another domain's images as those of its own."""
     copy = _copy_of(model)
     if batch_norm_layers(copy):
-        adapt_batch_norm(copy, data, seed=seed)
+        adapt_batch_norm(copy, data, source=own, seed=seed)
     return copy
 
 
