@@ -41,7 +41,7 @@ def test_rows_and_names_of_several_labels_with_none():
 
 def test_none_where_no_label_may_be_missing():
     spec = TargetSpec("classification", 3)
-    with pytest.raises(InputError, match="y: 1 labels are None, the first at row 2"):
+    with pytest.raises(InputError, match="y: 1 label is None, the first at row 2"):
         spec.encode([0, 1, None])
     with pytest.raises(InputError, match="labels are strings, but the model has no labels"):
         spec.encode(["a", "b"])

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from tl_keras.errors import InputError, WorkerLost
+from tl_keras.errors import InputError, WorkerLost, listed
 
 VARIABLE = "TF_CONFIG"
 TIMEOUT_VARIABLE = "TL_KERAS_JOIN_TIMEOUT"
@@ -199,8 +199,9 @@ def _not_joined(cluster: Cluster, seconds: float, message: str) -> Exception:
     missing = message.partition("timed out task names:")[2].partition("Additional GRPC")[0]
     indices = sorted({int(index) for index in TASK.findall(missing)}) or [0]
     return WorkerLost(
-        f"{VARIABLE}: within {seconds:g} seconds, {' and '.join(map(cluster.name, indices))} did "
-        f"not come. Start all {cluster.size} workers with the same list of addresses, and check "
+        f"{VARIABLE}: within {seconds:g} seconds, "
+        f"{listed([cluster.name(index) for index in indices])} did not come. "
+        f"Start all {cluster.size} workers with the same list of addresses, and check "
         f"that they reach each other's ports. {TIMEOUT_VARIABLE}=seconds makes them wait longer."
     )
 

@@ -2,7 +2,7 @@
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _NOT_SHOWN = {"Cc", "Cs", "Zl", "Zp"}
@@ -60,6 +60,11 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
         plural: What several are called, if that is not the noun with an s.
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them: `"a"`, `"a and b"`, `"a, b and c"`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def describe(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tl_keras.errors import InputError, decodable
+from tl_keras.errors import InputError, counted, decodable
 
 Kind = Literal["classification", "multi_label", "regression"]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -113,8 +113,8 @@ class TargetSpec:
         missing = np.flatnonzero([label is None for label in y]) if y.dtype == object else ()
         if len(missing):
             raise InputError(
-                f"{argument}: {len(missing)} labels are None, the first at row {missing[0]}. "
-                "Remove or fix these examples."
+                f"{argument}: {counted(len(missing), 'label is', 'labels are')} None, the first "
+                f"at row {missing[0]}. Remove or fix these examples."
             )
         if y.dtype.kind in "USO":
             indices = self._indices_of_names(y, argument)
@@ -222,7 +222,7 @@ def _finite(y: np.ndarray, argument: str) -> np.ndarray:
     if bad.any():
         row = int(np.argwhere(bad)[0][0])
         raise InputError(
-            f"{argument}: {int(bad.sum())} labels are NaN or infinite, the first at row {row}. "
-            "Remove or fix these examples."
+            f"{argument}: {counted(int(bad.sum()), 'label is', 'labels are')} NaN or infinite, "
+            f"the first at row {row}. Remove or fix these examples."
         )
     return values

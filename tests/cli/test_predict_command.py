@@ -100,7 +100,7 @@ def test_output_is_written(tl_keras_cli, trained, small_pictures):
     code, out, _ = tl_keras_cli(*words)
     assert code == 0
     assert target.read_text().startswith("file,task,rank,label,score,error\n")
-    assert out == f"written: {target} (1 files)\n"
+    assert out == f"written: {target} (1 file)\n"
     code, _, err = tl_keras_cli(*words[:3], "-o", target)
     assert code == 2
     assert "Add --format csv" in err

@@ -98,7 +98,7 @@ def test_refuses_problems_but_not_notes(broken, tmp_path):
         image_folder(broken, on_problem="refuse")
     fine = write_folder(tmp_path / "fine", {"a": 1, "b": 1})
     (fine / "a" / "jpeg.png").write_bytes(encode(smooth(), "JPEG"))
-    with pytest.warns(UserWarning, match="0 problems .left out. and 1 notes"):
+    with pytest.warns(UserWarning, match="0 problems .left out. and 1 note in"):
         assert len(image_folder(fine, on_problem="refuse")) == 3
 
 
@@ -227,7 +227,7 @@ def test_wrong_paths(folder, tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"path,label\n\xff\xfe\x00,a\n")
     for path, text in [
         (tmp_path / "petz", "'.*petz', which does not exist"),
-        (tmp_path / "flat", r"holds 1 images without class subfolders. Expected one subfolder per"),
+        (tmp_path / "flat", r"holds 1 image without class subfolders. Expected one subfolder per"),
         (tmp_path / "nothing", "holds no images. Expected one subfolder per class"),
         (tmp_path / "hollow", "subfolders of .* are empty"),
         (one, "at least two classes in .* got only the class 'cats'"),

@@ -83,7 +83,7 @@ def test_folders_of_the_system_are_no_classes_and_hold_no_images(pets, name):
         noise().save(place / name / "thumb.jpg")
     (pets / "cats" / "._01.png").write_bytes(b"Mac OS X")
     (pets / "cats" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
-    with pytest.warns(UserWarning, match="0 problems .left out. and 1 notes"):
+    with pytest.warns(UserWarning, match="0 problems .left out. and 1 note in"):
         images = image_folder(pets, image_size=8, on_problem="refuse")
     assert counts(images) == {"cats": 3, "dogs": 3}
     (note,) = images.problems

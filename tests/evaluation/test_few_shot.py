@@ -62,7 +62,7 @@ def test_a_model_is_measured_on_classes_of_the_data(capsys):
     names = np.array([f"class {label}" for label in Y])
     report = few_shot(vector_model(), (CLUSTERS, names), 5, 1, 20)
     assert report.accuracy == 1.0 and len(report.accuracies) == 20
-    assert "5 ways, 1 shots, 20 episodes" in capsys.readouterr().out
+    assert "5 ways, 1 shot, 20 episodes" in capsys.readouterr().out
     coded = few_shot(vector_model(), (CLUSTERS, names.astype("S")), 5, 1, 20, verbose=False)
     np.testing.assert_array_equal(coded.accuracies, report.accuracies)
     again = few_shot(vector_model(), (NOISE, Y), 5, 1, 20, verbose=False)
@@ -79,7 +79,7 @@ def test_bad_arguments_are_refused():
         ({"episodes": 1.5}, "episodes: expected a whole number ≥ 2"),
         ({"classifier": "svm"}, "classifier: expected one of"),
         ({"confidence": 95}, "confidence: expected a share"),
-        ({"ways": 9}, "9 ways of 1 shots need 9 classes with at least 2 examples, got 8"),
+        ({"ways": 9}, "9 ways of 1 shot need 9 classes with at least 2 examples, got 8"),
         ({"shots": 12}, "need 5 classes with at least 13 examples, got 0"),
     ):
         with pytest.raises(InputError, match=text):

@@ -237,7 +237,7 @@ def test_missing_labels_are_left_out_of_the_target():
 
 def test_missing_labels_of_a_source_are_refused():
     y = np.array([0, 1, 2, -1])
-    with pytest.raises(InputError, match=r"data\['source'\]: 1 labels are missing"):
+    with pytest.raises(InputError, match=r"data\['source'\]: 1 label is missing"):
         tl.fine_tune(build(), {"source": (images(4), y), "target": images(4)}, verbose=False)
 
 

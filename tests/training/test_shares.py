@@ -61,7 +61,7 @@ def test_statistics_that_are_updated_are_those_of_the_whole_batch(blobs, two_dev
 
 def test_statistics_need_an_example_on_every_device(blobs, two_devices):
     with pytest.raises(
-        InputError, match="batch_size: the last batch of a domain has 1 examples for 2"
+        InputError, match="batch_size: the last batch of a domain has 1 example for 2"
     ):
         train(sgd(unfreeze="all", batch_norm="update"), two_devices, blobs)
 

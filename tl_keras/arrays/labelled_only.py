@@ -12,7 +12,7 @@ from tl_keras.arrays.domains import resolve_domains
 from tl_keras.arrays.labels import labelled_samples, regression_values, require_classes
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 
 
 def _has(name: str):
@@ -79,7 +79,9 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
             raise InputError("y: this estimator requires y to be passed, but the target y is None.")
         y = column_or_1d(keep_marks(y), warn=True)
         if len(y) != X.shape[0]:
-            raise InputError(f"y: expected {X.shape[0]} labels, one per sample, got {len(y)}.")
+            raise InputError(
+                f"y: expected {counted(X.shape[0], 'label')}, one per sample, got {len(y)}."
+            )
         regression = is_regressor(self.estimator)
         if regression:
             y = regression_values(y)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tl_keras.backbones.torch_state import read_state_dict
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 
 _PACKAGE_VERSION = "0.1.0"
 _PARAMETERS = {
@@ -137,7 +137,7 @@ def load_keras_file(model: keras.Model, path: str) -> None:
         kept = [weight.path for weight in model.weights if np.isnan(weight.numpy()).all()]
         if not kept:
             return
-        reason = f"it leaves {len(kept)} weights unset ({', '.join(kept[:3])})."
+        reason = f"it leaves {counted(len(kept), 'weight')} unset ({', '.join(kept[:3])})."
     model.set_weights(before)
     raise InputError(
         f"weights: {path!r} doesn't fit {model.name}: {reason} Give a file from `save_weights` "

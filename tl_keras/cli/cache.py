@@ -11,6 +11,7 @@ import typer
 
 from tl_keras.cli.loading import start_tensorflow
 from tl_keras.cli.output import print_table
+from tl_keras.errors import counted
 
 KEY = re.compile(r"[0-9a-f]{64}")
 SHOWN_DIGITS = 12
@@ -85,8 +86,7 @@ def remove(path: Path) -> bool:
 def _total(stores: list[dict[str, Any]]) -> str:
     from tl_keras.data.feature_cache import size_text
 
-    count = "1 store" if len(stores) == 1 else f"{len(stores)} stores"
-    return f"{count}, {size_text(sum(one['bytes'] for one in stores))}"
+    return f"{counted(len(stores), 'store')}, {size_text(sum(one['bytes'] for one in stores))}"
 
 
 def _describe(path: Path) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from tl_keras.cli.output import print_error, print_table
-from tl_keras.errors import InputError, decodable, printable
+from tl_keras.errors import InputError, counted, decodable, printable
 
 COLUMNS = ("file", "task", "rank", "label", "score", "error")
 
@@ -63,7 +63,7 @@ def predict(
     _write(results, format, output)
     unread = sum("error" in result for result in results)
     if unread:
-        print_error(f"{unread} of {len(results)} files could not be read")
+        print_error(f"{unread} of {counted(len(results), 'file')} could not be read")
         raise typer.Exit(1)
 
 
@@ -158,4 +158,4 @@ def _write(results: list[dict[str, Any]], format: Format, output: Path | None) -
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
-    typer.echo(f"written: {output} ({len(results)} files)")
+    typer.echo(f"written: {output} ({counted(len(results), 'file')})")

@@ -16,7 +16,7 @@ import typer
 from tl_keras.cli.doctor import nvidia_gpus
 from tl_keras.cli.output import print_error
 from tl_keras.cluster import VARIABLE
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 
 LAST_WORDS_SECONDS = 60.0
 """How long workers may go on after one has failed, to notice and say so."""
@@ -115,8 +115,8 @@ def worker_variables(
     each = len(gpus) // count if gpus else 0
     if gpus and not each:
         raise InputError(
-            f"--workers: {count} workers cannot share {len(gpus)} GPUs. Use --workers {len(gpus)} "
-            f"at most, or {GPUS}= to train on the processor's cores."
+            f"--workers: {count} workers cannot share {counted(len(gpus), 'GPU')}. Use --workers "
+            f"{len(gpus)} at most, or {GPUS}= to train on the processor's cores."
         )
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
     variables = []

@@ -10,7 +10,7 @@ from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.labels import encode_labels
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.data.values import Values
-from tl_keras.errors import InputError, describe
+from tl_keras.errors import InputError, counted, describe
 
 
 class ArrayExamples(Examples):
@@ -49,8 +49,8 @@ class ArrayExamples(Examples):
                 )
             if len(part) != self._count:
                 raise InputError(
-                    f"{argument}: x and {name} must have the same length, got {self._count} "
-                    f"examples and {len(part)} labels."
+                    f"{argument}: x and {name} must have the same length, got "
+                    f"{counted(self._count, 'example')} and {counted(len(part), 'label')}."
                 )
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.rows import WHOLE, Epochs, Part
+from tl_keras.errors import counted
 from tl_keras.targets import TargetSpec
 
 Specs = TargetSpec | dict[str, TargetSpec] | None
@@ -77,5 +78,9 @@ class Examples(abc.ABC):
         return [f"row {row}" for row in rows]
 
     def __repr__(self) -> str:
-        names = "" if self.class_names is None else f", {len(self.class_names)} classes"
-        return f"{type(self).__name__}({len(self)} examples{names})"
+        names = (
+            ""
+            if self.class_names is None
+            else f", {counted(len(self.class_names), 'class', 'classes')}"
+        )
+        return f"{type(self).__name__}({counted(len(self), 'example')}{names})"

@@ -12,7 +12,7 @@ from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.labels import encode_labels, encode_labels_in_graph
 from tl_keras.data.rows import WHOLE, Epochs, Part, share_of
 from tl_keras.data.values import Values
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 
 _SHUFFLE_EXAMPLES = 10_000
 _SHUFFLE_BYTES = 2**30
@@ -184,8 +184,8 @@ class _Scan:
         for part in tf.nest.flatten(y):
             if np.ndim(part) == 0 or len(part) != len(x):
                 raise InputError(
-                    f"{argument}: a batch has {len(x)} examples in x and labels of shape "
-                    f"{np.shape(part)} in y. Both need the same first axis."
+                    f"{argument}: a batch has {counted(len(x), 'example')} in x and labels of "
+                    f"shape {np.shape(part)} in y. Both need the same first axis."
                 )
 
 
@@ -194,7 +194,8 @@ def _checked_range(values, sizes: list[int], argument: str) -> tuple[float, floa
     if found.not_finite:
         raise InputError(
             f"{argument}: x must be finite, got NaN or infinity in {found.not_finite} of "
-            f"{sum(sizes)} examples, the first at row {found.first}. Remove or fix these examples."
+            f"{counted(sum(sizes), 'example')}, the first at row {found.first}. Remove or fix "
+            f"these examples."
         )
     return found.low, found.high
 

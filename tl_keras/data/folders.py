@@ -16,7 +16,7 @@ from tl_keras.data.layouts import deeper_hint
 from tl_keras.data.listing import LabelledFile, list_images, portable_names
 from tl_keras.data.problems import Problem, problem_table
 from tl_keras.data.splits import check_split, stratified_split
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.errors import InputError, counted, did_you_mean
 from tl_keras.targets import class_order
 
 _ROWS_IN_A_MESSAGE = 20
@@ -86,8 +86,8 @@ def image_folder(
     rows = stratified_split(names, labels, fractions, seed)
     if not all(map(len, rows)):
         raise InputError(
-            f"split: {tuple(split)} of {len(files)} images leaves a part empty (parts of "
-            f"{[len(part) for part in rows]} images). Use fewer parts or more images."
+            f"split: {tuple(split)} of {counted(len(files), 'image')} leaves a part empty (parts "
+            f"of {[len(part) for part in rows]} images). Use fewer parts or more images."
         )
     return tuple(part(part_rows) for part_rows in rows)
 
@@ -119,14 +119,14 @@ def _report(problems: Sequence[Problem], on_problem: str, path: Any) -> None:
     table = problem_table(problems, _ROWS_IN_A_MESSAGE)
     if refused and on_problem == "refuse":
         raise InputError(
-            f"path: {len(refused)} problems in {os.fspath(path)!r}, and on_problem='refuse'. Fix "
-            f"or remove these files, or pass on_problem='skip'.\n{table}"
+            f"path: {counted(len(refused), 'problem')} in {os.fspath(path)!r}, and "
+            f"on_problem='refuse'. Fix or remove these files, or pass on_problem='skip'.\n{table}"
         )
     if problems:
         notes = len(problems) - len(refused)
         warnings.warn(
-            f"{len(refused)} problems (left out) and {notes} notes in {os.fspath(path)!r}; "
-            f"problem_table() lists them all.\n{table}",
+            f"{counted(len(refused), 'problem')} (left out) and {counted(notes, 'note')} in "
+            f"{os.fspath(path)!r}; problem_table() lists them all.\n{table}",
             stacklevel=3,
         )
 

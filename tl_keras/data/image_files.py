@@ -13,7 +13,7 @@ from tl_keras.data.base import Examples, Specs
 from tl_keras.data.decoding import decode_and_resize
 from tl_keras.data.problems import Problem, problem_table
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
-from tl_keras.errors import InputError, printable
+from tl_keras.errors import InputError, counted, printable
 
 
 class ImageFolder(Examples):
@@ -55,8 +55,9 @@ class ImageFolder(Examples):
     def __repr__(self) -> str:
         height, width = self.image_size
         return (
-            f"ImageFolder({len(self)} images, {len(self.class_names)} classes, {height}×{width}, "
-            f"{len(self.problems)} problems)"
+            f"ImageFolder({counted(len(self), 'image')}, "
+            f"{counted(len(self.class_names), 'class', 'classes')}, {height}×{width}, "
+            f"{counted(len(self.problems), 'problem')})"
         )
 
     def summary(self) -> str:

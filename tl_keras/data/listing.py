@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tl_keras.data.layouts import check_layout
 from tl_keras.data.problems import IMAGE_EXTENSIONS, Problem
 from tl_keras.data.walking import Ignored, entries_of, is_folder, walk
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted, listed
 from tl_keras.targets import label_name
 
 _LAYOUT = (
@@ -81,7 +81,7 @@ def _list_class_folders(root: pathlib.Path) -> tuple[list[LabelledFile], list[Pr
     others = [entry for entry in entries if not is_folder(entry)]
     loose = [o.name for o in others if pathlib.Path(o.name).suffix.lower() in IMAGE_EXTENSIONS]
     if not folders:
-        found = f"{len(loose)} images without class subfolders" if loose else "no images"
+        found = f"{counted(len(loose), 'image')} without class subfolders" if loose else "no images"
         raise InputError(
             f"path: {str(root)!r} holds {found}. " + _LAYOUT.format(root=root.name or root)
         )
@@ -165,7 +165,7 @@ def _read_rows(source: pathlib.Path) -> list[tuple[int, dict[str, str]]]:
     if lacking:
         raise InputError(
             f"path: {str(source)!r} must have the columns path,label, got "
-            f"{','.join(columns) or 'an empty file'}. Add or rename {' and '.join(lacking)}; "
+            f"{','.join(columns) or 'an empty file'}. Add or rename {listed(lacking)}; "
             "columns are separated by commas."
         )
     return rows

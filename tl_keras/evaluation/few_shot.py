@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tl_keras.arguments import whole
 from tl_keras.data.examples import as_examples
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 from tl_keras.evaluation.tables import text_table
 from tl_keras.passes import outputs_of
 from tl_keras.prototypes import class_means, nearest_mean_classifier, unit_rows
@@ -43,7 +43,8 @@ class FewShotReport:
         """Return the table as text."""
         half = (self.interval[1] - self.interval[0]) / 2
         row = (f"{self.accuracy:.4f} ± {half:.4f}", f"{1 / self.ways:.4f}")
-        title = f"{self.ways} ways, {self.shots} shots, {len(self.accuracies):,} episodes"
+        title = f"{self.ways} ways, {counted(self.shots, 'shot')}, "
+        title += counted(len(self.accuracies), "episode")
         columns = (f"accuracy ({self.confidence:.0%} interval)", "guessing")
         return text_table(title, columns, [row])
 
@@ -166,8 +167,8 @@ def episode_accuracies(
     usable = [label for label, own in rows.items() if len(own) > shots]
     if len(usable) < ways:
         raise InputError(
-            f"data: {ways} ways of {shots} shots need {ways} classes with at least {shots + 1} "
-            f"examples, got {len(usable)} such classes of {len(rows)}."
+            f"data: {ways} ways of {counted(shots, 'shot')} need {ways} classes with at least "
+            f"{shots + 1} examples, got {len(usable)} such classes of {len(rows)}."
         )
     random = np.random.default_rng(seed)
     accuracies = np.empty(episodes)

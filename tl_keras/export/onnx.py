@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, listed
 from tl_keras.export.destination import check_suffix, staged
 from tl_keras.export.serving import IMAGES, check_model, export_network
 from tl_keras.transfer_model import TransferModel
@@ -48,7 +48,8 @@ def onnx(
     missing = [name for name in ("tf2onnx", "onnx") if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"onnx: the package {' and '.join(missing)} is not installed. Run "
+            f"onnx: the {'package' if len(missing) == 1 else 'packages'} {listed(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not installed. Run "
             '`pip install "tl_keras[onnx]"`.'
         )
     images = keras.InputSpec(dtype="float32", shape=(None, *model.image_shape), name=IMAGES)

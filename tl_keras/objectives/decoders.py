@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from tl_keras.arguments import hidden_units
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 
 
 def build_decoder(
@@ -105,8 +105,8 @@ def _checked_filters(filters, channels: int, doublings: int) -> list[int]:
         return [max(16, first >> (index + 1)) for index in range(doublings)]
     if len(filters) != doublings:
         raise InputError(
-            f"filters: the decoder doubles the size {doublings} times and needs as many numbers "
-            f"of channels, got {list(filters)}. Leave filters out for a default."
+            f"filters: the decoder doubles the size {counted(doublings, 'time')} and needs as "
+            f"many numbers of channels, got {list(filters)}. Leave filters out for a default."
         )
     return list(filters)
 

@@ -9,6 +9,7 @@ import keras
 
 from tl_keras.data.augmentation import describe
 from tl_keras.data.fingerprint import weights_fingerprint
+from tl_keras.errors import counted
 
 
 def described(value: Any) -> Any:
@@ -22,7 +23,7 @@ def described(value: Any) -> Any:
             return describe((value,))[0]
         # Teachers of other weights make another run.
         found = weights_fingerprint(value.get_weights())
-        return f"{type(value).__name__} with {len(shapes)} weights, {found}"
+        return f"{type(value).__name__} with {counted(len(shapes), 'weight')}, {found}"
     if isinstance(value, types.FunctionType):
         return _function(value)
     if isinstance(value, Mapping):

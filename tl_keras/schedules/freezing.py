@@ -8,7 +8,7 @@ import keras
 
 from tl_keras.backbones.cuts import Block
 from tl_keras.backbones.saved_model import SavedModelBackbone
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 from tl_keras.schedules.layer_factors import block_factors
 from tl_keras.schedules.stage import Stage
 from tl_keras.transfer_model import TransferModel
@@ -69,8 +69,8 @@ def unfrozen_blocks(blocks: tuple[Block, ...], unfreeze: int | float | str) -> t
     count = math.ceil(unfreeze * len(blocks)) if 0 < unfreeze < 1 else int(unfreeze)
     if count > len(blocks):
         raise InputError(
-            f"unfreeze: expected at most {len(blocks)} blocks, which the backbone has, got "
-            f"{count}. Use 'all' for every block."
+            f"unfreeze: expected at most {counted(len(blocks), 'block')}, which the backbone has, "
+            f"got {count}. Use 'all' for every block."
         )
     return tuple(blocks[len(blocks) - count :])
 

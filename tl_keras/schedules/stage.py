@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tl_keras.arguments import whole
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.errors import InputError, counted, did_you_mean
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 
@@ -138,7 +138,7 @@ class Stage:
             return f"blocks {self.unfreeze}"
         if self.unfreeze < 1:
             return f"upper {self.unfreeze:.0%} of the blocks"
-        return f"upper {int(self.unfreeze)} blocks"
+        return f"upper {counted(int(self.unfreeze), 'block')}"
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tl_keras.arguments import whole
 from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.feature_cache import FeatureCache
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted, listed
 from tl_keras.objectives import Joint, MultiTask, Objective, Supervised
 from tl_keras.schedules import Stage, block_factors
 from tl_keras.schedules.freezing import unfrozen_blocks
@@ -52,7 +52,7 @@ def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tupl
     of_labels = [type(one).__name__ for one in objectives if isinstance(one, OF_LABELS)]
     if len(of_labels) > 1:
         raise InputError(
-            f"objectives: {' and '.join(of_labels)} would count the same labels twice. Use one."
+            f"objectives: {listed(of_labels)} would count the same labels twice. Use one."
         )
     if label_smoothing or class_weight is not None:
         raise InputError(
@@ -170,8 +170,9 @@ def _check_batches(stage: Stage, batch_size: int, replicas: int, counts: Sequenc
     slices = stage.accumulation
     if batch_size < slices * replicas:
         raise InputError(
-            f"batch_size: {batch_size} examples cannot be cut into accumulation={slices} slices on "
-            f"{replicas} replicas. Use a batch_size of at least {slices * replicas}."
+            f"batch_size: {counted(batch_size, 'example')} cannot be cut into "
+            f"accumulation={slices} slices on {counted(replicas, 'replica')}. Use a batch_size of "
+            f"at least {slices * replicas}."
         )
     if stage.batch_norm != "update":
         return
@@ -183,8 +184,9 @@ def _check_batches(stage: Stage, batch_size: int, replicas: int, counts: Sequenc
     last = min((count % batch_size for count in counts if count % batch_size), default=replicas)
     if last < replicas:
         raise InputError(
-            f"batch_size: the last batch of a domain has {last} examples for {replicas} replicas, "
-            "and with batch_norm='update' every replica needs one. Use another batch_size."
+            f"batch_size: the last batch of a domain has {counted(last, 'example')} for "
+            f"{replicas} replicas, and with batch_norm='update' every replica needs one. Use "
+            "another batch_size."
         )
 
 

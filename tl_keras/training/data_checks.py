@@ -12,7 +12,7 @@ from tl_keras.data import Examples
 from tl_keras.data.base import Specs
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 from tl_keras.model_inputs import check_examples
 from tl_keras.objectives import Objective, is_target
 from tl_keras.targets import TargetSpec
@@ -57,7 +57,8 @@ def checked_domains(
         missing = sum(int(np.isnan(one).any(axis=1).sum()) for one in tf.nest.flatten(found))
         if missing and not partly and not is_target(name):
             raise InputError(
-                f"{where}: {missing} labels are missing (−1, NaN or None), and no objective "
+                f"{where}: {counted(missing, 'label is', 'labels are')} missing (−1, NaN or "
+                f"None), and no objective "
                 "learns from examples without. Remove them, or add one that does, such as "
                 "tl.objectives.PseudoLabel()."
             )

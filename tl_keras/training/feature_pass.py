@@ -15,7 +15,7 @@ from tl_keras.data.feature_layout import Layout
 from tl_keras.data.feature_store import FeatureStore
 from tl_keras.data.fingerprint import Content, add_numbers, image_hashes
 from tl_keras.data.locks import FileLock, is_locked
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 
 LARGEST_BATCH = 32
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -186,8 +186,8 @@ class FeaturePass:
         if broken.any():
             raise InputError(
                 f"model: the backbone {self._model_name!r} gives NaN or infinity for "
-                f"{int(broken.sum())} of {count} images. Its weights may be broken, or its "
-                "preprocessing not the one that it was trained with."
+                f"{int(broken.sum())} of {counted(count, 'image')}. Its weights may be broken, or "
+                "its preprocessing not the one that it was trained with."
             )
 
     def _measure(self, examples: int) -> None:
@@ -199,7 +199,7 @@ class FeaturePass:
             self._announce(f"{size_text(self._layout.bytes)}, about {time_text(seconds)}")
 
     def _announce(self, what: str) -> None:
-        self._say(f"features of {self._layout.count:,} images: {what}")
+        self._say(f"features of {counted(self._layout.count, 'image')}: {what}")
         self._is_announced = True
 
     def _bar(self, shards: Iterable[int]) -> tqdm:

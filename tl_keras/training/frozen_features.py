@@ -21,6 +21,7 @@ from tl_keras.data.feature_layout import Column, Layout
 from tl_keras.data.feature_store import STORE_VERSION, FeatureStore
 from tl_keras.data.fingerprint import content_of, fingerprint
 from tl_keras.data.stored_examples import StoredExamples
+from tl_keras.errors import counted
 from tl_keras.training.feature_pass import DataChanges, FeaturePass, batch_size_of
 from tl_keras.training.folding import check_precision
 from tl_keras.training.function_digest import function_digest, trace
@@ -185,7 +186,8 @@ class _Job:
         allowed = self._cache.bytes_allowed(free_bytes(self._cache.features_folder) + there)
         if layout.bytes > allowed:
             raise _NoStore(
-                f"features of {layout.count:,} images would take {size_text(layout.bytes)}, and "
+                f"features of {counted(layout.count, 'image')} would take "
+                f"{size_text(layout.bytes)}, and "
                 f"the cache may take {size_text(max(0, allowed))} here"
             )
         return layout

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tl_keras.errors import counted
 from tl_keras.plots import plot_learning_rates
 
 DIVERGED = 4.0
@@ -43,7 +44,7 @@ class LearningRates:
         why = "steepest fall of the loss" if self.falls else "the stage's own: no fall was found"
         return (
             f"learning rates {_short(self.learning_rates[0])} … "
-            f"{_short(self.learning_rates[-1])} in {len(self.losses)} steps, {end}\n"
+            f"{_short(self.learning_rates[-1])} in {counted(len(self.losses), 'step')}, {end}\n"
             f"smallest loss {self.smoothed[best]:.4g} at {_short(self.learning_rates[best])}\n"
             f"suggestion {_short(self.suggestion)} ({why})"
         )

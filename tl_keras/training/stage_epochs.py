@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tl_keras.data import Epochs
+from tl_keras.errors import counted
 from tl_keras.schedules import Stage
 from tl_keras.training.agreement import from_chief, several_workers
 from tl_keras.training.averaging import averaged_weights
@@ -101,7 +102,7 @@ class StageEpochs:
                 return False
             if patience is not None and progress.epochs_without_gain() >= patience:
                 self.settings.say(
-                    f"no better validation loss for {patience} epochs: the stage ends"
+                    f"no better validation loss for {counted(patience, 'epoch')}: the stage ends"
                 )
                 return True
             if not self.with_others:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, listed
 from tl_keras.objectives import Objective
 
 
@@ -26,7 +26,7 @@ def require_gradient(gradients: Sequence[Any], objectives: Sequence[Objective], 
     """
     if not gradients or any(gradient is not None for gradient in gradients):
         return
-    names = " and ".join(type(objective).__name__ for objective in objectives)
+    names = listed([type(objective).__name__ for objective in objectives])
     raise InputError(
         f"objectives: {names} alone trains nothing in stage {stage + 1}: no loss depends on a "
         "weight that trains there. Add tl.objectives.Supervised() or another loss, or let the "

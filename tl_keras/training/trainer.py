@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 from tl_keras.objectives import Objective, Setup
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
@@ -130,8 +130,8 @@ class Trainer:
         variables = trained_variables(self.model, self.objectives)
         count = sum(math.prod(variable.shape) for variable in variables)
         self.settings.say(
-            f"stage {index + 1} of {stages}: {stage.name}, {count:,} weights train, "
-            f"{stage.epochs} epochs"
+            f"stage {index + 1} of {stages}: {stage.name}, "
+            f"{counted(count, 'weight trains', 'weights train')}, {counted(stage.epochs, 'epoch')}"
         )
         if state.is_new:
             for callback in resumable(self.settings.callbacks):

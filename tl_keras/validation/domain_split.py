@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from tl_keras.arrays.checks import check_count
 from tl_keras.arrays.domains import Domains
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 from tl_keras.validation.domain_splitter import DomainSplitter
 from tl_keras.validation.shares import dealt, groups_of
 
@@ -65,8 +65,8 @@ class DomainSplit(DomainSplitter):
             count = int(domains.of(name).sum())
             if count < folds:
                 raise InputError(
-                    f"domain: {name!r} has {count} samples for {folds} folds. Take fewer folds or "
-                    "add samples."
+                    f"domain: {name!r} has {counted(count, 'sample')} for {folds} folds. Take "
+                    "fewer folds or add samples."
                 )
         seen = (
             domains.source if self.target_labels == "hidden" else np.ones(len(domains.label), bool)

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from tl_keras.arrays.domains import Domains, resolve_domains
 from tl_keras.arrays.marks import keep_marks
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 
 
 class DomainSplitter(BaseEstimator, abc.ABC):
@@ -50,7 +50,7 @@ class DomainSplitter(BaseEstimator, abc.ABC):
         domains = self._domains(X, groups, domain)
         y = None if y is None else np.asarray(keep_marks(y))
         if y is not None and len(y) != len(domains.label):
-            raise InputError(f"y: expected {len(domains.label)} labels, got {len(y)}.")
+            raise InputError(f"y: expected {counted(len(domains.label), 'label')}, got {len(y)}.")
         for test in self._splits(y, domains):
             yield np.flatnonzero(~test), np.flatnonzero(test)
 

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from tl_keras.arrays.checks import check_count
 from tl_keras.arrays.domains import Domains
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 from tl_keras.validation.domain_splitter import DomainSplitter
 from tl_keras.validation.shares import groups_of, share
 
@@ -66,8 +66,8 @@ class SourceTargetShuffleSplit(DomainSplitter):
                 raise InputError(f"{name}: expected a share of at least 0 and below 1, got {size}.")
             if round(size * len(rows)) == len(rows):
                 raise InputError(
-                    f"{name}: a share of {size} of {len(rows)} samples leaves none to train with. "
-                    "Take a smaller share or add samples."
+                    f"{name}: a share of {size} of {counted(len(rows), 'sample')} leaves none to "
+                    "train with. Take a smaller share or add samples."
                 )
         if not any(round(size * len(rows)) for rows, _, size in sides):
             raise InputError(
