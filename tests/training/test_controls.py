@@ -11,7 +11,7 @@ from tests.conftest import tiny_network
 from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
 from tl_keras.training import checks
-from tl_keras.training.averaging import averaged_weights, finish_with_average
+from tl_keras.training.averaging import WeightAverage
 
 
 def train(blobs, stage, data=None, **arguments):
@@ -52,15 +52,55 @@ def test_the_model_ends_with_the_moving_average(blobs):
         def on_train_batch_end(self, batch, logs=None):
             self.kernels.append(self.model.head.trainable_weights[0].numpy())
 
-    trace, momentum = Trace(), 0.7
+    trace, momentum = Trace(), 0.2
     stage = tl.Stage(2, learning_rate=0.05, ema=momentum)
+    keras.utils.set_random_seed(0)
+    average = tl.build_transfer_model(tiny_network(), 3).head.trainable_weights[0].numpy()
     run = train(blobs, stage, callbacks=[trace])
     assert len(trace.kernels) == 6
-    average = trace.kernels[0]
-    for kernel in trace.kernels[1:]:
-        average = momentum * average + (1 - momentum) * kernel
+    for step, kernel in enumerate(trace.kernels):
+        share = min(momentum, (1 + step) / (10 + step))
+        average = share * average + (1 - share) * kernel
     np.testing.assert_allclose(run.model.head.trainable_weights[0].numpy(), average, atol=1e-6)
     assert np.abs(average - trace.kernels[-1]).max() > 1e-3
+
+
+def test_after_100_steps_nothing_of_the_beginning_is_left_in_the_average():
+    """The weight goes from 0 to 1 in the first step and stays; a plain average has .095 of it."""
+    weight = keras.Variable(0.0)
+    average = WeightAverage([weight], 0.999)
+    weight.assign(1.0)
+    for _ in range(100):
+        average.update(True)
+    average.finish()
+    assert float(weight.numpy()) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_statistics_that_update_are_averaged_with_the_weights(blobs):
+    """What is kept predicts as the average of every step's weights and statistics does."""
+
+    class Trace(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if not values:
+                self.on_train_batch_end(batch)
+
+        def on_train_batch_end(self, batch, logs=None):
+            values.append([w.numpy() for w in self.model.weights])
+
+    values = []
+    stage = tl.Stage(2, unfreeze="all", batch_norm="update", learning_rate=0.05, ema=0.2)
+    run = train(blobs, stage, callbacks=[Trace()])
+    average, names = values[0], [weight.path for weight in run.model.weights]
+    for step, later in enumerate(values[1:]):
+        share = min(0.2, (1 + step) / (10 + step))
+        average = [share * a + (1 - share) * w for a, w in zip(average, later, strict=True)]
+    moved = 0
+    for name, found, expected, last in zip(
+        names, run.model.get_weights(), average, values[-1], strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=name)
+        moved += "moving" in name and np.abs(expected - last).max() > 1e-4
+    assert len(values) == 7 and moved == 6
 
 
 def test_validation_measures_the_moving_average(blobs):
@@ -174,14 +214,17 @@ def test_a_loss_that_is_no_number_at_once_leaves_the_weights_as_they_were(blobs)
         np.testing.assert_array_equal(weight, was)
 
 
-def test_averages_that_have_not_begun_are_not_used():
+def test_steps_that_loss_scaling_skips_do_not_count():
     kernel = keras.Variable(np.ones((2, 2), "float32"), name="kernel")
-    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
-    optimizer.build([kernel])
-    with averaged_weights(optimizer, [kernel]):
+    average = WeightAverage([kernel], 0.9)
+    kernel.assign(3.0 * kernel.value)
+    average.update(False)
+    with average.in_place():
         np.testing.assert_array_equal(kernel.numpy(), np.ones((2, 2)))
-    finish_with_average(optimizer, [kernel])
-    np.testing.assert_array_equal(kernel.numpy(), np.ones((2, 2)))
+    np.testing.assert_array_equal(kernel.numpy(), np.full((2, 2), 3.0))
+    average.update(True)
+    average.finish()
+    np.testing.assert_allclose(kernel.numpy(), np.full((2, 2), 0.1 + 0.9 * 3.0), rtol=1e-6)
 
 
 def test_stop_training_ends_the_stage_after_the_step(blobs):

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tl_keras as tl
 from tl_keras.schedules.layerwise import LayerwiseLearningRate
 from tl_keras.training.optimizers import build_optimizer, carry_slots, last_learning_rate
+from tl_keras.training.weight_decay import is_decayed
 
 KERNEL = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
 BIAS = np.array([0.5, -0.5, 1.0], "float32")
@@ -40,7 +41,6 @@ def test_a_stage_names_its_optimizer(name, kind):
     wrapped = built(stage(optimizer=name, ema=0.9), two_variables(), factors=factors)
     assert type(wrapped) is LayerwiseLearningRate and wrapped.factors == factors
     assert type(wrapped.inner_optimizer) is kind
-    assert wrapped.inner_optimizer.use_ema and wrapped.inner_optimizer.ema_momentum == 0.9
     ones = dict.fromkeys(factors, 1.0)
     assert type(built(stage(optimizer=name), two_variables(), factors=ones)) is kind
 
@@ -54,6 +54,63 @@ def test_weight_decay_skips_vectors_and_follows_the_factor(name):
     optimizer.apply([tf.zeros((4, 3)), tf.zeros(3)], variables)
     np.testing.assert_allclose(variables[0].numpy(), KERNEL * (1 - 0.5 * 0.1 * 0.2), rtol=1e-6)
     np.testing.assert_array_equal(variables[1].numpy(), BIAS)
+
+
+def vit(images):
+    """A vision transformer as keras.io has it: tokens and positions by hand and by layers."""
+
+    class Tokens(keras.layers.Layer):
+        def build(self, input_shape):
+            self.class_token = self.add_weight(shape=(1, 1, 8), name="class_token")
+            self.positions = keras.layers.Embedding(5, 8, name="positions")
+            self.scale = self.add_weight(shape=(8,), name="layer_scale")
+            self.added = self.add_weight(shape=(1, 5, 8), name="offset")
+
+        def call(self, x):
+            x = keras.ops.reshape(x, (-1, 4, 8))
+            token = keras.ops.tile(self.class_token, (keras.ops.shape(x)[0], 1, 1))
+            x = keras.ops.concatenate([token, x], axis=1) * self.scale + self.added
+            return x + self.positions(keras.ops.arange(5))
+
+    x = Tokens()(keras.layers.Conv2D(8, 4, strides=4, name="patches")(images))
+    x = keras.layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    return keras.layers.Dense(1, name="dense")(x)
+
+
+def keras_hub_vit(images):
+    models = pytest.importorskip("keras_hub").models
+    return models.ViTBackbone(
+        image_shape=(8, 8, 3), patch_size=4, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=16
+    )(images)
+
+
+@pytest.mark.parametrize("network", [vit, keras_hub_vit])
+def test_what_is_added_scaled_or_looked_up_is_not_decayed(network):
+    """As timm's `no_weight_decay`: kernels only; the rest stays where it is, to the bit."""
+    images = keras.Input((8, 8, 3))
+    model = keras.Model(images, network(images))
+    variables = model.trainable_variables
+    for variable in variables:
+        variable.assign(tf.ones_like(variable))
+    optimizer = built(stage(weight_decay=0.5), variables)
+    optimizer.apply([tf.zeros(variable.shape) for variable in variables], variables)
+    decayed = {v.path for v in variables if float(np.mean(v.numpy())) < 0.96}
+    assert decayed == {v.path for v in variables if v.name == "kernel"}
+    kept = [v for v in variables if len(v.shape) > 1 and v.path not in decayed]
+    assert len(kept) >= 5
+
+
+def test_kernels_of_every_kind_are_decayed():
+    layers = keras.layers
+    images = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 1)(images)
+    x = layers.DepthwiseConv2D(1)(x)
+    x = layers.SeparableConv2D(4, 1)(x)
+    x = layers.Conv1D(4, 1)(layers.Reshape((64, 4))(x))
+    x = layers.Dense(1)(layers.GRU(4)(x))
+    x = layers.Dense(2, name="position_head")(x)
+    matrices = [v for v in keras.Model(images, x).trainable_variables if "kernel" in v.name]
+    assert len(matrices) == 9 and all(is_decayed(one) for one in matrices)
 
 
 @pytest.mark.parametrize("factors", [None, {"dense/kernel": 0.2}])

@@ -21,15 +21,18 @@ ACTIVATIONS = {"classification": tf.nn.softmax, "multi_label": tf.nn.sigmoid}
 
 
 def average_momentum(updates, momentum: float):
-    """Return the share of the old average after a number of updates: `min(1 − 1/(n + 1), m)`.
+    """Return the share of the old average after a number of updates: `min((1 + n)/(10 + n), m)`.
 
-    So the average is that of all weights so far at first, and forgets the random start.
+    So the average is at first of about the last tenth of the updates, and forgets where it began:
+    after 100 updates, 1 · 2 ⋯ 100 / (10 · 11 ⋯ 109) = 2·10⁻¹³ of it are left. The rule is that
+    of `tf.train.ExponentialMovingAverage`.
 
     Args:
         updates: Number of updates before this one, n ≥ 0.
         momentum: m, 0 … 1.
     """
-    return tf.minimum(1.0 - 1.0 / (tf.cast(updates, tf.float32) + 1.0), momentum)
+    updates = tf.cast(updates, tf.float32)
+    return tf.minimum((1.0 + updates) / (10.0 + updates), momentum)
 
 
 def consistency(logits, teacher_logits, spec: TargetSpec):

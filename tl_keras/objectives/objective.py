@@ -14,6 +14,7 @@ import tensorflow as tf
 from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, is_target
 from tl_keras.objectives.description import described
+from tl_keras.objectives.pull import Pull
 from tl_keras.objectives.weights import resolve_weight
 from tl_keras.transfer_model import Forward, TransferModel
 
@@ -195,6 +196,14 @@ class Objective(abc.ABC):
         may use the same name.
         """
         return {}
+
+    def pulls(self, model: TransferModel) -> list[Pull]:
+        """Return what draws weights beside the optimizer; read once per stage.
+
+        What a pull stands for belongs into `losses` without a gradient, to be logged.
+        """
+        del model
+        return []
 
     def after_update(self, model: TransferModel) -> None:
         """Change the memory after an update of the weights, on every replica alike."""

@@ -25,7 +25,8 @@ class Stage:
         batch_norm: `"frozen"`: every BatchNormalization layer of the backbone keeps its statistics
             and its scale. `"update"`: those in unfrozen blocks train as usual.
         optimizer: `"adamw"`, `"adam"` or `"sgd"` (with Nesterov momentum 0.9).
-        weight_decay: Decoupled weight decay; left out for biases, normalisation and scales.
+        weight_decay: Decoupled weight decay; left out for biases, normalisation, scales, class
+            tokens, and embeddings of positions and of words.
         warmup: Share of the stage's steps in which the learning rate rises from 0; itself from 0
             to below 1.
         decay: `"cosine"` (to 0 at the end of the stage) or `"constant"` after the warm-up.
@@ -38,7 +39,9 @@ class Stage:
         accumulation: Slices, ≥ 1, that a batch is cut into, to save memory; their gradients are
             summed before the update.
         ema: Share m, between 0 and 1, of the old value in the moving average of the weights,
-            m · average + (1 − m) · weight, which is what is measured and kept.
+            m · average + (1 − m) · weight, which is what is measured and kept. In the n-th update
+            it is at most n/(n + 9), so that the weights that the stage began with are soon
+            forgotten. Statistics of BatchNorm layers that update are averaged along.
         augment: Whether the run's augmentation, if there is any, is at work in this stage. Without
             it, frozen blocks run once per image.
         name: What logs call the stage; by default it says what trains.

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tl_keras.schedules.layerwise import LayerwiseLearningRate
 from tl_keras.schedules.stage import Stage
+from tl_keras.training.weight_decay import is_decayed
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -65,8 +66,8 @@ def build_optimizer(
     """Return the stage's optimizer, built for the variables.
 
     Args:
-        stage: Says which optimizer, learning rate, weight decay, clipping and moving average.
-        variables: What it trains. Biases, normalisation and other vectors are not decayed.
+        stage: Says which optimizer, learning rate, weight decay and clipping.
+        variables: What it trains; `is_decayed` says which of it is decayed.
         total_steps: Updates in the stage, for the learning rate's course.
         scale_loss: Whether to wrap it in dynamic loss scaling, for float16.
         factors: `variable.path` → factor on the learning rate, as `factors_of` gives them.
@@ -75,8 +76,6 @@ def build_optimizer(
         "learning_rate": learning_rate_of(stage, total_steps),
         "global_clipnorm": stage.clip_norm,
     }
-    if stage.ema is not None:
-        arguments |= {"use_ema": True, "ema_momentum": stage.ema}
     decay = stage.weight_decay or None
     if stage.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(
@@ -87,8 +86,8 @@ def build_optimizer(
     else:
         optimizer = keras.optimizers.AdamW(weight_decay=stage.weight_decay, **arguments)
     if stage.weight_decay:
-        vectors = [variable for variable in variables if len(variable.shape) < 2]
-        optimizer.exclude_from_weight_decay(var_list=vectors)
+        undecayed = [variable for variable in variables if not is_decayed(variable)]
+        optimizer.exclude_from_weight_decay(var_list=undecayed)
     scaled = any(factor != 1.0 for factor in (factors or {}).values())
     # Keras clips each replica's gradients by themselves; the wrapper clips their sum.
     if scaled or stage.clip_norm is not None:
@@ -111,8 +110,7 @@ def carry_slots(old: keras.optimizers.Optimizer | None, new: keras.optimizers.Op
     """Copy momenta from the last stage's optimizer for every variable that both train.
 
     Slots are matched by name, which Keras derives from the variable's path. The step counter
-    starts again with the stage, because learning rate and bias correction count from it; so does
-    the moving average of the weights, which Keras begins at the first step's.
+    starts again with the stage, because learning rate and bias correction count from it.
 
     Returns:
         The number of slot variables carried over; 0 between different optimizers.
@@ -131,12 +129,7 @@ def carry_slots(old: keras.optimizers.Optimizer | None, new: keras.optimizers.Op
 
 def _slots(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     inner = _innermost(optimizer)
-    averages = {id(v) for v in inner._model_variables_moving_average} if inner.use_ema else set()
-    return [
-        v
-        for v in inner.variables
-        if v.name not in ("iteration", "learning_rate") and id(v) not in averages
-    ]
+    return [v for v in inner.variables if v.name not in ("iteration", "learning_rate")]
 
 
 def _innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

@@ -1,5 +1,6 @@
 """The epochs of one stage: steps, validation, callbacks, and when to stop."""
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,12 @@ from tl_keras.data import Epochs
 from tl_keras.errors import counted
 from tl_keras.schedules import Stage
 from tl_keras.training.agreement import from_chief, several_workers
-from tl_keras.training.averaging import averaged_weights
 from tl_keras.training.finite import check_loss
 from tl_keras.training.interrupts import StopAsked, StopSignals
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import last_learning_rate
 from tl_keras.training.stage_data import StageData
-from tl_keras.training.train_step import (
-    make_train_step,
-    make_validation_step,
-    trained_variables,
-)
+from tl_keras.training.train_step import make_train_step, make_validation_step
 
 if TYPE_CHECKING:
     from tl_keras.training.trainer import Trainer
@@ -53,7 +49,6 @@ class StageEpochs:
         self.settings = trainer.settings
         self.state = trainer.state
         self.steps = trainer.steps
-        self.variables = trained_variables(trainer.model, trainer.objectives)
         self.stage = stage
         self.callbacks = callbacks
         self.signals = signals
@@ -76,6 +71,7 @@ class StageEpochs:
                 total_steps=self.steps * stage.epochs,
                 seed=(self.settings.seed, progress.stage),
                 teachers=data.teachers,
+                average=self.state.average,
             )
             if self.validation is not None:
                 self.validation_step = make_validation_step(
@@ -123,7 +119,7 @@ class StageEpochs:
         epoch, started = progress.epoch, time.perf_counter()
         self.callbacks.on_epoch_begin(epoch)
         logs = self._train()
-        with averaged_weights(state.optimizer, self.variables):
+        with state.average.in_place() if state.average else contextlib.nullcontext():
             if self.validation is not None:
                 logs |= self._validate()
             logs["learning_rate"] = last_learning_rate(

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
+from tl_keras.training.averaging import WeightAverage
 from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.finite import check_weights
 from tl_keras.training.kept_weights import KeptWeights
@@ -35,6 +36,7 @@ class TrainingState:
 
     Attributes:
         optimizer: The running stage's optimizer; None before the first stage.
+        average: The moving average of the running stage's weights, if it keeps one.
         progress: Where the training stands.
         totals: Running means of the epoch.
         kept: Weights of the best epoch, or of the last one without validation data.
@@ -52,6 +54,7 @@ class TrainingState:
     ):
         self.model = model
         self.optimizer: keras.optimizers.Optimizer | None = None
+        self.average: WeightAverage | None = None
         self.progress = Progress()
         self.totals = Totals.zero()
         self.kept = KeptWeights(model, directory, networks)
@@ -81,9 +84,12 @@ class TrainingState:
         """Whether variables of a killed run have been read and not been set yet."""
         return self._found is not None
 
-    def set_optimizer(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Use an optimizer from now on; the variables of a killed run are set here."""
+    def set_optimizer(
+        self, optimizer: keras.optimizers.Optimizer, average: WeightAverage | None = None
+    ) -> None:
+        """Use an optimizer and an average; the variables of a killed run are set here."""
         self.optimizer = self.model.optimizer = optimizer
+        self.average = average
         self.is_new = self._found is None
         if self._found is not None:
             self._restore(self._found)
@@ -126,8 +132,9 @@ class TrainingState:
         self.totals = Totals(*(tf.constant(arrays[f"totals/{name}"]) for name in Totals._fields))
 
     def _variables(self) -> dict[str, keras.Variable]:
-        """Return weights, random states, the objectives' and the optimizer's variables by name."""
+        """Return by name weights, random states, and what objectives, optimizer, average keep."""
         named = {f"model/{i:05}": variable for i, variable in enumerate(self.model.variables)}
         slots = {f"optimizer/{i:05}": slot for i, slot in enumerate(self.optimizer.variables)}
         own = {f"objectives/{i:05}": variable for i, variable in enumerate(self._own)}
-        return named | own | slots
+        averages = [] if self.average is None else self.average.state
+        return named | own | slots | {f"average/{i:05}": one for i, one in enumerate(averages)}

@@ -8,9 +8,11 @@ import tensorflow as tf
 
 from tl_keras.data.rows import Part, share_of
 from tl_keras.objectives import Counts, Objective, Supervised
+from tl_keras.training.averaging import WeightAverage
 from tl_keras.training.batch_means import measured_on, weighted_losses
 from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
 from tl_keras.training.means import Totals
+from tl_keras.training.pulls import Pulls, apply_changes, update_of
 from tl_keras.training.step_errors import refusal_in, require_gradient
 from tl_keras.transfer_model import TransferModel
 
@@ -81,6 +83,7 @@ def make_train_step(
     total_steps: int = 1,
     seed: tuple[int, int] = (0, 0),
     teachers: Mapping[str, Callable[[Any], Any]] | None = None,
+    average: WeightAverage | None = None,
 ) -> Step:
     """Return the compiled step of one stage.
 
@@ -99,11 +102,13 @@ def make_train_step(
         total_steps: Steps of the stage, of which the progress is a share.
         seed: Seed of the run and number of the stage, for the objectives' views.
         teachers: Name → function of images, for teachers that run in the step.
+        average: The moving average of the weights, if the stage keeps one.
 
     Raises:
         InputError: At the first step, if no weight that trains has a gradient.
     """
     variables = trained_variables(model, objectives)
+    pulls = Pulls(model, objectives, optimizer)
     values = [variable.value for variable in variables]
     replicas = strategy.num_replicas_in_sync
 
@@ -140,8 +145,14 @@ def make_train_step(
             gradients, sums = gradients_of(x, y, counts)
         else:
             gradients, sums = accumulate(gradients_of, x, y, counts, accumulation)
+        gradients = pulls.with_gradients(gradients, variables)
         require_gradient(gradients, objectives, stage=seed[1])
-        optimizer.apply(gradients, variables)
+        progress = tf.cast(optimizer.iterations.value, tf.float32) / total_steps
+        changes = pulls.changes(progress)
+        made = update_of(optimizer, lambda: optimizer.apply(gradients, variables))
+        apply_changes(changes, made)
+        if average is not None:
+            average.update(made)
         for objective in objectives:
             objective.after_update(model)
         return _results(sums, counts, stop)

@@ -12,7 +12,7 @@ from tl_keras.objectives import Objective, Setup
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.agreement import check_agreement, shared_statistics
-from tl_keras.training.averaging import finish_with_average
+from tl_keras.training.averaging import WeightAverage, changing_variables
 from tl_keras.training.interrupts import StopAsked, StopSignals
 from tl_keras.training.optimizers import build_optimizer, carry_slots, computes_in_float16
 from tl_keras.training.resumable_callback import resumable
@@ -124,7 +124,7 @@ class Trainer:
                 carry_slots(state.optimizer, optimizer)
                 progress.stage, progress.stage_over = index, False
                 progress.stage_starts.append(progress.epoch)
-            state.set_optimizer(optimizer)
+            state.set_optimizer(optimizer, self._average(stage))
         if progress.stage_over:
             return
         variables = trained_variables(self.model, self.objectives)
@@ -165,13 +165,20 @@ class Trainer:
             epochs.check_loss()
             state.save()
             signals.leave()
-        finish_with_average(state.optimizer, epochs.variables)
+        if state.average is not None:
+            state.average.finish()
         if ended_early and state.kept.epoch is not None:
             state.kept.give_back()
         state.progress.stage_over = True
         state.save()
         if signals.received is not None:
             signals.leave()
+
+    def _average(self, stage: Stage) -> WeightAverage | None:
+        if stage.ema is None:
+            return None
+        trained = trained_variables(self.model, self.objectives)
+        return WeightAverage(changing_variables(self.model, trained), stage.ema)
 
     def _optimizer(self, stage: Stage) -> keras.optimizers.Optimizer:
         own = [variable for one in self.objectives for variable in one.trainable_variables()]
