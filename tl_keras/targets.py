@@ -55,7 +55,8 @@ class TargetSpec:
         Args:
             y: Labels of `n` examples. Classification: integers `(n,)` or `(n, 1)` in
                 `0 … size-1`, strings out of `labels`, or one-hot / probability rows `(n, size)`.
-                Multi-label: 0/1 rows `(n, size)`, or `n` collections of label names.
+                Multi-label: 0/1 rows `(n, size)`, also `(n,)` for one label, or `n` collections of
+                label names.
                 Regression: numbers `(n,)` or `(n, size)`.
             argument: Name that errors use for `y`.
 
@@ -74,7 +75,7 @@ class TargetSpec:
             y = y[:, 0]
         if self.kind == "classification" and y.ndim == 1:
             return self._encode_single(y, argument)
-        if self.kind == "regression" and y.ndim == 1:
+        if y.ndim == 1 and (self.kind == "regression" or self.size == 1):
             y = y[:, None]
         if y.ndim != 2 or y.shape[1] != self.size:
             raise InputError(

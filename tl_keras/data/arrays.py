@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.labels import encode_labels
+from tl_keras.data.columns import read_labels
+from tl_keras.data.labels import Names, encode_labels, names_of
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError, counted, describe
@@ -19,8 +20,9 @@ class ArrayExamples(Examples):
     Args:
         x: Examples along the first axis, `(n, …)`: numbers without NaN or infinity. uint8 stays
             as it is, everything else becomes float32.
-        y: Labels of the examples: integers, strings, one-hot rows or values; a dict of these for
-            several tasks; None if there are none.
+        y: Labels of the examples: integers, strings, one-hot rows or values, as arrays, lists,
+            Series or DataFrames; a dict of these for several tasks; None if there are none.
+            Columns of a DataFrame belong to the outputs of their names, in any order.
         argument: Name that errors use for the data.
 
     Raises:
@@ -37,11 +39,14 @@ class ArrayExamples(Examples):
         self._x: np.ndarray | tf.Tensor = array
         self._count = len(self._x)
         if isinstance(y, dict):
-            self._y = {task: _as_labels(part) for task, part in y.items()}
+            read = {k: read_labels(one, f"{argument}: y[{k!r}]") for k, one in y.items()}
+            self._y = {task: labels for task, (labels, _) in read.items()}
+            self._names: Names = {task: names for task, (_, names) in read.items()}
             parts = {f"y[{task!r}]": part for task, part in self._y.items()}
         else:
-            self._y = None if y is None else _as_labels(y)
+            self._y, self._names = read_labels(y, f"{argument}: y") if y is not None else (y, None)
             parts = {} if y is None else {"y": self._y}
+        self.class_names = names_of(self._names)
         for name, part in parts.items():
             if not isinstance(part, list) and part.ndim == 0:
                 raise InputError(
@@ -59,7 +64,7 @@ class ArrayExamples(Examples):
 
     def encoded_targets(self, spec: Specs) -> Targets:
         """Return all targets; see `Examples.encoded_targets`."""
-        return encode_labels(self._y, spec, f"{self._argument}: y")
+        return encode_labels(self._y, spec, f"{self._argument}: y", self._names)
 
     def batches(
         self,
@@ -120,16 +125,3 @@ def _as_numbers(x: Any, argument: str) -> tuple[np.ndarray, tuple[float, float] 
             f"examples, the first at row {found.first}. Remove or fix these examples."
         )
     return array, (found.low, found.high)
-
-
-def _as_labels(y: Any) -> Any:
-    """Turn labels into an array; collections of names, one per example, stay a list."""
-    if isinstance(y, (list, tuple)) and any(
-        isinstance(row, (list, tuple, set, frozenset)) for row in y
-    ):
-        try:
-            array = np.asarray(y)
-        except ValueError:
-            return list(y)
-        return array if array.dtype.kind in "buif" else list(y)
-    return np.asarray(y)

@@ -9,13 +9,21 @@ import tensorflow as tf
 
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
+from tl_keras.data.class_order import check_lost_names
 from tl_keras.data.labels import encode_labels, encode_labels_in_graph
 from tl_keras.data.rows import WHOLE, Epochs, Part, share_of
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError, counted
+from tl_keras.targets import TargetSpec
 
 _SHUFFLE_EXAMPLES = 10_000
 _SHUFFLE_BYTES = 2**30
+_KEEP_LABELS = {
+    *("BatchDataset", "ParallelBatchDataset", "CacheDataset", "FilterDataset", "OptionsDataset"),
+    *("PrefetchDataset", "RepeatDataset", "ShardDataset", "ShuffleDataset", "SkipDataset"),
+    *("TakeDataset", "UnbatchDataset", "RestructuredDataset", "RebatchDataset"),
+    "AssertCardinalityDataset",
+}
 
 
 class DatasetExamples(Examples):
@@ -31,6 +39,10 @@ class DatasetExamples(Examples):
 
     Shuffling uses a buffer of at most 10 000 examples and 1 GiB. For a complete shuffle of more
     than that, shuffle the files or rows that the dataset is made of.
+
+    Integers and rows count the dataset's own `class_names`, where it has any, as
+    `keras.utils.image_dataset_from_directory` sets them; they are matched with the model's by name.
+    `.batch`, `.shuffle`, `.take` and the like keep them here, `.map` does not.
 
     Args:
         dataset: The dataset. `y` may be integers, strings, one-hot rows, values, or a dict of
@@ -51,8 +63,7 @@ class DatasetExamples(Examples):
         self._has_labels, x = _structure(dataset.element_spec, argument)
         self._is_batched = _is_batched(x, argument)
         self._dataset = dataset
-        names = getattr(dataset, "class_names", None)
-        self.class_names = None if names is None else tuple(map(str, names))
+        self.class_names, self._lost_names = _class_names(dataset)
         self._scanned: _Scan | None = None
 
     def __len__(self) -> int:
@@ -73,7 +84,12 @@ class DatasetExamples(Examples):
 
     def encoded_targets(self, spec: Specs) -> Targets:
         """Return all targets; see `Examples.encoded_targets`."""
-        return encode_labels(self._scan().labels, spec, f"{self._argument}: y")
+        argument, labels = f"{self._argument}: y", self._scan().labels
+        lost = self._lost_names is None
+        targets = encode_labels(labels, spec, argument, self.class_names, lost=lost)
+        if isinstance(spec, TargetSpec) and targets is not None and self._lost_names:
+            check_lost_names(self._lost_names, labels, spec, argument)
+        return targets
 
     def batches(
         self,
@@ -136,12 +152,28 @@ class DatasetExamples(Examples):
             element[1],
             scan.labels,
         )
-        return x, encode_labels_in_graph(y, spec)
+        return x, encode_labels_in_graph(y, spec, self.class_names)
 
     def _scan(self) -> "_Scan":
         if self._scanned is None:
             self._scanned = _Scan(self._dataset, self._is_batched, self._has_labels, self._argument)
         return self._scanned
+
+
+def _class_names(dataset: Any) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return the dataset's class names, and those that were lost in a step such as `.map`."""
+    is_sure, above = True, ""
+    while dataset is not None:
+        names = getattr(dataset, "class_names", None)
+        if names is not None:
+            names = tuple(map(str, names))
+            return (names, None) if is_sure else (None, names)
+        below = type(dataset).__name__.strip("_")
+        # What TensorFlow puts below .unbatch maps without a function of the user's.
+        is_dense = above == "RestructuredDataset" and below == "MapDataset"
+        is_sure, above = is_sure and (is_dense or below in _KEEP_LABELS), below
+        dataset = getattr(dataset, "_input_dataset", None)
+    return None, None
 
 
 class _Scan:

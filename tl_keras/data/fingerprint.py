@@ -41,7 +41,7 @@ def fingerprint(examples: Examples) -> str:
 
 @fingerprint.register
 def _(examples: ArrayExamples) -> str:
-    return arrays_fingerprint(examples._x, examples._y)
+    return _with_names(arrays_fingerprint(examples._x, examples._y), examples._names)
 
 
 @fingerprint.register
@@ -53,7 +53,14 @@ def _(examples: ImageFolder) -> str:
 
 @fingerprint.register
 def _(examples: DatasetExamples) -> str:
-    return content_of(examples).fingerprint
+    return _with_names(content_of(examples).fingerprint, examples.class_names)
+
+
+def _with_names(found: str, names: Any) -> str:
+    """Return a fingerprint that the names of classes or columns count for, if there are any."""
+    if not any(names.values() if isinstance(names, dict) else [names]):
+        return found
+    return hashlib.blake2b(f"{found} {names}".encode(), digest_size=SIZE).hexdigest()
 
 
 def arrays_fingerprint(x: Any, y: Any) -> str:

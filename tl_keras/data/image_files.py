@@ -1,6 +1,5 @@
 """Labelled image files as examples."""
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import tensorflow as tf
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs
 from tl_keras.data.decoding import decode_and_resize
+from tl_keras.data.labels import encode_labels
 from tl_keras.data.problems import Problem, problem_table
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.errors import InputError, counted, printable
@@ -83,16 +83,7 @@ class ImageFolder(Examples):
                 f"data: an image folder gives one class per image, the model expects {what}. "
                 "Pass a tf.data.Dataset with such labels."
             )
-        spec = dataclasses.replace(spec, kind="classification")
-        if spec.labels is not None:
-            return spec.encode(np.array(self.class_names)[self.labels], "data: classes")
-        if spec.size != len(self.class_names):
-            raise InputError(
-                f"data: the model has num_classes={spec.size} without labels, the image folder "
-                f"has {len(self.class_names)} classes {list(self.class_names)[:10]}. Build the "
-                "model with labels=train.class_names."
-            )
-        return spec.encode(self.labels, "data: classes")
+        return encode_labels(self.labels, spec, "data: classes", self.class_names)
 
     def batches(
         self,

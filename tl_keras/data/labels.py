@@ -1,23 +1,33 @@
 """Labels as data brings them, encoded as the targets of one or several tasks."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.base import Specs, Targets
+from tl_keras.data.class_order import class_order, warn_of_own_numbers
+from tl_keras.data.columns import by_column
 from tl_keras.errors import InputError
 from tl_keras.targets import TargetSpec
 
+Names = tuple[str, ...] | Mapping[str, tuple[str, ...] | None] | None
 
-def encode_labels(y: Any, spec: Specs, argument: str) -> Targets:
+
+def encode_labels(
+    y: Any, spec: Specs, argument: str, names: Names = None, *, lost: bool = False
+) -> Targets:
     """Encode labels with the spec of each task.
 
     Args:
         y: Labels of `n` examples, a dict of them for several tasks, or None.
         spec: A spec, a dict of specs, or None.
         argument: Name that errors use for `y`.
+        names: Names of the classes or columns in the order of the data, where it has any; a dict
+            of them where `y` is one.
+        lost: Whether the data is of a kind that loses the names of its classes.
 
     Returns:
         float32 `(n, size)`, a dict of these, or None if `y` or `spec` is None.
@@ -27,28 +37,63 @@ def encode_labels(y: Any, spec: Specs, argument: str) -> Targets:
     """
     if y is None or spec is None:
         return None
+    if isinstance(spec, dict) and isinstance(names, tuple) and np.ndim(y) == 2:
+        y, names = by_column(y, names), None
     _check_tasks(y, spec, argument)
     if isinstance(spec, dict):
-        return {task: one.encode(y[task], f"{argument}[{task!r}]") for task, one in spec.items()}
+        return {
+            task: _encode(y[task], one, f"{argument}[{task!r}]", names_of(names, task), lost)
+            for task, one in spec.items()
+        }
+    return _encode(y, spec, argument, names_of(names), lost)
+
+
+def names_of(names: Names, task: str | None = None) -> tuple[str, ...] | None:
+    """Return the names of a task's classes; names of no task belong to the one unnamed task."""
+    if isinstance(names, Mapping):
+        return names.get(task)
+    return names if task is None else None
+
+
+def _encode(
+    y: Any, spec: TargetSpec, argument: str, names: tuple[str, ...] | None, lost: bool
+) -> np.ndarray:
+    if isinstance(y, list):
+        return spec.encode(y, argument)
+    y = np.asarray(y)
+    order = class_order(names, y.shape, y.dtype.kind in "USO", spec, argument)
+    if order is not None:
+        return order.in_order(order.spec.encode(y, argument))
+    if names is None and y.size == len(y):
+        warn_of_own_numbers(y, spec, argument, lost=lost)
     return spec.encode(y, argument)
 
 
-def encode_labels_in_graph(y: Any, spec: Specs) -> Any:
+def encode_labels_in_graph(y: Any, spec: Specs, names: Names = None) -> Any:
     """Encode a batch of labels, checked before by `encode_labels`, with TensorFlow ops.
 
     Args:
         y: Tensor `(b,)` or `(b, size)`, or a dict of these.
         spec: A spec or a dict of specs.
+        names: Names of the classes in the order of the data, as for `encode_labels`.
 
     Returns:
         float32 `(b, size)`, or a dict of these.
     """
     if isinstance(spec, dict):
-        return {task: _encode_tensor(y[task], one) for task, one in spec.items()}
-    return _encode_tensor(y, spec)
+        return {
+            task: _encode_tensor(y[task], one, names_of(names, task)) for task, one in spec.items()
+        }
+    return _encode_tensor(y, spec, names_of(names))
 
 
-def _encode_tensor(y: tf.Tensor, spec: TargetSpec) -> tf.Tensor:
+def _encode_tensor(
+    y: tf.Tensor, spec: TargetSpec, names: tuple[str, ...] | None = None
+) -> tf.Tensor:
+    order = class_order(names, y.shape, y.dtype == tf.string, spec, "y")
+    if order is not None:
+        encoded = order.in_order_in_graph(_encode_tensor(y, order.spec))
+        return tf.ensure_shape(encoded, [None, spec.size])
     if spec.partly:
         encoded = _encode_tensor(y, dataclasses.replace(spec, partly=False))
         return tf.where(_missing(y, encoded, spec)[:, None], np.float32(np.nan), encoded)

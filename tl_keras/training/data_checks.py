@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tl_keras.data import Examples
 from tl_keras.data.base import Specs
+from tl_keras.data.class_order import check_same_names
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.errors import InputError, counted
@@ -69,6 +70,17 @@ def checked_domains(
     return encoded
 
 
+def check_names_agree(model: TransferModel, data: Mapping[str, DomainExamples | None]) -> None:
+    """Raise `InputError` where data name different classes, and the model has no labels."""
+    if isinstance(model.targets, TargetSpec) and model.targets.size > 1:
+        named = {
+            argument if domains.only is not None else f"{argument}[{name!r}]": one.class_names
+            for argument, domains in data.items()
+            for name, one in (domains or {}).items()
+        }
+        check_same_names(named, model.targets.labels)
+
+
 def checked_targets(model: TransferModel, targets: Specs, examples: Examples, argument: str):
     """Return the encoded targets of all examples, having checked names and classes.
 
@@ -76,7 +88,7 @@ def checked_targets(model: TransferModel, targets: Specs, examples: Examples, ar
         float32 `(n, size)`, a dict of these by task, or None for examples without labels.
     """
     names = examples.class_names
-    if isinstance(targets, TargetSpec) and names and targets.labels:
+    if isinstance(targets, TargetSpec) and names and targets.labels and targets.size > 1:
         strangers = sorted(set(names) - set(targets.labels))
         if strangers:
             raise InputError(

@@ -17,7 +17,7 @@ from tl_keras.schedules import Stage, resolve_schedule
 from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.checks import check_model, resolve_objectives, resolve_settings
 from tl_keras.training.class_weights import resolve_class_weight
-from tl_keras.training.data_checks import checked_domains, data_targets
+from tl_keras.training.data_checks import check_names_agree, checked_domains, data_targets
 from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.training.run import Run
 from tl_keras.training.train_stages import train_stages
@@ -119,6 +119,7 @@ def fine_tune(
     with readable_worker_errors():
         train = as_domains(data, "data")
         held_out = None if validation is None else as_domains(validation, "validation")
+        check_names_agree(model, {"data": train, "validation": held_out})
         asked = resolve_objectives(objectives, label_smoothing, class_weight)
         targets = data_targets(model, data, asked)
         encoded = checked_domains(model, train, targets, "data", asked)
