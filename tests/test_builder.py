@@ -164,3 +164,16 @@ def test_it_is_an_ordinary_keras_model(blobs):
     history = model.fit(x, y, epochs=2, verbose=0).history
     assert set(history) == {"loss", "accuracy"}
     assert model.count_params() == sum(int(np.prod(w.shape)) for w in model.weights)
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_labels_in_no_order_are_refused(kind):
+    names = kind({"cat", "dog", "cow"})
+    text = f"expected names in the order of the outputs, got a {kind.__name__}"
+    with pytest.raises(tl.InputError, match=rf"^labels: {text}"):
+        tl.build_transfer_model(tiny_network(), 3, labels=names)
+    with pytest.raises(tl.InputError, match=rf"^labels\['pet'\]: {text}"):
+        tl.build_transfer_model(tiny_network(), {"pet": 3}, labels={"pet": names})
+    ordered = dict.fromkeys(["dog", "cow", "cat"]).keys()
+    model = tl.build_transfer_model(tiny_network(), 3, labels=ordered)
+    assert model.labels == ("dog", "cow", "cat")

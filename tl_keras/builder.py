@@ -158,6 +158,12 @@ def _read_task(units, head, labels, key):
     if labels is not None:
         if isinstance(labels, (str, Mapping)) or not isinstance(labels, Iterable):
             raise InputError(f"labels{key}: expected a list of names, got {labels!r}.")
+        if isinstance(labels, (set, frozenset)):
+            raise InputError(
+                f"labels{key}: expected names in the order of the outputs, got a "
+                f"{type(labels).__name__}, which has none: it differs between processes. Pass "
+                "sorted(labels), or the data's class_names."
+            )
         labels = tuple(str(label) for label in labels)
         units = len(labels) if units is None else units
     if units is None:
