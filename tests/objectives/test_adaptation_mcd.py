@@ -47,7 +47,7 @@ def test_one_update_trains_all_three_players():
     for what, gradient in (
         (kernel, tape.gradient(entropy, kernel) - tape.gradient(apart, kernel)),
         (source, 0.5 * tape.gradient(entropy, source)),
-        (target, 0.5 * tape.gradient(apart, target)),
+        (target, 4 * 0.5 * tape.gradient(apart, target)),
     ):
         found = tape.gradient(losses["loss"], what)
         np.testing.assert_allclose(found, gradient, rtol=1e-4, atol=1e-7)

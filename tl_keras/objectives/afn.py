@@ -1,12 +1,18 @@
-"""Adaptive feature norm: features of both domains become long."""
+"""Adaptive feature norm: features of both domains become as long as one radius."""
 
 from typing import Any, ClassVar
 
+import keras
 import tensorflow as tf
 
 from tl_keras.arguments import number
+from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, DomainBatch
 from tl_keras.objectives.objective import Objective, Setup
+
+PAPER_RADIUS = 25.0
+PAPER_START = 500.0**0.5
+"""Norm that the reference's features begin with: 1,000 normalised units behind a ReLU."""
 
 
 def feature_norms(features):
@@ -24,57 +30,114 @@ def hard_loss(norms, radius: float):
     return tf.square(norms - radius)
 
 
-class AFN(Objective):
-    """Makes the features of both domains longer, step by step, or as long as a radius.
+def mean_norm_loss(norms, mean, start):
+    """Return per example what has the mean `(√500 · n̄/n̄₀ − 25)²`, and its gradient.
 
-    Target features are shorter than source features, and short ones transfer badly. The
-    stepwise form (SAFN) asks each example for a little more than it has, so that its logged loss
-    is a constant: watch `afn_source_norm` and `afn_target_norm`. Very cheap, and simple to
-    combine.
+    Args:
+        norms: `n`, `(b,)`.
+        mean: `n̄`, their mean over the whole batch, a constant.
+        start: `n̄₀` > 0, the mean norm that training began with.
+    """
+    unit = PAPER_START / start
+    gap = unit * mean - PAPER_RADIUS
+    return tf.square(gap) + 2.0 * gap * unit * (norms - tf.stop_gradient(norms))
+
+
+class AFN(Objective):
+    """Makes the features of both domains as long as one radius, a little longer than at the start.
+
+    Target features are shorter than source features, and short ones transfer badly. By default the
+    mean norm of either domain is drawn to 1.118 times the mean norm of the source features in the
+    first step: `(√500 · n̄/n̄₀ − 25)²`, summed over both. Very cheap, and simple to combine; watch
+    `afn_source_norm` and `afn_target_norm`.
+
+    With a step, each example is asked for a little more than it has (SAFN), so that the logged loss
+    is a constant. Its norms have no end: Adam, which divides gradients by their size, lets them
+    grow as fast as it can once the other losses are small. With a radius, each example's norm is
+    compared with it.
 
     Several sources are pooled, and so are several targets. Losses are means over examples: any
-    number of replicas gives what one device does. That is why, with a radius, each example's norm
-    is compared with it; the paper compares the mean norm of a batch, which leaves the norms free to
-    differ among themselves.
+    number of replicas gives what one device does; with `Stage.accumulation`, `n̄` is each
+    micro-batch's own.
+
+    Strength: the weight 0.05 is that of the authors and of Transfer-Learning-Library, and so is the
+    radius 25, for features of 1,000 normalised units, whose norm begins at √500 = 22.4. Ours is in
+    these units whatever the scale of the features. The library's default is the step 1.
 
     Xu, Li, Yang, Lin: *Larger Norm More Transferable: An Adaptive Feature Norm Approach for
     Unsupervised Domain Adaptation*, ICCV 2019.
 
     Args:
-        step: How much longer than they are features shall be, > 0.
-        radius: How long all shall be instead (HAFN), > 0; 25 in the paper.
-        weight: What the loss is multiplied by, 0.05 in the paper; a number is the end of a `Ramp`.
+        step: How much longer than they are features shall be instead, > 0 (SAFN).
+        radius: How long all shall be instead, > 0 (HAFN).
+        weight: What the loss is multiplied by; a number is the end of a `Ramp`.
 
     Raises:
-        InputError: If an argument is out of range, or there is no source or no target.
+        InputError: If an argument is out of range, both a step and a radius are given, or there is
+            no source or no target.
     """
 
     ramps: ClassVar[bool] = True
 
-    def __init__(self, step: float = 1.0, radius: float | None = None, *, weight: Any = 0.05):
+    def __init__(
+        self, step: float | None = None, radius: float | None = None, *, weight: Any = 0.05
+    ):
         super().__init__(weight)
-        self.step = number(step, "step", above=0)
+        if step is not None and radius is not None:
+            raise InputError(
+                f"step, radius: expected one of them or none, got {step!r} and {radius!r}. Leave "
+                "one out."
+            )
+        self.step = None if step is None else number(step, "step", above=0)
         self.radius = None if radius is None else number(radius, "radius", above=0)
 
     def begin(self, setup: Setup) -> None:
         """Check the domains."""
         setup.require_domains(self)
+        self._start = keras.Variable(
+            0.0,
+            trainable=False,
+            synchronization="on_read",
+            aggregation="only_first_replica",
+            name="afn_start",
+        )
+
+    def memory(self) -> list[keras.Variable]:
+        """Return the mean norm that training began with; 0 before."""
+        return [self._start]
 
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the sum over both sides, and the mean norm of either."""
-        (source, source_norm), (target, target_norm) = (
-            self._side(domain) for domain in (batch.source, batch.target)
-        )
+        sides = [(one, feature_norms(one.features)) for one in (batch.source, batch.target)]
+        if self.step is not None:
+            values = [stepwise_loss(norms, self.step) for _, norms in sides]
+        elif self.radius is not None:
+            values = [hard_loss(norms, self.radius) for _, norms in sides]
+        else:
+            means = [_mean_norm(batch, *side) for side in sides]
+            start = self._remembered(means[0])
+            values = [
+                mean_norm_loss(norms, mean, start)
+                for (_, norms), mean in zip(sides, means, strict=True)
+            ]
+        losses = [domain.mean(one) for (domain, _), one in zip(sides, values, strict=True)]
+        source_norm, target_norm = (domain.mean(norms) for domain, norms in sides)
         return {
-            "loss": source + target,
+            "loss": tf.add_n(losses),
             "afn_source_norm": source_norm,
             "afn_target_norm": target_norm,
         }
 
-    def _side(self, domain: DomainBatch):
-        norms = feature_norms(domain.features)
-        if self.radius is None:
-            values = stepwise_loss(norms, self.step)
-        else:
-            values = hard_loss(norms, self.radius)
-        return domain.mean(values), domain.mean(norms)
+    def _remembered(self, mean):
+        """Return the mean norm of the source in the first step, which this is where none is."""
+        start = self._start.value
+        start = tf.where(start > 0.0, start, tf.maximum(mean, 1e-6))
+        self._start.assign(start)
+        return start
+
+
+def _mean_norm(batch: Batch, domain: DomainBatch, norms):
+    """Return the mean norm over all replicas' examples of a domain, a constant."""
+    real = tf.cast(domain.real, tf.float32)
+    totals = batch.total(tf.stack([tf.reduce_sum(real * norms), tf.reduce_sum(real)]))
+    return totals[0] / tf.maximum(totals[1], 1.0)

@@ -32,12 +32,15 @@ class BSS(Objective):
     one replica's share of the batch: with several replicas, the loss is the mean over the shares. A
     share of a single example counts nothing: its one singular value is all there is.
 
+    Strength: 0.001 times the sum, as the authors and Transfer-Learning-Library have it, whose batch
+    has 48 examples; the sum grows with the batch.
+
     Chen, Wang, Fu, Long, Wang: *Catastrophic Forgetting Meets Negative Transfer: Batch Spectral
     Shrinkage for Safe Transfer Learning*, NeurIPS 2019.
 
     Args:
         k: How many singular values, ≥ 1; the paper's choice is 1.
-        weight: Strength, ≥ 0, or a function of progress; the paper's choice is 0.001.
+        weight: Strength, ≥ 0, or a function of progress.
 
     Raises:
         InputError: If an argument is out of range.

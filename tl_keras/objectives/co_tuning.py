@@ -100,6 +100,8 @@ class CoTuning(Objective):
     The source head trains, and is saved with the run, not with the model. Any number of replicas
     gives what one device does.
 
+    Strength: the weight 2.3 is that of Transfer-Learning-Library; the paper tries 0.25 … 4.
+
     You, Kou, Long, Wang: *Co-Tuning for Transfer Learning*, NeurIPS 2020.
 
     Args:
@@ -107,7 +109,7 @@ class CoTuning(Objective):
             source task's logits, as for `LwF`. It is copied.
         relationship: `p(source class | target class)`, `(target classes, source classes)`, rows
             that sum to 1; see `learn_relationship`.
-        weight: Strength, ≥ 0, or a function of progress; the paper tries 0.25 … 4.
+        weight: Strength, ≥ 0, or a function of progress.
 
     Raises:
         InputError: If the source head or the relationship does not fit.
@@ -115,7 +117,7 @@ class CoTuning(Objective):
 
     reads_feature_map: ClassVar[str] = "averaged"
 
-    def __init__(self, source_head: keras.layers.Layer, relationship: Any, *, weight: Any = 1.0):
+    def __init__(self, source_head: keras.layers.Layer, relationship: Any, *, weight: Any = 2.3):
         super().__init__(weight)
         check_source_head(source_head)
         self.source_head = source_head

@@ -22,6 +22,9 @@ class DANN(AdversarialObjective):
     Several sources are pooled, and so are several targets. Losses are means over examples: any
     number of replicas gives what one device does.
 
+    Strength: the weight 1 and half of it for either domain are those of Transfer-Learning-Library,
+    where the reversal rises to 1 too; its discriminator has 1,024 units a layer.
+
     Ganin, Ustinova, Ajakan, …, Lempitsky: *Domain-Adversarial Training of Neural Networks*,
     JMLR 2016.
 

@@ -68,6 +68,9 @@ class Distillation(Objective):
     the images (no augmentation, no `tf.data.Dataset`), each says what it says once per image and
     the store keeps it; else they run in every step and see the same augmented image as the model.
 
+    Strength: `T²` and the weight 1 are Hinton's and Keras'; Transfer-Learning-Library leaves `T²`
+    out.
+
     Hinton, Vinyals, Dean: *Distilling the Knowledge in a Neural Network*, 2015. Beyer et al.:
     *Knowledge Distillation: A Good Teacher Is Patient and Consistent*, CVPR 2022, on many epochs
     and the same views for both.

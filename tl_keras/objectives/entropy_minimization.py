@@ -48,6 +48,8 @@ class EntropyMinimization(Objective):
     Raises:
         InputError: If the diversity is negative, or the model is no classifier with one task.
 
+    Strength: 1 is the largest weight that the paper tries, which has no default.
+
     Grandvalet, Bengio: *Semi-supervised Learning by Entropy Minimization*, NeurIPS 2004. The
     second term: Shi, Sha: *Information-Theoretical Learning of Discriminative Clusters for
     Unsupervised Domain Adaptation*, ICML 2012.

@@ -56,6 +56,9 @@ class FeatureHints(Objective):
     outputs are stored or computed as for `Distillation`; feature maps take much more room. The
     layers `r` are saved with the run, not with the model.
 
+    Strength: the weight 1 of a mean is that of Keras. The paper minimises half the sum of squares,
+    alone and before all else.
+
     Romero, Ballas, Kahou, Chassang, Gatta, Bengio: *FitNets: Hints for Thin Deep Nets*, ICLR 2015.
 
     Args:

@@ -32,6 +32,9 @@ class FixMatch(Objective):
         InputError: If an argument is out of range, or the model is no classifier of images with
             one task.
 
+    Strength: the threshold 0.95 and the weight 1 are the authors'; Transfer-Learning-Library has
+    0.9 and 1.
+
     Sohn et al.: *FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence*,
     NeurIPS 2020.
     """

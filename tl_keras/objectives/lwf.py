@@ -24,6 +24,9 @@ class LwF(Objective):
     where its classes say something about the new ones. Every step runs the backbone twice. Any
     number of replicas gives what one device does.
 
+    Strength: 4/9 of `T² · KL` at `T` = 3 is 4 times `KL`, as Transfer-Learning-Library has it,
+    which leaves `T²` out. The paper's is once that at `T` = 2.
+
     Li, Hoiem: *Learning without Forgetting*, ECCV 2016.
 
     Args:
@@ -40,7 +43,7 @@ class LwF(Objective):
     reads_feature_map: ClassVar[str] = "averaged"
 
     def __init__(
-        self, source_head: keras.layers.Layer, temperature: float = 2.0, *, weight: Any = 1.0
+        self, source_head: keras.layers.Layer, temperature: float = 3.0, *, weight: Any = 4 / 9
     ):
         super().__init__(weight)
         check_source_head(source_head)

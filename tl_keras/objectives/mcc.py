@@ -41,6 +41,9 @@ class MCC(Objective):
     Several targets are pooled. Each replica looks at what it has of the targets; the loss is the
     mean over replicas. Batches hold a few examples per class, if possible.
 
+    Strength: the weight 1 and the temperature 2.5 are those of the authors and of
+    Transfer-Learning-Library, whose weight is 1 from the first step on.
+
     Jin, Wang, Long, Wang: *Minimum Class Confusion for Versatile Domain Adaptation*, ECCV 2020.
 
     Args:

@@ -65,12 +65,14 @@ class MeanTeacher(Objective):
         momentum: m, from 0 to below 1: how slowly the teacher follows. In the first updates it
             follows faster, see `average_momentum`.
         augmentation: Keras layer or layers that make the model's view out of the teacher's image.
-        weight: What the loss is multiplied by; a number rises from 0 over the stage (`Ramp`). The
-            paper's setting is about 10.
+        weight: What the loss is multiplied by; a number rises from 0 over the stage (`Ramp`).
 
     Raises:
         InputError: If an argument is out of range, the model has no head, or the backbone is a
             SavedModel.
+
+    Strength: 10 times the sum over classes is the authors' 100 times their mean, for ten classes.
+    Transfer-Learning-Library has 3 times the sum, where the teacher is sure by 0.8.
 
     Tarvainen, Valpola: *Mean teachers are better role models*, NeurIPS 2017.
     """
@@ -78,7 +80,7 @@ class MeanTeacher(Objective):
     ramps: ClassVar[bool] = True
     partly_labelled: ClassVar[bool] = True
 
-    def __init__(self, momentum: float = 0.999, augmentation: Any = None, *, weight: Any = 1.0):
+    def __init__(self, momentum: float = 0.999, augmentation: Any = None, *, weight: Any = 10.0):
         super().__init__(weight)
         self.momentum = number(momentum, "momentum", least=0.0, below=1.0)
         self.augmentation = resolve_view(augmentation, "augmentation")

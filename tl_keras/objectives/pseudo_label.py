@@ -58,6 +58,9 @@ class PseudoLabel(Objective):
     Raises:
         InputError: If the threshold is out of range, or the model is no classifier with one task.
 
+    Strength: the weight 1 and the threshold 0.95 are those of Transfer-Learning-Library. The paper
+    has no threshold and a weight that rises to 3 in a straight line: `weight=Linear(0.0, 3.0)`.
+
     Lee: *Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural
     Networks*, ICML Workshop 2013.
     """
