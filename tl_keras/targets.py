@@ -166,7 +166,7 @@ def label_name(label: Any) -> str:
     return unicodedata.normalize("NFC", decodable(text))
 
 
-def class_order(names: Iterable[str]) -> list[str]:
+def sorted_names(names: Iterable[str]) -> list[str]:
     """Return distinct class names in order: by value if all of them are numbers, else as text."""
     distinct = set(names)
     if all(map(_NUMBER.fullmatch, distinct)):

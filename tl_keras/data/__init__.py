@@ -1,4 +1,4 @@
-"""Data to train on and to evaluate: image folders, arrays and `tf.data.Dataset`."""
+"""Data to train on and to evaluate: image files, arrays and `tf.data.Dataset`."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from tl_keras.data.examples import Examples, as_examples
     from tl_keras.data.folders import image_folder
     from tl_keras.data.image_files import ImageFolder
+    from tl_keras.data.image_tables import image_table
     from tl_keras.data.problems import Problem
     from tl_keras.data.rows import Epochs, Part
+    from tl_keras.data.table_examples import ImageTable
 
 __all__ = [
     "Epochs",
     "Examples",
     "ImageFolder",
+    "ImageTable",
     "Part",
     "Problem",
     "as_examples",
@@ -24,6 +27,7 @@ __all__ = [
     "decode_batch",
     "decode_image",
     "image_folder",
+    "image_table",
     "resize_image",
     "stack_domains",
 ]
@@ -31,6 +35,7 @@ _NAMES = {
     "Epochs": "rows",
     "Examples": "examples",
     "ImageFolder": "image_files",
+    "ImageTable": "table_examples",
     "Part": "rows",
     "Problem": "problems",
     "as_examples": "examples",
@@ -38,6 +43,7 @@ _NAMES = {
     "decode_batch": "decoding",
     "decode_image": "decoding",
     "image_folder": "folders",
+    "image_table": "image_tables",
     "resize_image": "decoding",
 }
 

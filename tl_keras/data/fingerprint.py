@@ -4,7 +4,7 @@ import functools
 import hashlib
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import tensorflow as tf
 from tl_keras.data.arrays import ArrayExamples
 from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
-from tl_keras.data.image_files import ImageFolder
+from tl_keras.data.image_files import ImageFiles
 from tl_keras.data.listing import portable_names
 from tl_keras.errors import InputError
 
@@ -45,10 +45,8 @@ def _(examples: ArrayExamples) -> str:
 
 
 @fingerprint.register
-def _(examples: ImageFolder) -> str:
-    return files_fingerprint(
-        examples.paths, examples.labels, examples.class_names, examples.image_size
-    )
+def _(examples: ImageFiles) -> str:
+    return files_fingerprint(examples)
 
 
 @fingerprint.register
@@ -86,33 +84,25 @@ def weights_fingerprint(weights: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def files_fingerprint(
-    paths: Sequence[str],
-    labels: Any,
-    class_names: Sequence[str],
-    image_size: tuple[int, int],
-    *,
-    with_times: bool = True,
-) -> str:
+def files_fingerprint(examples: ImageFiles, *, with_times: bool = True) -> str:
     """Return the fingerprint of labelled files in their order, without reading them.
 
+    Of a path counts where it is below the folder that holds all files.
+
     Args:
-        paths: The files; what counts is where they are below the folder that holds them all.
-        labels: Class numbers `(n,)`.
-        class_names: Names of the classes.
-        image_size: Height and width that the files are resized to.
+        examples: The files, their labels, and the size that they are resized to.
         with_times: Whether the times of the files count, which a new copy of them changes.
     """
-    digest = hashlib.blake2b(
-        repr((tuple(class_names), tuple(image_size))).encode(), digest_size=SIZE
-    )
-    for path, name, label in zip(paths, portable_names(paths), labels, strict=True):
+    head = repr((examples.class_names, tuple(examples.image_size)))
+    digest = hashlib.blake2b(head.encode("utf-8", "surrogatepass"), digest_size=SIZE)
+    names = portable_names(examples.paths)
+    for path, name, label in zip(examples.paths, names, examples.label_rows(), strict=True):
         try:
             found = os.stat(path)
         except OSError as error:
             raise InputError(f"data: {path!r} cannot be read: {error.strerror}.") from error
         changed = found.st_mtime_ns if with_times else 0
-        digest.update(repr((name, found.st_size, changed, int(label))).encode())
+        digest.update(repr((name, found.st_size, changed, label)).encode())
     return digest.hexdigest()
 
 

@@ -1,9 +1,7 @@
 """From a folder or a CSV file to checked, labelled image files, in one part or several."""
 
-import operator
 import os
 import pathlib
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -11,15 +9,20 @@ import numpy as np
 
 from tl_keras.cluster import join_cluster
 from tl_keras.data.image_files import ImageFolder
-from tl_keras.data.inspection import inspect_images
 from tl_keras.data.layouts import deeper_hint
 from tl_keras.data.listing import LabelledFile, list_images, portable_names
 from tl_keras.data.problems import Problem, problem_table
+from tl_keras.data.reading import (
+    ROWS_IN_A_MESSAGE,
+    check_image_size,
+    check_on_problem,
+    check_parts,
+    inspect_listed,
+    report_problems,
+)
 from tl_keras.data.splits import check_split, stratified_split
-from tl_keras.errors import InputError, counted, did_you_mean
-from tl_keras.targets import class_order
-
-_ROWS_IN_A_MESSAGE = 20
+from tl_keras.errors import InputError
+from tl_keras.targets import sorted_names
 
 
 def image_folder(
@@ -57,16 +60,14 @@ def image_folder(
         train, validation, test = image_folder("cells/", split=(0.7, 0.15, 0.15))
     """
     join_cluster()
-    size = _check_image_size(image_size)
+    size = check_image_size(image_size)
     fractions = None if split is None else check_split(split)
-    if on_problem not in ("skip", "refuse"):
-        hint = did_you_mean(str(on_problem), ["skip", "refuse"])
-        raise InputError(f"on_problem: expected 'skip' or 'refuse', got {on_problem!r}.{hint}")
-    listed, problems = list_images(path)
-    usable, found = inspect_images([(file.path, file.name) for file in listed], progress)
+    check_on_problem(on_problem)
+    listed, problems, hints = list_images(path)
+    usable, found = inspect_listed(listed, hints, progress)
     files = [file for file, is_usable in zip(listed, usable, strict=True) if is_usable]
     problems = [*problems, *found, *_lost_classes(listed, files)]
-    _report(problems, on_problem, path)
+    report_problems(problems, on_problem, "path", repr(os.fspath(path)))
     class_names = _check_classes(files, problems, path)
     number = {name: index for index, name in enumerate(class_names)}
     labels = np.array([number[file.label] for file in files], np.int64)
@@ -84,28 +85,8 @@ def image_folder(
         return part(np.arange(len(files)))
     names = portable_names([file.path for file in files])
     rows = stratified_split(names, labels, fractions, seed)
-    if not all(map(len, rows)):
-        raise InputError(
-            f"split: {tuple(split)} of {counted(len(files), 'image')} leaves a part empty (parts "
-            f"of {[len(part) for part in rows]} images). Use fewer parts or more images."
-        )
+    check_parts(rows, split)
     return tuple(part(part_rows) for part_rows in rows)
-
-
-def _check_image_size(image_size: Any) -> tuple[int, int]:
-    try:
-        if isinstance(image_size, (tuple, list)):
-            height, width = map(operator.index, image_size)
-        else:
-            height = width = operator.index(image_size)
-    except (TypeError, ValueError):
-        height = width = 0
-    if height < 1 or width < 1 or isinstance(image_size, bool):
-        raise InputError(
-            "image_size: expected pixels as one whole number or as (height, width), at least 1, "
-            f"got {image_size!r}. Use e.g. image_size=224."
-        )
-    return height, width
 
 
 def _lost_classes(listed: Sequence[LabelledFile], files: Sequence[LabelledFile]) -> list[Problem]:
@@ -113,31 +94,13 @@ def _lost_classes(listed: Sequence[LabelledFile], files: Sequence[LabelledFile])
     return [Problem(name, "empty class", "none of its files is usable") for name in sorted(lost)]
 
 
-def _report(problems: Sequence[Problem], on_problem: str, path: Any) -> None:
-    """Raise or warn, with all problems in one table."""
-    refused = [problem for problem in problems if not problem.is_note]
-    table = problem_table(problems, _ROWS_IN_A_MESSAGE)
-    if refused and on_problem == "refuse":
-        raise InputError(
-            f"path: {counted(len(refused), 'problem')} in {os.fspath(path)!r}, and "
-            f"on_problem='refuse'. Fix or remove these files, or pass on_problem='skip'.\n{table}"
-        )
-    if problems:
-        notes = len(problems) - len(refused)
-        warnings.warn(
-            f"{counted(len(refused), 'problem')} (left out) and {counted(notes, 'note')} in "
-            f"{os.fspath(path)!r}; problem_table() lists them all.\n{table}",
-            stacklevel=3,
-        )
-
-
 def _check_classes(
     files: Sequence[LabelledFile], problems: Sequence[Problem], path: Any
 ) -> list[str]:
-    class_names = class_order(file.label for file in files)
+    class_names = sorted_names(file.label for file in files)
     if len(class_names) < 2:
         got = f"only the class {class_names[0]!r}" if class_names else "no readable image at all"
-        table = problem_table(problems, _ROWS_IN_A_MESSAGE)
+        table = problem_table(problems, ROWS_IN_A_MESSAGE)
         raise InputError(
             f"path: expected images of at least two classes in {os.fspath(path)!r}, got {got}. "
             "Add a subfolder (or label) with images for each class."

@@ -1,5 +1,6 @@
 """Labelled image files as examples."""
 
+import abc
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +17,75 @@ from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
 from tl_keras.errors import InputError, counted, printable
 
 
-class ImageFolder(Examples):
-    """Labelled image files, decoded and resized in parallel as they are needed.
+class ImageFiles(Examples):
+    """Image files, decoded and resized in parallel as they are needed.
+
+    Args:
+        paths: The files.
+        image_size: Height and width to resize to.
+        problems: What was found about the files, used or not.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        image_size: tuple[int, int],
+        problems: Sequence[Problem] = (),
+    ):
+        self.paths = tuple(paths)
+        self.image_size = image_size
+        self.problems = list(problems)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.paths)
+
+    def row_names(self, rows: np.ndarray) -> list[str]:
+        """Return the paths of images."""
+        return [printable(self.paths[row]) for row in rows]
+
+    def problem_table(self) -> str:
+        """Return everything found about the files as a table; empty if nothing."""
+        return problem_table(self.problems)
+
+    @abc.abstractmethod
+    def label_rows(self) -> list[Any]:
+        """Return the label of each file as a value whose `repr` tells it from others."""
+
+    def batches(
+        self,
+        spec: Specs,
+        batch_size: int,
+        *,
+        epochs: Epochs | None = None,
+        part: Part = WHOLE,
+    ) -> tf.data.Dataset:
+        """Return the images in batches, uint8 `(b, h, w, 3)`; see `Examples.batches`."""
+        batch_size = whole(batch_size, "batch_size")
+        targets = self.encoded_targets(spec)
+        with tf.device("/cpu:0"):
+            paths = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
+            y = None
+            if targets is not None:
+                y = tf.nest.map_structure(tf.convert_to_tensor, targets)
+
+        def load(rows: tf.Tensor) -> Any:
+            images = tf.map_fn(
+                lambda path: decode_and_resize(tf.io.read_file(path), self.image_size),
+                tf.gather(paths, rows),
+                fn_output_signature=tf.TensorSpec((*self.image_size, 3), tf.uint8),
+            )
+            if y is None:
+                return images
+            return images, tf.nest.map_structure(lambda part: tf.gather(part, rows), y)
+
+        rows = row_batches(len(self), batch_size, epochs, part)
+        return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+class ImageFolder(ImageFiles):
+    """Image files with one class each.
 
     `image_folder` makes these.
 
@@ -38,19 +106,9 @@ class ImageFolder(Examples):
         image_size: tuple[int, int],
         problems: Sequence[Problem] = (),
     ):
-        self.paths = tuple(paths)
+        super().__init__(paths, image_size=image_size, problems=problems)
         self.labels = np.asarray(labels, np.int64)
         self.class_names = tuple(class_names)
-        self.image_size = image_size
-        self.problems = list(problems)
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.paths)
-
-    def row_names(self, rows: np.ndarray) -> list[str]:
-        """Return the paths of images."""
-        return [self.paths[row] for row in rows]
 
     def __repr__(self) -> str:
         height, width = self.image_size
@@ -69,9 +127,9 @@ class ImageFolder(Examples):
         lines += [f"  {name:<{width}}  {count}" for name, count in zip(names, counts, strict=True)]
         return "\n".join([*lines, self.problem_table()]).rstrip()
 
-    def problem_table(self) -> str:
-        """Return everything found about files of the folder as a table; empty if nothing."""
-        return problem_table(self.problems)
+    def label_rows(self) -> list[int]:
+        """Return the class numbers."""
+        return self.labels.tolist()
 
     def encoded_targets(self, spec: Specs) -> np.ndarray | None:
         """Return all targets; classes are matched by name if the model has labels."""
@@ -81,32 +139,6 @@ class ImageFolder(Examples):
             what = f"the tasks {sorted(spec)}" if isinstance(spec, dict) else "regression"
             raise InputError(
                 f"data: an image folder gives one class per image, the model expects {what}. "
-                "Pass a tf.data.Dataset with such labels."
+                "Read such labels from a table with tl.data.image_table."
             )
         return encode_labels(self.labels, spec, "data: classes", self.class_names)
-
-    def batches(
-        self,
-        spec: Specs,
-        batch_size: int,
-        *,
-        epochs: Epochs | None = None,
-        part: Part = WHOLE,
-    ) -> tf.data.Dataset:
-        """Return the images in batches, uint8 `(b, h, w, 3)`; see `Examples.batches`."""
-        batch_size = whole(batch_size, "batch_size")
-        targets = self.encoded_targets(spec)
-        with tf.device("/cpu:0"):
-            paths = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
-            y = None if targets is None else tf.convert_to_tensor(targets)
-
-        def load(rows: tf.Tensor) -> Any:
-            images = tf.map_fn(
-                lambda path: decode_and_resize(tf.io.read_file(path), self.image_size),
-                tf.gather(paths, rows),
-                fn_output_signature=tf.TensorSpec((*self.image_size, 3), tf.uint8),
-            )
-            return images if y is None else (images, tf.gather(y, rows))
-
-        rows = row_batches(len(self), batch_size, epochs, part)
-        return rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

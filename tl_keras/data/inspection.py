@@ -35,7 +35,7 @@ def inspect_image(path: str | os.PathLike, name: str) -> Problem | None:
     """
     try:
         content = pathlib.Path(path).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # A name cannot hold a null character.
         return Problem(name, "missing", "there is no such file")
     except OSError as error:
         return Problem(name, "unreadable", error.strerror or str(error))

@@ -39,7 +39,7 @@ def encode_labels(
         return None
     if isinstance(spec, dict) and isinstance(names, tuple) and np.ndim(y) == 2:
         y, names = by_column(y, names), None
-    _check_tasks(y, spec, argument)
+    check_tasks(y, spec, argument)
     if isinstance(spec, dict):
         return {
             task: _encode(y[task], one, f"{argument}[{task!r}]", names_of(names, task), lost)
@@ -122,7 +122,8 @@ def _missing(y: tf.Tensor, encoded: tf.Tensor, spec: TargetSpec) -> tf.Tensor:
     return missing
 
 
-def _check_tasks(y: Any, spec: Specs, argument: str) -> None:
+def check_tasks(y: Any, spec: Specs, argument: str) -> None:
+    """Raise `InputError` unless there are labels, by task name, for all tasks of a model."""
     if isinstance(spec, dict):
         if not isinstance(y, dict):
             raise InputError(

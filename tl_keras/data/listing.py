@@ -1,6 +1,5 @@
 """Which files there are and what their labels are: from class subfolders or from a CSV file."""
 
-import csv
 import dataclasses
 import os
 import pathlib
@@ -9,6 +8,9 @@ from collections.abc import Sequence
 
 from tl_keras.data.layouts import check_layout
 from tl_keras.data.problems import IMAGE_EXTENSIONS, Problem
+from tl_keras.data.table_labels import read_tasks
+from tl_keras.data.table_rows import files_of
+from tl_keras.data.tables import read_table
 from tl_keras.data.walking import Ignored, entries_of, is_folder, walk
 from tl_keras.errors import InputError, counted, listed
 from tl_keras.targets import label_name
@@ -35,7 +37,9 @@ class LabelledFile:
     label: str
 
 
-def list_images(path: str | os.PathLike) -> tuple[list[LabelledFile], list[Problem]]:
+def list_images(
+    path: str | os.PathLike,
+) -> tuple[list[LabelledFile], list[Problem], dict[str, str]]:
     """List the files of a folder of class subfolders, or of a CSV file.
 
     Args:
@@ -43,7 +47,8 @@ def list_images(path: str | os.PathLike) -> tuple[list[LabelledFile], list[Probl
             `label`.
 
     Returns:
-        The files sorted by name, and what is wrong with the list.
+        The files sorted by name, what is wrong with the list, and name → what to say about a file
+        that is not there.
 
     Raises:
         InputError: If there is nothing of this kind at the path.
@@ -54,6 +59,7 @@ def list_images(path: str | os.PathLike) -> tuple[list[LabelledFile], list[Probl
             "Arrays and tf.data.Dataset go to tl.fine_tune and tl.evaluate as they are."
         )
     root = pathlib.Path(path).expanduser()
+    hints = {}
     if root.is_dir():
         files, problems = _list_class_folders(root)
     elif not root.exists():
@@ -62,13 +68,13 @@ def list_images(path: str | os.PathLike) -> tuple[list[LabelledFile], list[Probl
             f"(working directory {os.getcwd()!r}). Check the spelling."
         )
     elif root.suffix.lower() == ".csv":
-        files, problems = _list_csv(root)
+        files, problems, hints = _list_csv(root)
     else:
         raise InputError(
             f"path: expected a folder or a file ending in .csv, got {str(path)!r}. "
             + _LAYOUT.format(root="folder")
         )
-    return sorted(files, key=lambda file: file.name), problems
+    return sorted(files, key=lambda file: file.name), problems, hints
 
 
 def _list_class_folders(root: pathlib.Path) -> tuple[list[LabelledFile], list[Problem]]:
@@ -122,53 +128,26 @@ def _joined_classes(folders: Sequence[pathlib.Path], labels: Sequence[str]) -> l
     ]
 
 
-def _list_csv(source: pathlib.Path) -> tuple[list[LabelledFile], list[Problem]]:
-    rows = _read_rows(source)
-    files: dict[str, LabelledFile] = {}
-    problems = []
-    for line, row in rows:
-        name, label = ((row.get(column) or "").strip() for column in ("path", "label"))
-        if not name or not label:
-            missing = "path" if not name else "label"
-            problems.append(Problem(name, f"no {missing}", f"line {line} of {source.name}"))
-            continue
-        path = os.path.normpath(source.parent / name)
-        if path not in files:
-            files[path] = LabelledFile(path, pathlib.PurePath(name).as_posix(), label)
-        elif files[path].label == label:
-            problems.append(Problem(name, "listed twice", f"again on line {line}", usable=True))
-        else:
-            labels = f"{files[path].label!r} and {label!r}"
-            detail = f"line {line}: labelled {labels}, the first is kept"
-            problems.append(Problem(name, "two labels", detail))
+def _list_csv(
+    source: pathlib.Path,
+) -> tuple[list[LabelledFile], list[Problem], dict[str, str]]:
+    table = read_table(source)
+    lacking = [column for column in ("path", "label") if column not in table.columns]
+    if lacking:
+        columns = list(table.columns)
+        raise InputError(
+            f"path: {str(source)!r} must have the columns path,label, got "
+            f"{','.join(columns) or 'an empty file'}. Add or rename {listed(lacking)}; "
+            "columns are separated by commas. Or name those that there are: "
+            f"tl.data.image_table({str(source)!r}, path=…, label=…)."
+        )
+    files, problems, hints = files_of(table, "path", read_tasks(table, "label", None, None))
     if not files:
         raise InputError(
             f"path: {str(source)!r} lists no labelled images. Expected rows such as "
             "images/one.jpg,cats under the header path,label."
         )
-    return list(files.values()), problems
-
-
-def _read_rows(source: pathlib.Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with open(source, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-            columns = reader.fieldnames
-            rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"path: {str(source)!r} is not a CSV file in UTF-8: {error}. Export it again as "
-            "comma-separated UTF-8 text."
-        ) from error
-    lacking = [column for column in ("path", "label") if column not in columns]
-    if lacking:
-        raise InputError(
-            f"path: {str(source)!r} must have the columns path,label, got "
-            f"{','.join(columns) or 'an empty file'}. Add or rename {listed(lacking)}; "
-            "columns are separated by commas."
-        )
-    return rows
+    return [LabelledFile(file.path, file.name, file.values[""]) for file in files], problems, hints
 
 
 def portable_names(paths: Sequence[str]) -> list[str]:

@@ -60,6 +60,58 @@ def stratified_split(
     return [np.array(sorted(part), np.int64) for part in parts]
 
 
+def balanced_split(
+    names: Sequence[str], labels: Sequence[Sequence[int]], fractions: Sequence[float], seed: int
+) -> list[np.ndarray]:
+    """Split examples with any number of labels so that each part has its share of every label.
+
+    Labels are dealt out from the rarest to the most frequent; each example goes to the part that
+    lacks most of the label, then to the one that lacks most examples. Sechidis, Tsoumakas,
+    Vlahavas: *On the Stratification of Multi-Label Data*, ECML PKDD 2011.
+
+    Args:
+        names: A distinct name for each example.
+        labels: The numbers of each example's labels, each once.
+        fractions: Size of each part as `check_split` returns it.
+        seed: Another seed gives another split.
+
+    Returns:
+        Sorted row numbers of each part; no row is in two.
+    """
+    shares = [*fractions, 1 - math.fsum(fractions)]
+    if shares[-1] < 1e-6:
+        del shares[-1]
+    order = sorted(range(len(names)), key=lambda row: _rank(names[row], seed))
+    rows_of = [[] for _ in range(1 + max((max(own, default=-1) for own in labels), default=-1))]
+    for row in order:
+        for label in labels[row]:
+            rows_of[label].append(row)
+    left = np.array([len(rows) for rows in rows_of], np.int64)
+    lacking = np.outer(left, shares)
+    room = len(names) * np.array(shares)
+    part_of = np.full(len(names), -1)
+
+    def place(row: int, need: np.ndarray) -> None:
+        # Sums of fractions that are equal but for rounding are equal.
+        keys = [(round(need[part], 9), round(room[part], 9)) for part in range(len(shares))]
+        best = keys.index(max(keys))
+        part_of[row] = best
+        room[best] -= 1
+        for label in labels[row]:
+            lacking[label, best] -= 1
+            left[label] -= 1
+
+    while left.any():
+        label = int(np.argmin(np.where(left > 0, left, len(names) + 1)))
+        for row in rows_of[label]:
+            if part_of[row] < 0:
+                place(row, lacking[label])
+    for row in order:
+        if part_of[row] < 0:
+            place(row, room)
+    return [np.flatnonzero(part_of == part) for part in range(len(fractions))]
+
+
 def _rank(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()
 

@@ -88,7 +88,12 @@ def checked_targets(model: TransferModel, targets: Specs, examples: Examples, ar
         float32 `(n, size)`, a dict of these by task, or None for examples without labels.
     """
     names = examples.class_names
-    if isinstance(targets, TargetSpec) and names and targets.labels and targets.size > 1:
+    if (
+        isinstance(targets, TargetSpec)
+        and isinstance(names, tuple)
+        and targets.labels
+        and targets.size > 1
+    ):
         strangers = sorted(set(names) - set(targets.labels))
         if strangers:
             raise InputError(

@@ -11,10 +11,11 @@ import keras
 import tensorflow as tf
 
 import tl_keras
-from tl_keras.data import Examples, ImageFolder
+from tl_keras.data import Examples
 from tl_keras.data.augmentation import describe
 from tl_keras.data.domains import DomainExamples
 from tl_keras.data.fingerprint import files_fingerprint, fingerprint
+from tl_keras.data.image_files import ImageFiles
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
@@ -142,15 +143,9 @@ def _data(examples: Examples) -> str:
         if examples.only is not None:
             return _data(examples.only)
         return ", ".join(f"{name} {_data(one)}" for name, one in examples.items())
-    if not isinstance(examples, ImageFolder):
+    if not isinstance(examples, ImageFiles):
         return fingerprint(examples)
-    return files_fingerprint(
-        examples.paths,
-        examples.labels,
-        examples.class_names,
-        examples.image_size,
-        with_times=False,
-    )
+    return files_fingerprint(examples, with_times=False)
 
 
 def _facts(domains: DomainExamples) -> list[Any]:
