@@ -9,6 +9,7 @@ import numpy as np
 
 from tl_keras.data.base import Examples
 from tl_keras.errors import InputError
+from tl_keras.image_batches import shape_remedy
 from tl_keras.preprocessing import ImagePreprocessing
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check_examples(model: "TransferModel", examples: Examples, argument: str) ->
     if not shape.is_compatible_with(model.image_shape):
         raise InputError(
             f"{argument}: the model takes inputs of shape {model.image_shape}, got "
-            f"{tuple(shape)}. Resize them, or build the model with input_shape={tuple(shape)}."
+            f"{tuple(shape)}. {shape_remedy(tuple(shape), model.image_shape)}"
         )
 
 

@@ -36,6 +36,7 @@ class TargetSpec:
     def __post_init__(self):
         """Check that the labels fit the size."""
         if self.labels is not None:
+            object.__setattr__(self, "labels", tuple(map(label_name, self.labels)))
             if len(self.labels) != self.size:
                 raise InputError(
                     f"labels: expected {self.size} names, one per class, got {len(self.labels)}: "

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tl_keras.errors import InputError
+from tl_keras.targets import label_name
 
 
 def read_labels(y: Any, argument: str) -> tuple[Any, tuple[str, ...] | None]:
@@ -33,7 +34,7 @@ def read_labels(y: Any, argument: str) -> tuple[Any, tuple[str, ...] | None]:
     array = np.asarray(y)
     if not hasattr(y, "columns"):
         return _plain(array, from_table=hasattr(y, "dtype") and hasattr(y, "name")), None
-    names = [str(name) for name in y.columns]
+    names = [label_name(name) for name in y.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{argument}: two columns are called {twice[0]!r}. Rename one of them.")

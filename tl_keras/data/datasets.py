@@ -14,7 +14,7 @@ from tl_keras.data.labels import encode_labels, encode_labels_in_graph
 from tl_keras.data.rows import WHOLE, Epochs, Part, share_of
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError, counted
-from tl_keras.targets import TargetSpec
+from tl_keras.targets import TargetSpec, label_name
 
 _SHUFFLE_EXAMPLES = 10_000
 _SHUFFLE_BYTES = 2**30
@@ -166,7 +166,7 @@ def _class_names(dataset: Any) -> tuple[tuple[str, ...] | None, tuple[str, ...] 
     while dataset is not None:
         names = getattr(dataset, "class_names", None)
         if names is not None:
-            names = tuple(map(str, names))
+            names = tuple(map(label_name, names))
             return (names, None) if is_sure else (None, names)
         below = type(dataset).__name__.strip("_")
         # What TensorFlow puts below .unbatch maps without a function of the user's.

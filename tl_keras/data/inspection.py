@@ -4,6 +4,7 @@ import concurrent.futures
 import io
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,9 @@ _FORMATS = ", ".join(EXTENSIONS)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")
 _SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
 _LARGEST_MEAN_DIFFERENCE = 8.0
+LARGEST_PIXELS = 2**29 // 3
+"""TensorFlow decodes up to 2²⁹ values; Pillow refuses more than this, too, unless told to."""
+
 _SECONDS_BEFORE_PROGRESS = 2.0
 
 
@@ -47,8 +51,12 @@ def inspect_image(path: str | os.PathLike, name: str) -> Problem | None:
         if content.startswith(_SIGNATURES):
             return Problem(name, "truncated", "begins as an image, but its header is incomplete")
         return Problem(name, "not an image", f"begins with {content[:12]!r}")
+    except Image.DecompressionBombError as error:
+        return _too_large(name, int(re.search(r"\d+", str(error)).group()))
     except Exception as error:
         return Problem(name, _kind_of(error), str(error))
+    if image.width * image.height > LARGEST_PIXELS:
+        return _too_large(name, image.width * image.height)
     found = _SAME_FORMAT.get(image.format, image.format)
     if found not in EXTENSIONS:
         return Problem(name, "unsupported format", f"{found}; convert it to one of {_FORMATS}")
@@ -138,10 +146,18 @@ def _extension_note(name: str, found: str) -> Problem | None:
     return Problem(name, "wrong extension", f"{named}, the content is {found}", usable=True)
 
 
+def _too_large(name: str, pixels: int) -> Problem:
+    most = min(LARGEST_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or pixels))
+    detail = (
+        f"{pixels:,} pixels, at most {most:,} "
+        "are read; save it smaller, for example after Pillow's image.thumbnail((4096, 4096)), or "
+        "cut it into tiles"
+    )
+    return Problem(name, "too large", detail)
+
+
 def _kind_of(error: Exception) -> str:
     text = str(error).lower()
-    if isinstance(error, Image.DecompressionBombError):
-        return "too large"
     if isinstance(error, EOFError) or "truncated" in text or "decoder object" in text:
         return "truncated"
     return "unreadable"

@@ -1,6 +1,7 @@
 """Labels as data brings them, encoded as the targets of one or several tasks."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,7 +102,9 @@ def _encode_tensor(
         y = y[:, 0]
     if spec.kind == "classification" and y.shape.rank == 1:
         if y.dtype == tf.string:
-            encoded = tf.cast(y[:, None] == tf.constant(spec.labels)[None, :], tf.float32)
+            forms = [[unicodedata.normalize(f, n) for n in spec.labels] for f in ("NFC", "NFD")]
+            same = y[:, None, None] == tf.constant(forms)[None]
+            encoded = tf.cast(tf.reduce_any(same, axis=1), tf.float32)
         else:
             encoded = tf.one_hot(tf.cast(y, tf.int32), spec.size)
     else:

@@ -55,6 +55,8 @@ class FileFinder:
                 return path, name
             path = found
             changes.add(change)
+            last = unicodedata.normalize("NFC", os.path.basename(found))
+            name = pathlib.PurePosixPath(name).with_name(last).as_posix()
         for change in changes:
             self._changed[change].append(name)
         return path, name

@@ -7,7 +7,7 @@ import numpy as np
 
 from tl_keras.arguments import number
 from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.targets import TargetSpec, label_name
 
 
 def given_class_weight(class_weight: Any) -> dict[Any, float] | list[float] | None:
@@ -76,7 +76,7 @@ def _from_dict(class_weight: Mapping[Any, float], targets: TargetSpec) -> np.nda
     position = {name: index for index, name in enumerate(targets.class_names)}
     weights = np.full(targets.size, np.nan, np.float32)
     for key, weight in class_weight.items():
-        index = position.get(key, key)
+        index = position.get(label_name(key) if isinstance(key, str) else key, key)
         if not isinstance(index, (int, np.integer)) or not 0 <= index < targets.size:
             raise InputError(
                 f"class_weight: {key!r} is no class; the classes are "
