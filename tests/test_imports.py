@@ -16,7 +16,7 @@ LEVELS = (
     {"instances", "features", "relations"},
     {"validation"},
     {"head_specs"},
-    {"preprocessing", "pooling", "image_batches"},
+    {"preprocessing", "pooling", "image_batches", "regression_layers"},
     {"heads", "backbones"},
     {"transfer_model"},
     {"builder"},

@@ -174,6 +174,12 @@ def _read_task(units, head, labels, key):
             )
         return spec, None, None
     units = whole(units, f"num_classes{key}")
+    for argument in ("target_mean", "target_scale"):
+        if np.size(getattr(spec, argument)) not in (1, units):
+            raise InputError(
+                f"head{key}: {argument} has {np.size(getattr(spec, argument))} numbers for {units} "
+                "outputs. Give one, or one per output."
+            )
     if spec.kind == "classification" and units == 1:
         raise InputError(
             f"num_classes{key}: one class leaves nothing to tell apart. Use num_classes=2 for "

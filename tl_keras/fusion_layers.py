@@ -148,7 +148,7 @@ def _predictions(member, images, kind: str, training):
     logits = member.forward(images, bool(training)).logits
     if kind == "classification":
         return ops.softmax(logits, axis=-1)
-    return ops.sigmoid(logits) if kind == "multi_label" else logits
+    return ops.sigmoid(logits) if kind == "multi_label" else member.activate(logits)
 
 
 def _deserialised(configs, custom_objects):

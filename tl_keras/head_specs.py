@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+import numpy as np
+
 from tl_keras.arguments import hidden_units as checked_units
 from tl_keras.arguments import number
 from tl_keras.errors import InputError, did_you_mean
@@ -22,6 +24,9 @@ class HeadSpec:
         dropout: Share of features dropped before each dense layer while training, from 0 to
             below 1.
         classifier: `"dense"`, or `"cosine"` for scaled cosine similarity to a vector per class.
+        target_mean: For regression: the value that 0 stands for inside, one number or one per
+            output; None takes mean and scale from the first training data.
+        target_scale: For regression: size > 0 of one unit inside; given with `target_mean`.
 
     Raises:
         InputError: If a value is out of range.
@@ -32,6 +37,8 @@ class HeadSpec:
     hidden_units: tuple[int, ...] = ()
     dropout: float = 0.0
     classifier: Literal["dense", "cosine"] = "dense"
+    target_mean: float | tuple[float, ...] | None = None
+    target_scale: float | tuple[float, ...] | None = None
 
     def __post_init__(self):
         """Check the values."""
@@ -45,6 +52,32 @@ class HeadSpec:
             value = getattr(self, field)
             if value not in known:
                 raise InputError(f"{field}: expected one of {known}, got {value!r}.")
+        self._check_target_scale()
+
+    def _check_target_scale(self):
+        given = self.target_mean, self.target_scale
+        if given == (None, None):
+            return
+        if None in given or self.kind != "regression":
+            raise InputError(
+                "target_mean: it and target_scale are given together, for a regression head, got "
+                f"target_mean={given[0]!r} and target_scale={given[1]!r} for {self.kind}."
+            )
+        mean, scale = (
+            _one_or_several(value, name)
+            for name, value in zip(("target_mean", "target_scale"), given, strict=True)
+        )
+        if np.min(scale) <= 0:
+            raise InputError(f"target_scale: expected numbers > 0, got {given[1]!r}.")
+        object.__setattr__(self, "target_mean", mean)
+        object.__setattr__(self, "target_scale", scale)
+
+
+def _one_or_several(value, name):
+    """Return a finite number as a float, several as a tuple."""
+    if np.ndim(value) == 0:
+        return number(value, name)
+    return tuple(number(one, name) for one in value)
 
 
 def linear(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSpec:
@@ -109,16 +142,34 @@ def multi_label(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSp
 
 
 def regression(
-    *, pooling: Pooling = "average", hidden_units: tuple[int, ...] = (), dropout: float = 0.0
+    *,
+    pooling: Pooling = "average",
+    hidden_units: tuple[int, ...] = (),
+    dropout: float = 0.0,
+    target_mean: float | tuple[float, ...] | None = None,
+    target_scale: float | tuple[float, ...] | None = None,
 ) -> HeadSpec:
     """Return real-valued outputs, trained by squared error.
+
+    The head learns in standard units, whatever the unit of the targets: the mean and standard
+    deviation of the first training data are stored in the model, and predictions are in the
+    targets' own unit.
 
     Args:
         pooling: As in `HeadSpec`.
         hidden_units: Widths of dense ReLU layers before the outputs.
         dropout: Share of the values dropped before each dense layer while training.
+        target_mean: What stands for the training data's mean, one number or one per output.
+        target_scale: What stands for its standard deviation, > 0; given with `target_mean`.
     """
-    return HeadSpec(kind="regression", pooling=pooling, hidden_units=hidden_units, dropout=dropout)
+    return HeadSpec(
+        kind="regression",
+        pooling=pooling,
+        hidden_units=hidden_units,
+        dropout=dropout,
+        target_mean=target_mean,
+        target_scale=target_scale,
+    )
 
 
 NAMED_HEADS = {

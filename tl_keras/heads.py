@@ -20,6 +20,7 @@ from tl_keras.head_specs import (
     resolve_head,
 )
 from tl_keras.pooling import AttentionPooling, GeneralizedMeanPooling, GlobalPooling
+from tl_keras.regression_layers import CenteredDense
 
 __all__ = [
     "NAMED_HEADS",
@@ -94,12 +95,22 @@ def _pooling_layer(pooling: Pooling) -> keras.layers.Layer:
     return GlobalPooling(pooling, dtype="float32", name="pooling")
 
 
+_LAST = {"cosine": CosineClassifier, "centered": CenteredDense, "dense": keras.layers.Dense}
+
+
+def _last_of(spec: HeadSpec) -> str:
+    return (
+        "centered" if spec.kind == "regression" and spec.classifier == "dense" else spec.classifier
+    )
+
+
 @keras.saving.register_keras_serializable("tl_keras")
 class Head(keras.layers.Layer):
     """The layer that a `HeadSpec` describes: features in, float32 logits out.
 
     It computes in float32 under every precision policy: a float16 softmax loses small
-    probabilities.
+    probabilities. The logits of a regression are its values in standard units; the model brings
+    them to the user's (`TargetScale`).
 
     Args:
         spec: The head as data.
@@ -129,8 +140,7 @@ class Head(keras.layers.Layer):
                 )
             )
         self.stack.append(self._dropout(len(spec.hidden_units)))
-        classifier = CosineClassifier if spec.classifier == "cosine" else keras.layers.Dense
-        self.stack.append(classifier(self.units, dtype="float32", name="logits"))
+        self.stack.append(_LAST[_last_of(spec)](self.units, dtype="float32", name="logits"))
 
     def _dropout(self, index: int) -> keras.layers.Layer:
         return keras.layers.Dropout(self.spec.dropout, dtype="float32", name=f"dropout_{index}")

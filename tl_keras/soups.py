@@ -10,6 +10,7 @@ from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
 from tl_keras.evaluation.evaluate import evaluate, targets_of
 from tl_keras.evaluation.metrics import LOWER_IS_BETTER
+from tl_keras.regression_layers import CenteredDense, change_units
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
 
@@ -85,7 +86,7 @@ def uniform_soup(
                 f"{shares!r}."
             )
     soup = copy_of(models[0])
-    _set_weights(soup, mean_weights([model.get_weights() for model in models], shares))
+    _set_weights(soup, mean_weights([_in_units_of(models[0], one) for one in models], shares))
     return soup
 
 
@@ -134,11 +135,11 @@ def greedy_soup(
     soup, members, best = copy_of(models[0]), [int(order[0])], scores[order[0]]
     for index in map(int, order[1:]):
         tried = [*members, index]
-        _set_weights(soup, mean_weights([models[i].get_weights() for i in tried]))
+        _set_weights(soup, mean_weights([_in_units_of(models[0], models[i]) for i in tried]))
         score = score_of(soup)
         if sign * score >= sign * best:
             members, best = tried, score
-    _set_weights(soup, mean_weights([models[i].get_weights() for i in members]))
+    _set_weights(soup, mean_weights([_in_units_of(models[0], models[i]) for i in members]))
     if verbose:
         print(
             f"soup of {len(members)} of {len(models)} models: {metric} {best:.4f}, "
@@ -152,6 +153,25 @@ def copy_of(model: TransferModel) -> TransferModel:
     copy = type(model).from_config(model.get_config())
     _set_weights(copy, model.get_weights())
     return copy
+
+
+def _in_units_of(first: TransferModel, model: TransferModel) -> list[np.ndarray]:
+    """Return a model's weights, those of its regression heads for the units of the first one."""
+    if model is first or not model.target_scales:
+        return model.get_weights()
+    model = copy_of(model)
+    for task, units in model.target_scales.items():
+        last, like = (_last_layer(one.head, task) for one in (model, first))
+        if isinstance(last, CenteredDense):
+            own = first.target_scales[task]
+            numbers = (own.mean, own.scale, like.center, like.spread)
+            change_units(last, units, *(one.numpy() for one in numbers))
+    return model.get_weights()
+
+
+def _last_layer(head: Any, task: str) -> Any:
+    head = getattr(head, "heads", {}).get(task, head)
+    return head.stack[-1] if getattr(head, "stack", None) else None
 
 
 def _set_weights(model: TransferModel, values: list[np.ndarray]) -> None:

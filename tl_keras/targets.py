@@ -26,12 +26,15 @@ class TargetSpec:
         labels: Names of the classes in the order of the model's outputs, or None.
         partly: Whether labels may be missing: −1 (classification), NaN or None. Their rows are
             encoded as NaN.
+        standard: For regression: mean and scale, each `(size,)`, of the standard units
+            `(y − mean) / scale` in which values are encoded; None for the user's.
     """
 
     kind: Kind
     size: int
     labels: tuple[str, ...] | None = None
     partly: bool = False
+    standard: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self):
         """Check that the labels fit the size."""
@@ -62,7 +65,8 @@ class TargetSpec:
             argument: Name that errors use for `y`.
 
         Returns:
-            One-hot (or soft) rows, multi-hot rows, or values; float32 `(n, size)`.
+            One-hot (or soft) rows, multi-hot rows, or values; float32 `(n, size)`. Values are
+            brought to standard units before they are rounded.
 
         Raises:
             InputError: If a label is unknown, out of range, missing or not finite.
@@ -85,6 +89,9 @@ class TargetSpec:
                 f"got shape {y.shape}."
             )
         values = _finite(y, argument)
+        if self.standard is not None:
+            mean, scale = map(np.asarray, self.standard)
+            return ((y.astype(np.float64) - mean) / scale).astype(np.float32)
         if self.kind == "classification":
             sums = values.sum(axis=1)
             if (values < 0).any() or not np.allclose(sums, 1.0, atol=1e-3):

@@ -12,9 +12,13 @@ from tl_keras.arguments import whole
 from tl_keras.backbones.cuts import Blocks, find_blocks
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
-from tl_keras.heads import Head
+from tl_keras.heads import Head, HeadSpec
 from tl_keras.image_batches import check_array
+from tl_keras.regression_layers import TargetScale
 from tl_keras.targets import TargetSpec
+
+ONLY_TASK = "predictions"
+"""What the task of a model with one unnamed head is called."""
 
 
 class Forward(NamedTuple):
@@ -22,8 +26,8 @@ class Forward(NamedTuple):
 
     Attributes:
         feature_map: The backbone's output, `(batch, …, channels)`.
-        logits: The head's output `(batch, size)`, or task name → that; pooled features
-            `(batch, channels)` for a model without a head.
+        logits: The head's output `(batch, size)`, or task name → that; of a regression the values
+            in standard units; pooled features `(batch, channels)` for a model without a head.
         features: What the classifier reads, float32 `(batch, channels)`: pooled, and after the
             hidden layers of an MLP head.
     """
@@ -36,6 +40,8 @@ class Forward(NamedTuple):
 @keras.saving.register_keras_serializable("tl_keras")
 class TransferModel(keras.Model):
     """Images in, predictions out: `preprocessing → backbone → head → activation`.
+
+    In place of an activation, a regression head's values get the targets' unit (`TargetScale`).
 
     An ordinary `keras.Model`: `compile`, `fit`, `save`, `export`, callbacks and metrics work.
     Built by `build_transfer_model`, which is the way to get one.
@@ -71,15 +77,15 @@ class TransferModel(keras.Model):
     ):
         images = keras.Input(shape=image_shape, name="images")
         logits = head(backbone(preprocessing(images)))
-        super().__init__(
-            inputs=images, outputs=_map(_named_activation, activation, logits), name=name
-        )
+        closing = _closing_layers(activation, targets, head)
+        super().__init__(inputs=images, outputs=_map(closing, logits), name=name)
         self.preprocessing = preprocessing
         self.backbone = backbone
         self.head = head
         self.image_shape = tuple(image_shape)
         self._activation = activation
         self._targets = dict(targets) if isinstance(targets, Mapping) else targets
+        self._scaled = tuple(k for k, one in closing.items() if isinstance(one, TargetScale))
 
     @property
     def targets(self) -> TargetSpec | dict[str, TargetSpec] | None:
@@ -97,6 +103,14 @@ class TransferModel(keras.Model):
         if isinstance(self._targets, Mapping):
             return {name: spec.labels for name, spec in self._targets.items()}
         return None if self._targets is None else self._targets.labels
+
+    @property
+    def target_scales(self) -> dict[str, TargetScale]:
+        """Task name → the layer that brings a regression's values to the user's unit.
+
+        The only task of a model without named ones is called `"predictions"`.
+        """
+        return {task: self.get_layer(task) for task in self._scaled}
 
     @property
     def blocks(self) -> Blocks:
@@ -130,7 +144,14 @@ class TransferModel(keras.Model):
 
     def activate(self, logits):
         """Return predictions from logits."""
-        return _map(_activate, self._activation, logits)
+        several = isinstance(self._activation, Mapping)
+        names = self._activation if several else (ONLY_TASK,)
+        activations = self._activation if several else {ONLY_TASK: self._activation}
+        scales = self.target_scales
+        return _map(
+            {name: scales.get(name) or _float32_activation(activations[name]) for name in names},
+            logits,
+        )
 
     def call(self, inputs, training=None, mask=None):
         """Return predictions for a batch of images."""
@@ -153,7 +174,10 @@ class TransferModel(keras.Model):
         return self._in_batches("features", self._pooled_features, images, batch_size)
 
     def logits(self, images, batch_size: int = 32):
-        """Return the head's outputs before the activation; arguments as for `features`."""
+        """Return the head's outputs before the activation; arguments as for `features`.
+
+        The values of a regression head are in standard units.
+        """
         if self._targets is None:
             raise InputError(
                 "model: it gives features and has no logits. Build it with num_classes=… first."
@@ -236,15 +260,31 @@ def _target_spec(config: Mapping[str, Any]) -> TargetSpec:
     return TargetSpec(config["kind"], config["size"], None if labels is None else tuple(labels))
 
 
-def _map(function: Callable, activation, logits):
+def _map(functions: Mapping[str, Callable], logits):
     if isinstance(logits, Mapping):
-        return {name: function(activation[name], value, name) for name, value in logits.items()}
-    return function(activation, logits, "predictions")
+        return {name: functions[name](value) for name, value in logits.items()}
+    return functions[ONLY_TASK](logits)
 
 
-def _named_activation(activation: str | None, logits, name: str):
-    return keras.layers.Activation(activation, dtype="float32", name=name)(logits)
+def _closing_layers(activation, targets, head) -> dict[str, keras.layers.Layer]:
+    """Return task name → the layer from the head's output to predictions."""
+    if isinstance(activation, Mapping):
+        heads = getattr(head, "heads", {})
+        return {
+            task: _closing_layer(task, activation[task], targets[task], heads.get(task))
+            for task in activation
+        }
+    return {ONLY_TASK: _closing_layer(ONLY_TASK, activation, targets, head)}
 
 
-def _activate(activation: str | None, logits, _: str):
-    return keras.activations.get(activation)(keras.ops.cast(logits, "float32"))
+def _closing_layer(name: str, activation: str | None, spec: TargetSpec | None, head):
+    if spec is None or spec.kind != "regression":
+        return keras.layers.Activation(activation, dtype="float32", name=name)
+    head_spec = getattr(head, "spec", HeadSpec("regression"))
+    given = head_spec.target_mean, head_spec.target_scale
+    return TargetScale(spec.size, *given, dtype="float32", name=name)
+
+
+def _float32_activation(activation: str | None) -> Callable:
+    function = keras.activations.get(activation)
+    return lambda logits: function(keras.ops.cast(logits, "float32"))

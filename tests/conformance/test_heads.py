@@ -45,7 +45,9 @@ def test_head_trains_saves_and_exports(head, blobs, tmp_path):
         tl.Stage(5, unfreeze="all", learning_rate=3e-3),
     )
     run = tl.fine_tune(model, (x, y), schedule=schedule, batch_size=15, verbose=False)
-    assert run.history["loss"][-1] < 0.7 * run.history["loss"][0]
+    # A regression starts from the best head; its loss is a share of the variance.
+    most = 0.05 if head == "regression" else 0.7 * run.history["loss"][0]
+    assert run.history["loss"][-1] < most
     outputs = model.predict(x, verbose=0)
     assert outputs.shape == (45, 3) and outputs.dtype == np.float32
     if head not in ("regression", "multi_label"):

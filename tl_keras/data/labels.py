@@ -108,9 +108,12 @@ def _encode_tensor(
         else:
             encoded = tf.one_hot(tf.cast(y, tf.int32), spec.size)
     else:
-        encoded = tf.cast(y, tf.float32)
+        encoded = tf.cast(y, tf.float32 if spec.standard is None else tf.float64)
         if y.shape.rank == 1:
             encoded = encoded[:, None]
+        if spec.standard is not None:
+            mean, scale = spec.standard
+            encoded = tf.cast((encoded - mean) / scale, tf.float32)
     return tf.ensure_shape(encoded, [None, spec.size])
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from tl_keras.objectives import Batch
+from tl_keras.objectives import Batch, DomainBatch
 from tl_keras.targets import TargetSpec, closing_activation
-from tl_keras.transfer_model import TransferModel
+from tl_keras.transfer_model import ONLY_TASK, TransferModel
 
 
 def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpec]):
@@ -59,6 +59,8 @@ def _closed(spec: TargetSpec, activation: str | None, outputs):
 def batch_metrics(batch: Batch) -> dict[str, Any]:
     """Return this replica's parts of the mean metrics over the labelled examples of a batch.
 
+    Errors of regressions are in the user's unit.
+
     Returns:
         Metric name → (float32 scalar, number of labelled examples in the whole batch). Where there
         are several domains, the names begin with the domain's.
@@ -67,16 +69,32 @@ def batch_metrics(batch: Batch) -> dict[str, Any]:
     for name, domain in batch.labelled.items():
         if domain.forward is None:
             continue
-        outputs = predictions(batch.model, domain.logits)
+        y, outputs = _comparable(batch.model, domain)
         start = "" if len(batch) == 1 else f"{name}_"
         if not isinstance(batch.targets, Mapping):
-            for metric, values in per_example_metrics(domain.y, outputs, batch.targets).items():
+            for metric, values in per_example_metrics(y, outputs, batch.targets).items():
                 mean = domain.labelled_mean(values)
                 means[f"{start}{metric}"] = mean, domain.counts.labelled
             continue
         for task, spec in batch.targets.items():
-            values = per_example_metrics(domain.y[task], outputs[task], spec)
+            values = per_example_metrics(y[task], outputs[task], spec)
             for metric, one in values.items():
                 mean = domain.labelled_mean(one, task)
                 means[f"{start}{task}_{metric}"] = mean, domain.counts.labelled[task]
     return means
+
+
+def _comparable(model: TransferModel, domain: DomainBatch) -> tuple[Any, Any]:
+    """Return labels and predictions in one unit; of regressions less the targets' mean.
+
+    Without the mean, differences keep their digits where it is large.
+    """
+    outputs, scales = predictions(model, domain.logits), model.target_scales
+    if not isinstance(outputs, Mapping):
+        if ONLY_TASK not in scales:
+            return domain.y, outputs
+        return tuple(one * scales[ONLY_TASK].scale for one in (domain.y, domain.logits))
+    y = dict(domain.y)
+    for task, layer in scales.items():
+        y[task], outputs[task] = (one[task] * layer.scale for one in (y, domain.logits))
+    return y, outputs

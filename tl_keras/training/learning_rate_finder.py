@@ -16,6 +16,7 @@ from tqdm import tqdm
 from tl_keras.arguments import whole
 from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.data import Epochs, Examples, as_examples
+from tl_keras.data.base import Specs
 from tl_keras.data.domains import ONE_DOMAIN, DomainExamples
 from tl_keras.errors import InputError
 from tl_keras.model_inputs import warn_of_scaled_images
@@ -28,6 +29,7 @@ from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smo
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import build_optimizer, computes_in_float16
 from tl_keras.training.prefix import frozen_prefix
+from tl_keras.training.regression_heads import standard_targets
 from tl_keras.training.train_step import make_train_step, make_validation_step
 from tl_keras.transfer_model import TransferModel
 
@@ -114,7 +116,10 @@ def find_learning_rate(
     rates = np.geomspace(lowest, highest, steps)
     width = max(1.0, steps * _SMOOTHED_SHARE)
     with unchanged(model):
-        losses, diverged = _record(model, examples, stage, rates, batch_size, seed, width, verbose)
+        targets = standard_targets(model, examples, model.targets, tf.distribute.get_strategy())
+        losses, diverged = _record(
+            model, targets, examples, stage, rates, batch_size, seed, width, verbose
+        )
     found = read_curve(
         rates[: len(losses)], losses, width=width, fallback=stage.learning_rate, diverged=diverged
     )
@@ -155,7 +160,7 @@ def unchanged(model: TransferModel) -> Iterator[None]:
             variable.assign(value)
 
 
-def _record(model, examples, stage, rates, batch_size, seed, width, verbose):
+def _record(model, targets, examples, stage, rates, batch_size, seed, width, verbose):
     """Train with one rate after the other; return the losses, and whether they diverged."""
     apply_freezing(model, stage)
     optimizer = build_optimizer(
@@ -165,7 +170,7 @@ def _record(model, examples, stage, rates, batch_size, seed, width, verbose):
         scale_loss=computes_in_float16(model),
         factors=factors_of(model, stage),
     )
-    forward, batches, measured = _batches(model, examples, batch_size, len(rates), seed)
+    forward, batches, measured = _batches(model, targets, examples, batch_size, len(rates), seed)
     update, measure = _functions(model, optimizer, forward, measured[0])
     losses: list[float] = []
     best = math.inf
@@ -207,7 +212,12 @@ def _functions(
 
 
 def _batches(
-    model: TransferModel, examples: Examples, batch_size: int, steps: int, seed: int
+    model: TransferModel,
+    targets: Specs,
+    examples: Examples,
+    batch_size: int,
+    steps: int,
+    seed: int,
 ) -> tuple[Callable, Iterator[Batch], list[Batch]]:
     """Return a forward function, at least `steps` full batches for it, and those to measure on.
 
@@ -217,7 +227,7 @@ def _batches(
     full = min(batch_size, len(examples))
     per_epoch = len(examples) // full
     epochs = Epochs(seed, count=math.ceil(steps / per_epoch))
-    dataset = examples.batches(model.targets, batch_size, epochs=epochs)
+    dataset = examples.batches(targets, batch_size, epochs=epochs)
     batches: Any = dataset.filter(lambda x, _: tf.shape(x[ONE_DOMAIN])[0] == full)
     prefix = frozen_prefix(model)
     forward, measured = model.forward if prefix is None else prefix.images_forward, _MEASURED_LIVE

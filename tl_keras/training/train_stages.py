@@ -20,6 +20,7 @@ from tl_keras.training.agreement import check_agreement, from_chief
 from tl_keras.training.checks import check_combination
 from tl_keras.training.data_checks import check_order, warn_of_changing_order
 from tl_keras.training.identity import check_same_run, run_config, shared_facts
+from tl_keras.training.regression_heads import standard_targets
 from tl_keras.training.run import Run, finished_run, write_finished_run
 from tl_keras.training.run_directory import (
     CONFIG_FILE,
@@ -88,6 +89,7 @@ def train_stages(
             begin_objectives(model, objectives, train, targets, settings.seed)
             take_up_objectives(objectives, directory.read_objectives())
             return finished_run(directory, model, stages)
+    targets = standard_targets(model, train, targets, strategy, settings.say)
     return _train(
         model, strategy, objectives, train, held_out, settings, stages, directory, targets
     )

@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tl_keras.data import Epochs
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
 from tl_keras.errors import InputError, counted
@@ -15,6 +16,7 @@ from tl_keras.training.agreement import check_agreement, shared_statistics
 from tl_keras.training.averaging import WeightAverage, changing_variables
 from tl_keras.training.interrupts import StopAsked, StopSignals
 from tl_keras.training.optimizers import build_optimizer, carry_slots, computes_in_float16
+from tl_keras.training.regression_heads import MOST_EXAMPLES, start_regression_heads
 from tl_keras.training.resumable_callback import resumable
 from tl_keras.training.run_directory import RunDirectory
 from tl_keras.training.settings import Settings
@@ -150,10 +152,25 @@ class Trainer:
             objectives=self.objectives,
         )
         try:
+            self._start_heads(data)
             with StopSignals() as signals, shared_statistics(self.model, self.strategy):
                 self._run_epochs(stage, data, callbacks, signals)
         finally:
             data.close()
+
+    def _start_heads(self, data: StageData) -> None:
+        """Let regression heads that nothing has trained start from the data's features."""
+        if not self.train.labelled(self.targets):
+            return
+        size, progress = self.settings.batch_size, self.state.progress
+        start_regression_heads(
+            self.model,
+            self.strategy,
+            data.forward,
+            lambda: data.train(Epochs(self.settings.seed, progress.epoch)),
+            min(self.steps, math.ceil(MOST_EXAMPLES / size)),
+            self.settings.say,
+        )
 
     def _run_epochs(self, stage: Stage, data: StageData, callbacks, signals: StopSignals) -> None:
         state = self.state

@@ -1,0 +1,210 @@
+"""What regression heads take from training data: the targets' units, and where they start."""
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.data.base import Specs
+from tl_keras.data.domains import DomainExamples
+from tl_keras.heads import CosineClassifier, Head
+from tl_keras.objectives.batch import pooled
+from tl_keras.regression_layers import CenteredDense, TargetScale, change_units
+from tl_keras.training.agreement import from_chief
+from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts
+from tl_keras.training.ridge import ridge_regression
+from tl_keras.transfer_model import ONLY_TASK, TransferModel
+
+MOST_EXAMPLES = 4096
+"""Examples that a head's start is computed from: several times the channels of usual backbones."""
+FAR = 10.0
+"""Scales by which data may be off from the model's before this is said."""
+ROUNDING = 2.0**-23
+RESOLVED = 0.01
+"""Largest share of the scale that rounding of predictions may be before it is said."""
+
+
+def standard_targets(
+    model: TransferModel,
+    train: DomainExamples,
+    targets: Specs,
+    strategy: tf.distribute.Strategy,
+    say: Callable[[str], None] = lambda line: None,
+) -> Specs:
+    """Set the units of new regression heads, and return what labels are encoded for.
+
+    Mean and standard deviation of each output are those of all labelled training examples. A head
+    that has been trained, or whose units were given, keeps its units.
+
+    Args:
+        model: Its `target_scales` are set.
+        train: Training examples.
+        targets: What the labels are encoded for, in the user's units.
+        strategy: All of its workers take the chief's numbers.
+        say: Prints a line.
+
+    Returns:
+        The same, with regressions in standard units.
+    """
+    if targets is None or not model.target_scales:
+        return targets
+    specs = dict(targets) if isinstance(targets, Mapping) else {ONLY_TASK: targets}
+    several = isinstance(targets, Mapping)
+    for task, layer in model.target_scales.items():
+        mean, scale = from_chief(strategy, _moments(train, targets, task if several else None))
+        last = _last_layer(model, task)
+        _warn(layer, task if several else "", mean, scale, is_new=_takes_scale(layer, last))
+        if _takes_scale(layer, last):
+            _set_scale(layer, last, mean, np.where(scale > 0, scale, 1.0))
+        stored = [one.numpy().astype(float) for one in (layer.mean, layer.scale)]
+        which = f" of {task}" if several else ""
+        say(f"regression{which}: {_in_words(*stored)}; the loss is a share of their variance")
+        specs[task] = dataclasses.replace(specs[task], standard=tuple(map(tuple, stored)))
+    return specs if several else specs[ONLY_TASK]
+
+
+def _moments(train: DomainExamples, targets: Specs, task: str | None) -> list[np.ndarray]:
+    """Return mean and standard deviation `(size,)` of all labels, exact for large means too."""
+
+    def rows(specs: Specs) -> np.ndarray:
+        encoded = [one for one in train.encoded_targets(specs).values() if one is not None]
+        values = np.concatenate([one if task is None else one[task] for one in encoded])
+        return values[~np.isnan(values).any(axis=1)].astype(np.float64)
+
+    near = rows(targets)
+    if not len(near):
+        return [np.zeros(near.shape[1]), np.zeros(near.shape[1])]
+    near = near.mean(axis=0)
+    # Encoded as distances from about the mean, values keep the digits that float32 would round.
+    spec = targets if task is None else targets[task]
+    spec = dataclasses.replace(spec, standard=(tuple(near), (1.0,) * spec.size))
+    distances = rows(spec if task is None else {**targets, task: spec})
+    scale = distances.std(axis=0)
+    scale[scale <= 1e-12 * np.abs(near)] = 0.0
+    return [near + distances.mean(axis=0), scale]
+
+
+def _in_words(mean: np.ndarray, scale: np.ndarray) -> str:
+    shown = ", ".join(f"{m:.6g} ± {s:.3g}" for m, s in zip(mean[:3], scale[:3], strict=True))
+    return f"targets {shown}{', …' if len(mean) > 3 else ''}"
+
+
+def _last_layer(model: TransferModel, task: str) -> Any:
+    head = getattr(model.head, "heads", {}).get(task, model.head)
+    return head.stack[-1] if isinstance(head, Head) and head.stack else None
+
+
+def _takes_scale(layer: TargetScale, last: Any) -> bool:
+    if layer.given is not None or not isinstance(last, (CenteredDense, CosineClassifier)):
+        return False
+    return not layer.is_known or (isinstance(last, CenteredDense) and last.is_new)
+
+
+def _set_scale(layer: TargetScale, last: Any, mean: np.ndarray, scale: np.ndarray) -> None:
+    """Set the units; a head that was trained without them predicts what it did."""
+    if isinstance(last, CenteredDense) and not last.is_new:
+        change_units(last, layer, mean, scale)
+    layer.assign_scale(mean, scale)
+
+
+def _warn(layer: TargetScale, task: str, mean, scale, *, is_new: bool) -> None:
+    """Say where values are constant, too close for float32, or far from the model's units."""
+    where = f"data[{task!r}]" if task else "data"
+    if (scale == 0).any():
+        index = int(np.argmin(scale))
+        warnings.warn(
+            f"{where}: all values of output {index} are {mean[index]:g}, which "
+            "leaves nothing to learn.",
+            stacklevel=2,
+        )
+    unresolved = (scale > 0) & (ROUNDING * np.abs(mean) > RESOLVED * scale)
+    if unresolved.any():
+        index = int(np.argmax(unresolved))
+        warnings.warn(
+            f"{where}: values near {mean[index]:g} differ by {scale[index]:.3g}, and predictions "
+            f"are float32, in steps of {ROUNDING * abs(mean[index]):.3g} there. Subtract a "
+            "constant from the targets.",
+            stacklevel=2,
+        )
+    own_mean, own_scale = layer.mean.numpy(), layer.scale.numpy()
+    off = (np.abs(mean - own_mean) > FAR * own_scale) | (scale > FAR * own_scale)
+    off |= (scale > 0) & (scale * FAR < own_scale)
+    if not is_new and off.any():
+        index = int(np.argmax(off))
+        warnings.warn(
+            f"{where}: the targets are {mean[index]:.6g} ± {scale[index]:.3g}, and the head, which "
+            f"keeps its units, was made for {own_mean[index]:.6g} ± {own_scale[index]:.3g}: it may "
+            "learn badly. Build the model anew, or bring the targets to the former unit.",
+            stacklevel=2,
+        )
+
+
+def start_regression_heads(
+    model: TransferModel,
+    strategy: tf.distribute.Strategy,
+    forward: ForwardPass,
+    batches: Callable[[], Any],
+    steps: int,
+    say: Callable[[str], None],
+) -> None:
+    """Let new regression heads start from the ridge regression on the features they read.
+
+    A linear head with squared error has its best weights in closed form; a gradient method with
+    the steps of a usual schedule stays far from them where features are correlated. Features are
+    centred and scaled in the head, so that training goes on from there without leaving it.
+
+    Args:
+        model: Its heads are set where nothing has trained them.
+        strategy: Whose replicas share each batch.
+        forward: Forward pass on the `x` of the batches.
+        batches: Makes distributed batches `(x, y)`, dicts by domain, of one epoch.
+        steps: How many batches to read.
+        say: Prints a line.
+    """
+    layers = {task: _last_layer(model, task) for task in model.target_scales}
+    new = [k for k, last in layers.items() if isinstance(last, CenteredDense) and last.is_new]
+    if not new:
+        return
+    rows = _rows(model, strategy, forward, batches(), steps, new)
+    for task, (features, y) in rows.items():
+        if len(y):
+            found = from_chief(strategy, ridge_regression(features, y))
+            layers[task].assign_affine(*found)
+            say(f"the head starts from the ridge regression on the features of {len(y):,} examples")
+
+
+def _rows(model, strategy, forward, batches, steps, tasks) -> dict[str, tuple]:
+    """Return task → features `(n, channels)` and targets `(n, units)` of labelled examples."""
+
+    def replica(x, y):
+        x = {name: x[name] for name in y}
+        batch = domain_pass(model, forward, x, y, global_counts(x, y), training=False)
+        domain = pooled(list(batch.values()))
+        found = {}
+        for task in tasks:
+            if isinstance(model.head, Head):
+                own = domain.features, domain.y, domain.labelled
+            else:
+                features = model.head.heads[task].embed(domain.feature_map)
+                own = features, domain.y[task], domain.labelled[task]
+            kept = domain.real & (own[2] > 0)
+            found[task] = tuple(tf.boolean_mask(one, kept) for one in own[:2])
+        return found
+
+    @tf.function(reduce_retracing=True)
+    def step(x, y):
+        return strategy.run(replica, args=(x, y))
+
+    parts = []
+    for _, (x, y) in zip(range(steps), batches, strict=False):
+        gathered = tf.nest.map_structure(lambda one: strategy.gather(one, axis=0), step(x, y))
+        parts.append(tf.nest.map_structure(lambda one: one.numpy(), gathered))
+    return {
+        task: tuple(
+            np.concatenate(columns) for columns in zip(*(p[task] for p in parts), strict=True)
+        )
+        for task in tasks
+    }
