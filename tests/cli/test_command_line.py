@@ -80,6 +80,7 @@ def test_no_command_shows_the_help_and_fails(tl_keras_cli):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        (["train", "none", "-o", "y"], "DIR: 'none' does not exist"),
         (["trian"], "No such command 'trian'"),
         (["train", "x"], "Missing option '--output'"),
         (["train", "x", "-o", "y", "--schedule", "fast"], "'fast' is not one of 'auto'"),

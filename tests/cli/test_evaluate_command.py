@@ -33,8 +33,8 @@ def test_unknown_classes_are_an_error(tl_keras_cli, trained, tmp_path, write_pic
     code, _, err = tl_keras_cli("evaluate", run, data)
     assert code == 2
     assert err == (
-        "error: DIR: the classes 'grün' are unknown to the model, whose classes are 'blue', "
-        "'green', 'red'. Rename or remove these folders.\n"
+        "error: DIR: class 'grün' not found among those of the model, 'blue', 'green', 'red'. "
+        "Rename or remove this folder.\n"
     )
 
 

@@ -7,8 +7,9 @@ import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
 from tl_keras.cli.choices import MixedPrecision
-from tl_keras.cli.train_plan import dtype_policy, split_shares, stages_of
+from tl_keras.cli.train_plan import dtype_policy, split_shares, stages_of, with_chosen
 from tl_keras.errors import InputError
+from tl_keras.schedules import Stage
 from tl_keras.training import load_run_model
 
 
@@ -172,10 +173,16 @@ def test_without_a_test_split_there_is_no_report(train, tmp_path, pictures):
         (("--head", "regression"), "--head: images in class folders need a classification head"),
         (("--head", "liner"), "Did you mean 'linear'"),
         (("--backbone", "MobilNetV2"), "Did you mean 'MobileNetV2'"),
-        (("--schedule", "auto"), "the schedule auto chooses them itself"),
         (("--positive", "red"), "only a model of two classes has a positive class"),
         (("--head-epochs", 3), "feature_extraction has no stage for the head alone"),
-        (("--schedule", "auto", "--learning-rate", 0.1), "the schedule auto chooses them itself"),
+        (("--validation", "absent"), "--validation: 'absent' does not exist"),
+        (("--test", "absent"), "--test: 'absent' does not exist"),
+        (("--test", "tests", "--test-split", 0.2), "--test-split: the test images are those of --"),
+        (("--batch-size", 1, "--accumulation", 2), "--batch-size: 1 example cannot be cut into --"),
+        (
+            ("--views", 2),
+            "--views 2 stores augmented views, and there is no augmentation. Pass --au",
+        ),
         (("--mixed-precision", "bfloat16"), "bring their own precision, float32"),
         (("--test-split", 0.5, "--validation-split", 0.5), "leaves nothing to train on"),
         (("--test-split", 0, "--assert-accuracy-at-least", 0.5), "--test-split is 0"),
@@ -231,16 +238,29 @@ def test_epochs_go_to_the_named_schedule():
     assert epochs("feature_extraction", 4, None) == [4]
     assert epochs("two_stage", 4, 2) == [2, 4]
     assert epochs("gradual_unfreezing", 2, 7) == [7, 2, 2, 2]
-    with pytest.raises(InputError, match="auto chooses"):
-        stages_of("auto", None, 3)
+    assert stages_of("auto", None, 3) == "auto"
+
+
+def test_what_auto_chose_takes_epochs_and_learning_rate():
+    def stages(*arguments):
+        found = with_chosen(*arguments)
+        return [(stage.epochs, stage.learning_rate) for stage in found]
+
+    head, blocks = Stage(5), Stage(7, unfreeze=0.5, learning_rate=1e-3)
+    rest = Stage(9, unfreeze="all", learning_rate=5e-4)
+    assert stages((head,), 2, None, 0.1) == [(2, 0.1)]
+    assert stages((head, blocks, rest), 2, None, None) == [(5, 1e-3), (2, 1e-3), (2, 5e-4)]
+    assert stages((head, blocks, rest), 2, 3, 0.1) == [(3, 1e-3), (2, 0.1), (2, 0.05)]
+    assert stages((head, blocks), None, 4, None) == [(4, 1e-3), (7, 1e-3)]
 
 
 def test_the_image_size_is_the_backbones_own():
     from tl_keras.cli.train_plan import backbone_and_size
 
-    assert backbone_and_size("EfficientNetB3", None, None) == ("EfficientNetB3", (300, 300))
     assert backbone_and_size("EfficientNetLite1", None, None)[1] == (240, 240)
-    assert backbone_and_size("EfficientNetB3", None, 64)[1] == (64, 64)
+    backbone, size = backbone_and_size("MobileNetV2", None, 64)
+    assert size == (64, 64)
+    assert backbone.input_shape == (64, 64, 3)
 
 
 def test_the_image_size_of_a_model_file(tmp_path):
@@ -259,3 +279,81 @@ def test_the_image_size_of_a_model_file(tmp_path):
     assert backbone.input_shape == (48, 40, 3)
     with pytest.raises(InputError, match=r"RGB images of one size, .* the shape \(48, 40, 1\)"):
         backbone_and_size(save(48, 40, 1), "imagenet", None)
+
+
+def test_a_misspelt_backbone_is_noticed_before_images_are_checked(train, monkeypatch, pictures):
+    from tl_keras import data
+
+    def checked(*_, **__):
+        raise AssertionError("images were checked first")
+
+    monkeypatch.setattr(data, "image_folder", checked)
+    for name, text in (
+        ("MobilNetV2", "--backbone: unknown name 'MobilNetV2'. Did you mean 'MobileNetV2'"),
+        ("absent.keras", "--backbone: "),
+    ):
+        code, _, err = train(pictures, "run", "--backbone", name, "--image-size", 32)
+        assert (code, err.startswith(f"error: {text}")) == (2, True), err
+
+
+def test_own_validation_and_test_images(tl_keras_cli, tiny_backbone, write_pictures, tmp_path):
+    """Classes of the parts are matched by name, and `--epochs` needs no `--schedule`."""
+    data = write_pictures(tmp_path / "data", count=6, size=32)
+    held_out = write_pictures(tmp_path / "val", ("green", "red"), count=2, size=32, seed=1)
+    test = write_pictures(tmp_path / "test", ("blue", "red"), count=3, size=32, seed=2)
+    run, words = tmp_path / "run", ("--backbone", tiny_backbone, "--epochs", 1)
+    options = ("--validation", held_out, "--test", test)
+    code, out, err = tl_keras_cli("train", data, "--output", run, *words, *options)
+    assert code == 0, err
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0] == ["class", "training", "validation", "test"]
+    assert rows[2:5] == [["blue", *"603"], ["green", *"620"], ["red", *"623"]]
+    report = json.loads((run / "report.json").read_text())
+    assert [row["support"] for row in report["per_class"]] == [3, 0, 3]
+    stages = json.loads((run / "config.json").read_text())["stages"]
+    assert [stage["epochs"] for stage in stages] == [1]
+    code, _, err = tl_keras_cli("train", data, "--output", run, *words, "--test-split", 0)
+    assert code == 2
+    assert "validation_examples: 4 before, 3 now" in err
+    assert "or pass --overwrite to replace the run" in err
+    before = (run / "model.keras").stat().st_mtime_ns
+    words = ("train", data, "--output", run, *words, "--overwrite")
+    code, _, err = tl_keras_cli(*words, "--test-split", 0, "--accumulation", 33)
+    assert code == 2 and (run / "model.keras").stat().st_mtime_ns == before, err
+    code, _, err = tl_keras_cli(*words, "--test-split", 0)
+    assert code == 0, err
+    assert (run / "model.keras").stat().st_mtime_ns > before
+    assert not (run / "report.json").exists()
+
+
+def test_ctrl_c_names_the_command_that_resumes(
+    tl_keras_cli, tiny_backbone, pictures, tmp_path, monkeypatch
+):
+    import os
+    import shlex
+    import signal
+
+    from tl_keras.training.stage_epochs import StageEpochs
+
+    epoch = StageEpochs.check_loss
+
+    def interrupt(self):
+        if not self.signals.received:
+            os.kill(os.getpid(), signal.SIGINT)
+        return epoch(self)
+
+    run = tmp_path / "my run"
+    words = ("train", pictures, "--output", run, "--backbone", tiny_backbone)
+    words = [str(word) for word in (*words, "--schedule", "feature_extraction", "--epochs", 2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(StageEpochs, "check_loss", interrupt)
+        code, _, err = tl_keras_cli(*words, "--overwrite")
+    assert code == 130, err
+    line = err.strip().splitlines()[-1]
+    assert line == (
+        f"error: interrupted; the state is saved in {str(run)!r}. Resume with: "
+        f"{shlex.join(['tl-keras', *words])}"
+    )
+    code, out, err = tl_keras_cli(*shlex.split(line.partition("Resume with: tl-keras ")[2]))
+    assert code == 0, err
+    assert "resumed in epoch" in out

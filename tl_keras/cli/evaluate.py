@@ -1,5 +1,6 @@
 """`tl-keras evaluate`: measure a trained model on labelled images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -63,7 +64,8 @@ def evaluate(
             "Evaluate it from Python with tl_keras.evaluate."
         )
     examples = image_folder(data, image_size=image_size_of(model), on_problem=on_problem.value)
-    check_classes(examples.class_names, model.targets)
+    if model.targets.labels is not None:
+        check_classes(examples.class_names, model.targets.labels, "DIR", "those of the model")
     report = measure(
         model,
         examples,
@@ -78,15 +80,21 @@ def evaluate(
         check_accuracy(report["accuracy"], assert_accuracy_at_least, str(data))
 
 
-def check_classes(names: tuple[str, ...], targets) -> None:
-    """Raise `InputError` if classes of the data are none of the model's."""
-    if targets.labels is None:
-        return
-    strangers = [name for name in names if name not in targets.labels]
+def check_classes(names: Sequence[str], known: Sequence[str], argument: str, those: str) -> None:
+    """Raise `InputError` if classes of the data are not known.
+
+    Args:
+        names: Classes of the data.
+        known: The classes there are.
+        argument: Where the data are named.
+        those: Whose the known classes are, in words.
+    """
+    strangers = [name for name in names if name not in known]
     if strangers:
         raise InputError(
-            f"DIR: the classes {_some(strangers)} are unknown to the model, whose classes are "
-            f"{_some(targets.labels)}. Rename or remove these folders."
+            f"{argument}: {'classes' if len(strangers) > 1 else 'class'} {_some(strangers)} not "
+            f"found among {those}, {_some(known)}. Rename or remove "
+            f"{'these folders' if len(strangers) > 1 else 'this folder'}."
         )
 
 

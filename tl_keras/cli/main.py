@@ -13,7 +13,9 @@ from tl_keras.cli.cache import cache
 from tl_keras.cli.doctor import doctor
 from tl_keras.cli.evaluate import evaluate
 from tl_keras.cli.export import export
+from tl_keras.cli.interruption import interruption
 from tl_keras.cli.loading import LOG_LEVEL, QUIET, start_tensorflow
+from tl_keras.cli.option_names import command_of, group_of, in_words_of
 from tl_keras.cli.output import examples, one_line, print_error, readable_warnings
 from tl_keras.cli.predict import predict
 from tl_keras.cli.train import train
@@ -87,6 +89,7 @@ _EXAMPLES = {
         "tl-keras train cells/ --output runs/cells",
         "tl-keras train cells.csv --backbone MobileNetV2 --schedule two_stage --output runs/cells",
         "tl-keras train cells/ --output runs/cells --assert-accuracy-at-least 0.9",
+        "tl-keras train cells/train --validation cells/val --test cells/test --output runs/cells",
     ),
     evaluate: (
         "tl-keras evaluate runs/cells test_cells/",
@@ -123,15 +126,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130 if interrupted.
     """
     words, debug = _without_debug(sys.argv[1:] if arguments is None else list(arguments))
+    command = command_of(group_of(app), words)
     os.environ.setdefault(LOG_LEVEL, QUIET)
     # The same classes whether typer uses click or carries it inside.
     usage_error = typer.BadParameter.__bases__[0]
     click_exception = usage_error.__bases__[0]
     try:
-        with readable_warnings():
+        with readable_warnings(lambda text: in_words_of(command, text)):
             code = app(words, prog_name="tl-keras", standalone_mode=False) or 0
         if code == INTERRUPTED:
-            print_error("interrupted")
+            print_error(interruption(command, words))
         return code
     except click_exception as error:
         context = getattr(error, "ctx", None)
@@ -141,10 +145,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         if debug:
             raise
-        print_error(error)
+        print_error(in_words_of(command, str(error)))
         return USAGE_ERROR
     except (KeyboardInterrupt, typer.Abort):
-        print_error("interrupted")
+        print_error(interruption(command, words))
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, such as `head`, has gone: let the interpreter flush to nowhere at its end.

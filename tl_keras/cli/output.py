@@ -4,7 +4,7 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -78,10 +78,18 @@ def print_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 
 @contextlib.contextmanager
-def readable_warnings():
-    """Print warnings for readers instead of programmers within the context."""
+def readable_warnings(worded: Callable[[str], str] = str):
+    """Print warnings for readers instead of programmers within the context.
+
+    Args:
+        worded: What is made of a message first.
+    """
+
+    def show(message, category, *where):
+        print_warning(worded(str(message)), category, *where)
+
     with warnings.catch_warnings():
-        warnings.showwarning = print_warning
+        warnings.showwarning = show
         yield
 
 

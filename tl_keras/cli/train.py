@@ -1,5 +1,8 @@
 """`tl-keras train`: from a folder of images to a run directory."""
 
+import shutil
+from pathlib import Path
+
 import typer
 
 from tl_keras.cli import train_options as options
@@ -10,10 +13,14 @@ from tl_keras.cli.train_plan import (
     augmentation_layers,
     backbone_and_size,
     check_precision,
+    count_table,
     dtype_policy,
+    labelled_images,
     part_names,
+    share_of,
     split_shares,
     stages_of,
+    with_chosen,
     with_controls,
 )
 from tl_keras.cli.workers import run_workers
@@ -21,6 +28,7 @@ from tl_keras.cluster import cluster_from_environment, is_chief, join_cluster
 from tl_keras.errors import InputError
 
 LOGS, TENSORBOARD = "logs", "tensorboard"
+REPORT, PICTURE, SAVED_MODEL = "report.json", "report.png", "saved_model"
 NO_AUGMENTATION = ()
 
 
@@ -28,6 +36,7 @@ def train(
     context: typer.Context,
     data: options.Data,
     output: options.Output,
+    overwrite: options.Overwrite = False,
     backbone: options.Backbone = "EfficientNetB0",
     head: options.Head = "linear",
     weights: options.Weights = "imagenet",
@@ -41,8 +50,10 @@ def train(
     ema: options.Ema = None,
     accumulation: options.Accumulation = 1,
     batch_size: options.BatchSize = 32,
-    validation_split: options.ValidationSplit = 0.15,
-    test_split: options.TestSplit = 0.15,
+    validation: options.Validation = None,
+    test: options.Test = None,
+    validation_split: options.ValidationSplit = None,
+    test_split: options.TestSplit = None,
     on_problem: options.BrokenFiles = OnProblem.skip,
     augment: options.Augment = NO_AUGMENTATION,
     views: options.Views = 0,
@@ -63,7 +74,17 @@ def train(
 
     Writes the model, curves and the test report to RUN.
     """
-    split = split_shares(validation_split, test_split, assert_accuracy_at_least, early_stopping)
+    folders = {"validation": validation, "test": test}
+    folders = {name: folder for name, folder in folders.items() if folder is not None}
+    named = [("DIR", data), *((f"--{name}", folder) for name, folder in folders.items())]
+    for name, folder in named:
+        if not folder.exists():
+            raise InputError(f"{name}: {str(folder)!r} does not exist. Check the spelling.")
+    shares = (
+        share_of("validation", validation_split, validation),
+        share_of("test", test_split, test),
+    )
+    split = split_shares(*shares, assert_accuracy_at_least, early_stopping, folders)
     if output.exists() and not output.is_dir():
         raise InputError(f"--output: expected a directory, got the file {str(output)!r}.")
     if workers > 1:
@@ -97,23 +118,22 @@ def train(
         join_cluster()
     stages = stages_of(schedule.value, epochs, head_epochs, learning_rate)
     weights_or_none = None if weights == "none" else weights
-    spec, size = backbone_and_size(backbone, weights_or_none, image_size)
+    keras.utils.set_random_seed(seed)
+    with dtype_policy(mixed_precision):
+        spec, size = backbone_and_size(backbone, weights_or_none, image_size)
     parts = image_folder(data, image_size=size, split=split, seed=seed, on_problem=on_problem.value)
-    parts = dict(zip(part_names(validation_split, test_split), parts, strict=True))
+    parts = dict(zip(part_names(*shares), parts, strict=True))
     training = parts["training"]
+    for name, folder in folders.items():
+        parts[name] = labelled_images(
+            folder, f"--{name}", training.class_names, size, on_problem.value
+        )
+    parts = {name: parts[name] for name in ("training", "validation", "test") if name in parts}
     positive = class_or_number(positive, training.class_names)
     positive_class(
         TargetSpec("classification", len(training.class_names), training.class_names), positive
     )
-    print_table(
-        ("class", *parts),
-        [
-            (name, *(int((part.labels == index).sum()) for part in parts.values()))
-            for index, name in enumerate(training.class_names)
-        ],
-        numbers=len(parts),
-    )
-    keras.utils.set_random_seed(seed)
+    print_table(("class", *parts), count_table(parts, training.class_names), numbers=len(parts))
     with dtype_policy(mixed_precision):
         model = build_transfer_model(
             spec,
@@ -124,8 +144,11 @@ def train(
             labels=training.class_names,
         )
     check_precision(model.backbone, mixed_precision)
+    chosen = resolve_schedule(stages, num_examples=len(training), batch_size=batch_size)
+    if stages == "auto":
+        chosen = with_chosen(chosen, epochs, head_epochs, learning_rate)
     stages = with_controls(
-        resolve_schedule(stages, num_examples=len(training), batch_size=batch_size),
+        chosen,
         layer_decay=layer_decay,
         clip_norm=clip_norm,
         ema=ema,
@@ -149,22 +172,32 @@ def train(
         deterministic=deterministic,
         early_stopping=early_stopping,
         output=output,
+        overwrite=overwrite,
         seed=seed,
     )
     if not is_chief():
         return
+    if overwrite:
+        remove_results(output)
     written = {"model": output / MODEL_FILE, "curves": output / CURVES_FILE}
     report = None
     if "test" in parts:
         report = evaluate(run.model, parts["test"], positive=positive, batch_size=batch_size)
-        written |= {"test report": output / "report.json", "its figure": output / "report.png"}
+        written |= {"test report": output / REPORT, "its figure": output / PICTURE}
         report.to_json(written["test report"])
         report.plot(written["its figure"])
     if export_saved_model:
         from tl_keras.export import saved_model
 
-        written["SavedModel"] = output / "saved_model"
+        written["SavedModel"] = output / SAVED_MODEL
         saved_model(run.model, written["SavedModel"])
     print_table(("written", "where"), written.items())
     if report is not None:
         check_accuracy(report["accuracy"], assert_accuracy_at_least, "the test split")
+
+
+def remove_results(output: Path) -> None:
+    """Remove what an earlier command made of the model that has just been replaced."""
+    for name in (REPORT, PICTURE):
+        (output / name).unlink(missing_ok=True)
+    shutil.rmtree(output / SAVED_MODEL, ignore_errors=True)

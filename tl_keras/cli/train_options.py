@@ -28,6 +28,13 @@ Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="RUN", help="Directory of the run.")
 ]
 
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace the run in RUN; without it, the same command resumes."
+    ),
+]
+
 Backbone = Annotated[
     str,
     typer.Option(
@@ -60,8 +67,7 @@ Epochs = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Epochs of each stage of the named schedule that trains the backbone "
-        "(feature_extraction: the head).",
+        help="Epochs of each stage that trains the backbone (of the head, where no stage does).",
         rich_help_panel=TRAINING,
     ),
 ]
@@ -70,19 +76,47 @@ HeadEpochs = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Epochs of the head alone, of two_stage and gradual_unfreezing.",
+        help="Epochs of the stage that trains the head alone.",
         rich_help_panel=TRAINING,
     ),
 ]
 
 BatchSize = Annotated[int, typer.Option(min=1, help="Images per update.", rich_help_panel=TRAINING)]
 
+Validation = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Validation images of their own, laid out as DIR.", rich_help_panel=DATA
+    ),
+]
+
+Test = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Test images of their own, laid out as DIR.", rich_help_panel=DATA
+    ),
+]
+
 ValidationSplit = Annotated[
-    float, typer.Option(min=0, max=0.99, help="Share of images.", rich_help_panel=DATA)
+    float | None,
+    typer.Option(
+        min=0,
+        max=0.99,
+        help="Share of images; by default 0.15, and 0 with --validation.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
 ]
 
 TestSplit = Annotated[
-    float, typer.Option(min=0, max=0.99, help="Share of images.", rich_help_panel=DATA)
+    float | None,
+    typer.Option(
+        min=0,
+        max=0.99,
+        help="Share of images; by default 0.15, and 0 with --test.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
 ]
 
 BrokenFiles = Annotated[
@@ -160,8 +194,8 @@ LearningRate = Annotated[
     float | None,
     typer.Option(
         callback=between(0),
-        help="Peak learning rate of the stages of the named schedule that train the backbone "
-        "(feature_extraction: of the head).",
+        help="Peak learning rate of the stages that train the backbone (of the head, where no "
+        "stage does).",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -3,10 +3,17 @@
 import contextlib
 import dataclasses
 import inspect
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from tl_keras.cli.choices import Augmentation, MixedPrecision
+from tl_keras.cli.evaluate import check_classes
 from tl_keras.errors import InputError
+
+SHARE = 0.15
+"""Share of the images that validation and test get each where nothing else is asked for."""
 
 
 def part_names(validation: float, test: float) -> list[str]:
@@ -15,21 +22,50 @@ def part_names(validation: float, test: float) -> list[str]:
     return [name for name, share in shares.items() if share]
 
 
+def share_of(part: str, share: float | None, folder: Path | None) -> float:
+    """Return the share of a part: none is split off where it has images of its own.
+
+    Args:
+        part: `"validation"` or `"test"`.
+        share: What was asked for, or None.
+        folder: The images of its own, or None.
+    """
+    if folder is None:
+        return SHARE if share is None else share
+    if share:
+        raise InputError(
+            f"--{part}-split: the {part} images are those of --{part}. Leave one of the two out."
+        )
+    return 0.0
+
+
 def split_shares(
-    validation: float, test: float, wanted: float | None, patience: int | None
+    validation: float,
+    test: float,
+    wanted: float | None,
+    patience: int | None,
+    own: Collection[str] = (),
 ) -> tuple[float, ...]:
-    """Return the shares of the parts that there are."""
+    """Return the shares of the parts that there are.
+
+    Args:
+        validation: Share that is split off.
+        test: The same.
+        wanted: Accuracy asked for, or None.
+        patience: Of early stopping, or None.
+        own: Parts that have images of their own.
+    """
     if validation + test >= 1:
         raise InputError(
             "--validation-split and --test-split: expected shares with a sum below 1, got "
             f"{validation:g} + {test:g}, which leaves nothing to train on."
         )
-    if wanted is not None and not test:
+    if wanted is not None and not test and "test" not in own:
         raise InputError(
             "--assert-accuracy-at-least: it is measured on the test split, and --test-split is 0. "
             "Use --test-split 0.15."
         )
-    if patience is not None and not validation:
+    if patience and not validation and "validation" not in own:
         raise InputError(
             "--early-stopping: it watches the validation split, and --validation-split is 0. Use "
             "--validation-split 0.15."
@@ -37,21 +73,69 @@ def split_shares(
     return tuple(share for share in (1 - validation - test, validation, test) if share)
 
 
+def labelled_images(
+    folder: Path, option: str, class_names: tuple[str, ...], size: tuple[int, int], on_problem: str
+):
+    """Return the images of a part that has a folder or table of its own."""
+    from tl_keras.data import image_folder
+
+    try:
+        images = image_folder(folder, image_size=size, on_problem=on_problem)
+    except InputError as error:
+        raise InputError(str(error).replace("path:", f"{option}:", 1)) from error
+    check_classes(images.class_names, class_names, option, "those of DIR")
+    return images
+
+
+def count_table(parts: Mapping[str, Any], class_names: Sequence[str]) -> list[tuple]:
+    """Return a row for each class: its name and the number of its images in each part."""
+    counts = [Counter(part.class_names[label] for label in part.labels) for part in parts.values()]
+    return [(name, *(count[name] for count in counts)) for name in class_names]
+
+
+def with_chosen(
+    stages: Sequence, epochs: int | None, head_epochs: int | None, learning_rate: float | None
+) -> tuple:
+    """Return the stages that `auto` chose with the epochs and the learning rate asked for.
+
+    Args:
+        stages: The schedule.
+        epochs: Of the stages that train the backbone, or of the head where no stage does.
+        head_epochs: Of the stage of the head alone.
+        learning_rate: Peak of the stages that `epochs` is for; later ones keep their proportion to
+            the first.
+    """
+    head = [stage.unfreeze == 0 for stage in stages]
+    main = [all(head) or not is_head for is_head in head]
+    first = next(
+        stage.learning_rate for stage, is_main in zip(stages, main, strict=True) if is_main
+    )
+    changed = []
+    for stage, is_head, is_main in zip(stages, head, main, strict=True):
+        fields = {}
+        if is_head and head_epochs is not None:
+            fields["epochs"] = head_epochs
+        elif is_main and epochs is not None:
+            fields["epochs"] = epochs
+        if is_main and learning_rate is not None:
+            fields["learning_rate"] = learning_rate * stage.learning_rate / first
+        changed.append(dataclasses.replace(stage, **fields))
+    return tuple(changed)
+
+
 def stages_of(
     name: str, epochs: int | None, head_epochs: int | None, learning_rate: float | None = None
 ):
-    """Return the schedule with the epochs and the learning rate asked for."""
+    """Return the named schedule with the epochs and the learning rate asked for.
+
+    What `auto` chooses depends on the data: its name is returned, for `with_chosen` later.
+    """
     from tl_keras.schedules.named import NAMED_SCHEDULES
 
     chosen = {"epochs": epochs, "head_epochs": head_epochs, "learning_rate": learning_rate}
     chosen = {key: value for key, value in chosen.items() if value is not None}
-    if not chosen:
+    if not chosen or name == "auto":
         return name
-    if name == "auto":
-        raise InputError(
-            "--epochs, --head-epochs, --learning-rate: the schedule auto chooses them itself. "
-            "Leave them out or name a schedule, such as --schedule two_stage."
-        )
     function = NAMED_SCHEDULES[name]
     if "head_epochs" in chosen and "head_epochs" not in inspect.signature(function).parameters:
         raise InputError(
@@ -61,16 +145,13 @@ def stages_of(
 
 
 def backbone_and_size(name: str, weights: str | None, image_size: int | None):
-    """Return what to build from, and height and width of the images."""
+    """Build the backbone, and return it with height and width of its images."""
     from tl_keras.backbones.resolve import resolve_backbone
     from tl_keras.cli.backbones import image_sizes
 
-    if image_size is not None:
-        return name, (image_size, image_size)
-    sizes = image_sizes()
-    if name in sizes:
-        return name, (sizes[name], sizes[name])
-    resolved = resolve_backbone(name, weights=weights)
+    size = image_size or image_sizes().get(name)
+    wanted = None if size is None else (size, size, 3)
+    resolved = resolve_backbone(name, weights=weights, input_shape=wanted)
     shape = resolved.input_shape
     if len(shape) != 3 or None in shape or shape[2] != 3:
         raise InputError(
@@ -101,7 +182,10 @@ def dtype_policy(precision: MixedPrecision) -> Iterator[None]:
 
 def check_precision(backbone, precision: MixedPrecision) -> None:
     """Refuse a precision that a backbone does not take on."""
-    found = {layer.compute_dtype for layer in backbone._flatten_layers() if layer.weights}
+    import keras
+
+    layers = [one for one in backbone._flatten_layers() if not isinstance(one, keras.Model)]
+    found = {layer.compute_dtype for layer in layers if layer.weights}
     if precision is not MixedPrecision.none and found and precision.value not in found:
         raise InputError(
             f"--mixed-precision: the layers of {backbone.name!r} bring their own precision, "

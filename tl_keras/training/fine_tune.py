@@ -43,6 +43,7 @@ def fine_tune(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     output: str | os.PathLike | None = None,
     resume: bool = True,
+    overwrite: bool = False,
     checkpoints: Checkpoints = EVERY_FIVE_MINUTES,
     cache: FeatureCache | None = ON_DISK,
     deterministic: bool = False,
@@ -84,6 +85,8 @@ def fine_tune(
         resume: Whether a run of the same settings that was stopped in `output` goes on where it
             was; a finished one is then returned as it is, and the objectives get back their own
             layers. Changed settings or data are refused.
+        overwrite: Whether a run that is in `output` is replaced, once everything has been checked.
+            Without it, the same call resumes.
         checkpoints: When the state is saved in `output`, besides at the ends of stages, at SIGTERM
             and at Ctrl-C.
         cache: Where outputs of frozen layers are kept; None computes them anew in every epoch.
@@ -141,5 +144,6 @@ def fine_tune(
             strategy=strategy,
             output=output,
             resume=resume,
+            overwrite=overwrite,
             deterministic=deterministic,
         )

@@ -19,6 +19,7 @@ from tl_keras.data.image_files import ImageFiles
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
+from tl_keras.training.differences import differences
 from tl_keras.training.settings import Settings
 from tl_keras.transfer_model import TransferModel
 
@@ -96,8 +97,13 @@ def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     if changed:
         raise InputError(
             "output: the directory holds a run with other settings, which cannot be continued:\n"
-            + "\n".join(_difference(key, found.get(key), wanted[key]) for key in changed)
-            + "\nChoose another directory for a new run, or ask for the old settings again."
+            + "\n".join(
+                f"  {line}"
+                for key in changed
+                for line in _differences(key, found.get(key), wanted[key])
+            )
+            + "\nChoose another directory for a new run, ask for the old settings again, or pass "
+            "overwrite=True to replace the run that is there."
         )
     return [
         f"resumed under another {key}: {found.get(key)} before, {wanted[key]} now; the result will "
@@ -106,20 +112,15 @@ def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     ]
 
 
-def _difference(key: str, before: Any, now: Any) -> str:
+def _differences(key: str, before: Any, now: Any) -> list[str]:
     if key == "model":
-        return "  the layers of the model have changed"
-    if key in ("training_data", "validation_data"):
-        return (
-            f"  the {key.removesuffix('_data')} examples have changed (so it looks, too, where a "
+        return ["the layers of the model have changed"]
+    if key in ("training_data", "validation_data") and None not in (before, now):
+        return [
+            f"the {key.removesuffix('_data')} examples have changed (so it looks, too, where a "
             "tf.data.Dataset augments by itself: use augmentation=… instead)"
-        )
-    return f"  {key}: {_short(before)} before, {_short(now)} now"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
+        ]
+    return differences(key, before, now)
 
 
 def _common(

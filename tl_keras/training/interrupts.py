@@ -42,14 +42,17 @@ class StopSignals:
         if self.received is not None:
             raise StopAsked
 
-    def leave(self) -> None:
+    def leave(self, message: str = "") -> None:
         """Do what the signal asks for: `KeyboardInterrupt`, or the exit code of its number.
 
         A worker that stops because another one was asked to has no signal of its own, and leaves
         as if it were SIGTERM.
+
+        Args:
+            message: What `KeyboardInterrupt` says.
         """
         if self.received == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(message)
         raise SystemExit(128 + (self.received or signal.SIGTERM))
 
     def _catch(self, number: int, _) -> None:

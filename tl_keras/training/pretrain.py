@@ -39,6 +39,7 @@ def pretrain(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     output: str | os.PathLike | None = None,
     resume: bool = True,
+    overwrite: bool = False,
     checkpoints: Checkpoints = EVERY_FIVE_MINUTES,
     cache: FeatureCache | None = ON_DISK,
     deterministic: bool = False,
@@ -67,6 +68,7 @@ def pretrain(
         callbacks: Keras callbacks.
         output: Directory of the run.
         resume: Whether a run of the same settings that was stopped in `output` goes on.
+        overwrite: Whether a run that is in `output` is replaced.
         checkpoints: When the state is saved.
         cache: Where outputs of frozen layers are kept, if there are any.
         deterministic: Make two runs on one device equal to the last bit.
@@ -122,5 +124,6 @@ def pretrain(
             strategy=strategy,
             output=output,
             resume=resume,
+            overwrite=overwrite,
             deterministic=deterministic,
         )

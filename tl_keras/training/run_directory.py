@@ -27,6 +27,10 @@ BEST_WEIGHTS_FILE = "best.weights.h5"
 CURVES_FILE = "curves.png"
 OBJECTIVES_FILE = "objectives.zip"
 CHECKPOINTS = "checkpoints"
+RUN_FILES = (
+    *(MODEL_FILE, BEST_WEIGHTS_FILE, OBJECTIVES_FILE, HISTORY_FILE),
+    *(SUMMARY_FILE, CURVES_FILE, CONFIG_FILE),
+)
 BEST_OF_EPOCH = re.compile(r"best-epoch-(\d{4,})\.zip")
 
 
@@ -76,6 +80,16 @@ class RunDirectory:
         states = checkpoint_states(self.path / CHECKPOINTS)
         begun = any((state["epoch"], state["step"]) != (0, 0) for state in states)
         return Found.BEGUN if begun else Found.NOTHING
+
+    def clear(self) -> None:
+        """Remove the files of the run that is there, and nothing else."""
+        if not self._writes:
+            return
+        with self._readable_errors():
+            # The model first: without it, what is left after a crash is no finished run.
+            for name in RUN_FILES:
+                (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def clear_checkpoints(self) -> None:
         """Remove checkpoints of a run that never got to its first step."""

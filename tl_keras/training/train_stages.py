@@ -47,6 +47,7 @@ def train_stages(
     strategy: str | tf.distribute.Strategy,
     output: str | os.PathLike | None,
     resume: bool,
+    overwrite: bool,
     deterministic: bool,
 ) -> Run:
     """Check what depends on several arguments, then train, go on, or return what is finished.
@@ -62,6 +63,7 @@ def train_stages(
         strategy: As for `fine_tune`, and so are those that follow.
         output: Directory of the run.
         resume: Whether to go on with a run that is there.
+        overwrite: Whether to replace it.
         deterministic: Whether two runs are equal to the last bit.
     """
     strategy = resolve_strategy(strategy)
@@ -85,7 +87,7 @@ def train_stages(
             replicas=strategy.num_replicas_in_sync,
             deterministic=deterministic,
         )
-        if _is_finished(directory, config, strategy, train, settings, resume):
+        if _is_finished(directory, config, strategy, train, settings, resume, overwrite):
             begin_objectives(model, objectives, train, targets, settings.seed)
             take_up_objectives(objectives, directory.read_objectives())
             return finished_run(directory, model, stages)
@@ -96,19 +98,22 @@ def train_stages(
 
 
 def _is_finished(
-    directory, config, strategy, train: Examples, settings: Settings, resume: bool
+    directory, config, strategy, train: Examples, settings: Settings, resume: bool, overwrite: bool
 ) -> bool:
     """Return whether a directory holds the run asked for to its end, and prepare it if not."""
     # What the chief finds counts, and it has looked before it writes.
     (found,) = from_chief(strategy, [np.int64(directory.found())])
-    if found == Found.NOTHING:
+    if overwrite and found != Found.NOTHING:
+        directory.clear()
+    if overwrite or found == Found.NOTHING:
         directory.clear_checkpoints()
         directory.write_json(CONFIG_FILE, config)
         return False
     if not resume:
         raise InputError(
             f"output: {str(directory.path)!r} already holds a run, which is not overwritten. "
-            "Choose another directory, remove this one, or pass resume=True to go on with it."
+            "Choose another directory, or pass resume=True to go on with it or overwrite=True to "
+            "replace it."
         )
     for line in check_same_run(directory.read_json(CONFIG_FILE), config):
         settings.say(line)

@@ -1,6 +1,7 @@
 """The stages of a run, one after the other, on one model."""
 
 import math
+import signal
 
 import keras
 import tensorflow as tf
@@ -63,6 +64,7 @@ class Trainer:
         self.train = train
         self.validation = validation
         self.settings = settings
+        self.directory = directory
         self.targets = targets
         with strategy.scope():
             begin_objectives(model, objectives, train, targets, settings.seed)
@@ -181,7 +183,7 @@ class Trainer:
         except StopAsked:
             epochs.check_loss()
             state.save()
-            signals.leave()
+            self._leave(signals)
         if state.average is not None:
             state.average.finish()
         if ended_early and state.kept.epoch is not None:
@@ -189,7 +191,20 @@ class Trainer:
         state.progress.stage_over = True
         state.save()
         if signals.received is not None:
-            signals.leave()
+            self._leave(signals)
+
+    def _leave(self, signals: StopSignals) -> None:
+        """End the run that was asked to stop, and say what becomes of it."""
+        if self.directory is None:
+            message = "interrupted; without output=… nothing is saved"
+        else:
+            message = (
+                f"interrupted; the state is saved in {str(self.directory.path)!r}, and the same "
+                "call (with overwrite=False) resumes there"
+            )
+        if signals.received != signal.SIGINT:
+            self.settings.say(message)
+        signals.leave(message)
 
     def _average(self, stage: Stage) -> WeightAverage | None:
         if stage.ema is None:
