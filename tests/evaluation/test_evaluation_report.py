@@ -165,9 +165,20 @@ def test_figures(tmp_path, make, titles):
 
 def test_reliability_bars_are_the_accuracy_of_their_bin():
     figure = three_classes().plot()
-    heights = [bar.get_height() for bar in figure.axes[1].patches if hasattr(bar, "get_height")]
+    accuracy, gaps = figure.axes[1].containers
+    heights = [bar.get_height() for bar in accuracy]
     # Confidences 0.4 | 0.6 | 0.7 | 0.8, 0.8 | 0.95 lie in five bins of fifteen.
     assert heights == pytest.approx([1, 0, 0, 1, 0])
+    # What bars lack to the mean confidence, and no dots that repeat them.
+    assert [gap.get_height() for gap in gaps] == pytest.approx([-0.6, 0.6, 0.7, -0.2, 0.95])
+    assert [line.get_linestyle() for line in figure.axes[1].get_lines()] == ["--"]
+
+
+def test_the_share_of_examples_has_a_panel_of_its_own():
+    figure = two_classes().plot()
+    (below,) = [axes for axes in figure.axes if axes.get_ylabel() == "share of\nexamples"]
+    assert sum(bar.get_height() for bar in below.patches) == pytest.approx(1)
+    assert len(figure.axes[1].containers) == 2
 
 
 def test_tasks(tmp_path):

@@ -2,15 +2,20 @@
 
 import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from tl_keras.errors import InputError
-from tl_keras.plots.figure import COLOURS, Picture, plain
+from tl_keras.plots.curve_axes import draw_single_epoch, limit_rates
+from tl_keras.plots.figure import COLOURS, Picture, plain, shorten
 
 VALIDATION = "val_"
 LEARNING_RATES = ("learning_rate", "lr")
+TRAINING_COLOUR, VALIDATION_COLOUR = COLOURS[0], COLOURS[3]
+STYLES, MARKERS = ("-", "--", "-.", ":"), "os^Dv"
+"""Of the first, second, … loss in a panel."""
 
 
 def plot_curves(
@@ -18,16 +23,20 @@ def plot_curves(
     stage_starts: Sequence[int] = (),
     stage_names: Sequence[str] = (),
     path: str | os.PathLike | None = None,
+    *,
+    best_epoch: int | None = None,
 ) -> Picture:
     """Plot the history of a run: one panel for the losses and one for each metric.
 
-    Training is drawn as a solid line, validation (`val_…`) as a dashed line of the same colour.
+    Training and validation (`val_…`) have a colour each; of several losses in one panel, each
+    has a style of line. Epochs count from 1, as in the log, and the best one is marked.
 
     Args:
         history: Name of a loss or metric → its value after each epoch. None and NaN leave gaps.
         stage_starts: For each stage, the number of epochs that came before it; the first is 0.
         stage_names: Name of each stage, or empty for "stage 1", "stage 2", …
         path: Where to save the figure, or None.
+        best_epoch: Epoch, from 0, whose weights the model has, or None.
 
     Returns:
         The figure, at 120 dots per inch.
@@ -55,16 +64,25 @@ def plot_curves(
     panels = _panels(series)
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure = Picture(4.6 * columns, 3.5 * rows)
+    figure = Picture(4.6 * columns, 3.6 * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     epochs = max(len(values) for values in series.values())
     for axes, (title, bases) in zip(grid, panels.items(), strict=False):
-        _draw_panel(axes, title, bases, series, epochs)
-        left = 0.5 - 0.06 * epochs if names else 0.5
-        axes.set_xlim(left, epochs + 0.5)
-        _draw_stages(axes, stage_starts, names, left)
+        axes.set_title(plain(title), pad=16 if len(names) > 1 else 6)
+        if epochs == 1:
+            draw_single_epoch(axes, _names_and_values(bases, series))
+            continue
+        _draw_lines(axes, bases, series, epochs)
+        _draw_best(axes, best_epoch)
+        _draw_stages(axes, stage_starts, epochs)
+        if bases[0] in LEARNING_RATES:
+            limit_rates(axes, series[bases[0]])
+        else:
+            _draw_legend(axes)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
+    if names:
+        figure.supxlabel(_stages_line(names), fontsize="small", color="#555555")
     return figure.write(path)
 
 
@@ -87,31 +105,14 @@ def _panels(series: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
     return panels
 
 
-def _draw_panel(axes, title: str, bases: list[str], series: Mapping, epochs: int) -> None:
-    for position, base in enumerate(bases):
-        colour = COLOURS[position % len(COLOURS)]
-        for name, style, marker in ((base, "-", "o"), (VALIDATION + base, "--", "s")):
-            if name in series:
-                values = series[name]
-                axes.plot(
-                    np.arange(1, len(values) + 1),
-                    values,
-                    style,
-                    color=colour,
-                    marker=marker if epochs <= 40 else None,
-                    markersize=3.5,
-                    markerfacecolor=colour if style == "-" else "white",
-                    label=_legend(base, name, len(bases)),
-                )
-    if bases[0] in LEARNING_RATES:
-        axes.set_yscale("log")
-    axes.set_title(plain(title))
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(plain(title))
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(alpha=0.25)
-    if bases[0] not in LEARNING_RATES:
-        axes.legend(fontsize="small", framealpha=0.85)
+def _names_and_values(bases: list[str], series: Mapping) -> list[tuple[str, str, np.ndarray]]:
+    """Return colour, name in the legend and values of each series of a panel."""
+    return [
+        (colour, _legend(base, name, len(bases)), series[name])
+        for base in bases
+        for name, colour in ((base, TRAINING_COLOUR), (VALIDATION + base, VALIDATION_COLOUR))
+        if name in series
+    ]
 
 
 def _legend(base: str, name: str, count: int) -> str:
@@ -119,20 +120,70 @@ def _legend(base: str, name: str, count: int) -> str:
     return part if count == 1 else plain(f"{base}, {part}")
 
 
-def _draw_stages(axes, starts: Sequence[int], names: Sequence[str], left: float) -> None:
-    for start, name in zip(starts, names, strict=True):
+def _draw_lines(axes, bases: list[str], series: Mapping, epochs: int) -> None:
+    for position, base in enumerate(bases):
+        for colour, label, values in _names_and_values([base], series):
+            axes.plot(
+                np.arange(1, len(values) + 1),
+                values,
+                STYLES[position % len(STYLES)],
+                color=colour,
+                marker=MARKERS[position % len(MARKERS)] if epochs <= 40 else None,
+                markersize=3.5,
+                label=label if len(bases) == 1 else plain(f"{base}, {label}"),
+            )
+    axes.set_xlabel("epoch")
+    axes.set_xlim(0.5, epochs + 0.5)
+    axes.set_xticks(_epoch_ticks(epochs))
+    axes.grid(alpha=0.25)
+
+
+def _epoch_ticks(epochs: int) -> list[int]:
+    """Return at most eight whole epochs, the first among them."""
+    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, epochs) if epochs <= 7 * s)
+    if step < 5:
+        return list(range(1, epochs + 1, step))
+    return [1, *range(step, epochs + 1, step)]
+
+
+def _draw_legend(axes) -> None:
+    """Draw the legend where it hides least: a long one stands below the panel."""
+    if len(axes.get_legend_handles_labels()[1]) <= 3:
+        axes.legend(fontsize="small", framealpha=0.85)
+    else:
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.23), "ncols": 2}
+        axes.legend(fontsize="x-small", **below)
+
+
+def _draw_best(axes, best_epoch: int | None) -> None:
+    if best_epoch is not None:
+        label = f"best epoch, {best_epoch + 1}"
+        axes.axvline(best_epoch + 1, color=COLOURS[2], linewidth=1.5, alpha=0.6, label=label)
+
+
+def _draw_stages(axes, starts: Sequence[int], epochs: int) -> None:
+    """Mark where stages begin, and number them above the panel."""
+    if len(starts) < 2:
+        return
+    for number, (start, end) in enumerate(zip(starts, [*starts[1:], epochs], strict=True), 1):
         if start > 0:
             axes.axvline(start + 0.5, color="#777777", linewidth=1, linestyle=":")
         axes.annotate(
-            plain(name),
-            (start + 0.5 if start else left, 1.0),
+            str(number),
+            ((start + end + 1) / 2, 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(3, -4),
+            xytext=(0, 3),
             textcoords="offset points",
-            rotation=90,
-            ha="left",
-            va="top",
+            ha="center",
             fontsize="x-small",
             color="#555555",
-            zorder=1,
+            annotation_clip=False,
         )
+
+
+def _stages_line(names: Sequence[str]) -> str:
+    """Return what the numbers above the panels stand for."""
+    if len(names) == 1:
+        return plain(f"stage: {shorten(names[0], 60)}")
+    parts = [f"{number} {shorten(name, 40)}" for number, name in enumerate(names, 1)]
+    return plain("\n".join(textwrap.wrap("stages: " + ",  ".join(parts), 110)))

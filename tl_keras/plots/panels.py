@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.axes_grid1 import make_axes_locatable
 
 from tl_keras.plots.figure import COLOURS, plain, shorten
 
@@ -52,8 +54,11 @@ def draw_reliability(
 ) -> None:
     """Draw a reliability diagram: accuracy by confidence, against the diagonal.
 
+    What bars lack to the mean confidence of their bin, or have beyond it, is drawn as a gap; how
+    many examples a bin has stands in a panel of its own below.
+
     Args:
-        axes: Matplotlib axes.
+        axes: Matplotlib axes; they are divided.
         counts: Number of examples in each of the equal-width bins of confidence, `(bins,)`.
         accuracy: Share of right predictions in each bin, NaN for an empty bin.
         confidence: Mean confidence in each bin, NaN for an empty bin.
@@ -62,33 +67,28 @@ def draw_reliability(
     bins = len(counts)
     centres = (np.arange(bins) + 0.5) / bins
     filled = counts > 0
+    width = 0.92 / bins
+    axes.bar(centres[filled], accuracy[filled], width, color=COLOURS[5], label="accuracy")
     axes.bar(
         centres[filled],
-        accuracy[filled],
-        width=0.92 / bins,
-        color=COLOURS[5],
-        edgecolor=COLOURS[0],
-        label="accuracy",
+        (confidence - accuracy)[filled],
+        width,
+        bottom=accuracy[filled],
+        facecolor="none",
+        edgecolor=COLOURS[3],
+        hatch="////",
+        linewidth=0.8,
+        label="gap to mean confidence",
     )
-    axes.plot(
-        confidence[filled],
-        accuracy[filled],
-        "o",
-        color=COLOURS[3],
-        markersize=4,
-        label="mean confidence of the bin",
-    )
-    axes.stairs(
-        counts / max(counts.sum(), 1),
-        np.linspace(0, 1, bins + 1),
-        color="black",
-        linewidth=1.2,
-        label="share of examples",
-    )
-    axes.plot([0, 1], [0, 1], "--", color="#555555", label="perfect calibration")
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
+    axes.plot([0, 1], [0, 1], "--", color="#555555", linewidth=1.2, label="perfect calibration")
+    axes.set(xlim=(-0.03, 1.03), ylim=(0, 1.02), ylabel="accuracy")
     axes.set_title(f"Reliability (calibration error {error:.3f})")
-    axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+    axes.legend(fontsize="small", loc="upper left")
+    below = make_axes_locatable(axes).append_axes("bottom", size="22%", pad=0.12, sharex=axes)
+    below.bar(centres, counts / max(counts.sum(), 1), width, color="#777777")
+    below.set(xlabel="confidence", ylabel="share of\nexamples")
+    below.yaxis.set_major_locator(MaxNLocator(2))
+    axes.tick_params(labelbottom=False)
 
 
 def draw_roc(

@@ -55,8 +55,9 @@ class Run:
         return plot_curves(
             shown,
             list(self.stage_starts),
-            [stage.name for stage in self.stages],
+            [stage.name for stage in self.stages[: len(self.stage_starts)]],
             path=path,
+            best_epoch=self.best_epoch,
         )
 
 
