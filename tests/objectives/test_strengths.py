@@ -12,6 +12,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 import tl_keras as tl
+from tl_keras.objectives.deep_coral import coral_distance
 from tl_keras.objectives.distillation import softened_divergence
 from tl_keras.objectives.mean_teacher import consistency
 from tl_keras.targets import TargetSpec
@@ -36,6 +37,14 @@ def test_lwf():
     np.testing.assert_allclose(ours, reference, rtol=1e-4)
 
 
+def test_deep_coral():
+    """TLlib: the mean squared difference of the covariances, over n − 1."""
+    source, target = RANDOM.normal(size=(2, 20, 6)).astype(np.float32)
+    reference = np.mean((np.cov(source.T) - np.cov(target.T)) ** 2)
+    ours = found.DeepCORAL().weight * coral_distance(source, target)
+    assert float(ours) == pytest.approx(reference, rel=1e-4)
+
+
 def test_mean_teacher():
     """The authors: 100 · mean over ten classes of the squared difference."""
     reference = 100 * np.mean((softmax(LOGITS, axis=1) - softmax(TEACHER, axis=1)) ** 2, axis=1)
@@ -48,6 +57,13 @@ def test_mean_teacher():
 def test_co_tuning():
     """TLlib: 2.3 · cross-entropy."""
     assert found.CoTuning(head(), np.full((3, 10), 0.1)).weight == 2.3
+
+
+@pytest.mark.parametrize("objective", ["SelfTraining", "PseudoLabel"])
+def test_pseudo_labels_gain_weight_in_a_straight_line(objective):
+    """Lee 2013: from 0, in a line; TLlib: to 1."""
+    weights = [float(getattr(found, objective)().weight_at(p)) for p in (0.0, 0.25, 1.0)]
+    assert weights == pytest.approx([0.0, 0.25, 1.0])
 
 
 @pytest.mark.parametrize(

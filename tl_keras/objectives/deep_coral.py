@@ -32,12 +32,15 @@ def coral_distance(source, target):
 class DeepCORAL(Objective):
     """Brings the covariances of source and target features together.
 
-    Cheap, without a network of its own or kernels. It matches second moments only; the division
-    by 4 d² makes the loss small, and weights of 10 and more are usual.
+    Cheap, without a network of its own or kernels. It matches second moments only.
 
     Several sources are pooled, and so are several targets. Each replica compares what it has of
     the domains; the loss is the mean over replicas. A share with a single example of a side has no
     covariance, and counts nothing.
+
+    Strength: with the weight 4, `‖C_s − C_t‖² / d²` counts once, as in Transfer-Learning-Library,
+    which compares features only and adds the mean squared difference of the means. The paper has
+    `1/4d²`, and a weight such that the loss ends as large as the classifier's.
 
     Sun, Saenko: *Deep CORAL: Correlation Alignment for Deep Domain Adaptation*, ECCV 2016
     Workshops.
@@ -53,7 +56,7 @@ class DeepCORAL(Objective):
 
     ramps: ClassVar[bool] = True
 
-    def __init__(self, layers: Sequence[str] = ("features", "logits"), *, weight: Any = 1.0):
+    def __init__(self, layers: Sequence[str] = ("features", "logits"), *, weight: Any = 4.0):
         super().__init__(weight)
         self.layers = checked_outputs(layers)
         self.reads_feature_map = map_reading(self.layers)

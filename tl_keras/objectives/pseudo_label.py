@@ -10,6 +10,9 @@ from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.supervised import softmax_cross_entropy
 from tl_keras.objectives.unlabelled import adapted, unlabelled_mean
+from tl_keras.objectives.weights import Linear
+
+WEIGHT = Linear(0.0, 1.0)
 
 
 def pseudo_label_loss(logits, guide, threshold: float):
@@ -53,13 +56,14 @@ class PseudoLabel(Objective):
     Args:
         threshold: Least probability of the predicted class, 0 … 1; 0 takes every prediction, as
             the paper does.
-        weight: What the loss is multiplied by; a number rises from 0 over the stage (`Ramp`).
+        weight: What the loss is multiplied by; by default `Linear(0.0, 1.0)`. A number is the end
+            of a `Ramp`, which rises faster.
 
     Raises:
         InputError: If the threshold is out of range, or the model is no classifier with one task.
 
-    Strength: the weight 1 and the threshold 0.95 are those of Transfer-Learning-Library. The paper
-    has no threshold and a weight that rises to 3 in a straight line: `weight=Linear(0.0, 3.0)`.
+    Strength: the weight ends at 1, that of Transfer-Learning-Library at the threshold 0.95. It
+    rises in a straight line, as in the paper, which has no threshold and ends at 3.
 
     Lee: *Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural
     Networks*, ICML Workshop 2013.
@@ -68,7 +72,7 @@ class PseudoLabel(Objective):
     ramps: ClassVar[bool] = True
     partly_labelled: ClassVar[bool] = True
 
-    def __init__(self, threshold: float = 0.95, *, weight: Any = 1.0):
+    def __init__(self, threshold: float = 0.95, *, weight: Any = WEIGHT):
         super().__init__(weight)
         self.threshold = check_threshold(threshold)
 

@@ -7,6 +7,9 @@ from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.pseudo_label import pseudo_label_loss
 from tl_keras.objectives.unlabelled import unlabelled_mean
+from tl_keras.objectives.weights import Linear
+
+WEIGHT = Linear(0.0, 1.0)
 
 
 class SelfTraining(Objective):
@@ -22,12 +25,18 @@ class SelfTraining(Objective):
     Examples of a target that have a label are left to `Supervised`. Losses are means over
     examples: any number of replicas gives what one device does.
 
+    Strength: the weight rises to 1, that of Transfer-Learning-Library at the threshold 0.9, but in
+    a straight line over the stage, as in the paper, whose line ends at 3. A network that learns
+    from scratch is sure of its mistakes early: with the full weight from the first steps on, they
+    stay.
+
     Lee: *Pseudo-Label*, ICML 2013 Workshops. Zou, Yu, Kumar, Wang: *Unsupervised Domain
     Adaptation for Semantic Segmentation via Class-Balanced Self-Training*, ECCV 2018.
 
     Args:
         threshold: Smallest probability that makes a label, from 0 to below 1.
-        weight: What the loss is multiplied by; a number is the end of a `Ramp`.
+        weight: What the loss is multiplied by; by default `Linear(0.0, 1.0)`. A number is the end
+            of a `Ramp`, which rises faster.
 
     Raises:
         InputError: If an argument is out of range, the model is not a classifier, or there is no
@@ -36,7 +45,7 @@ class SelfTraining(Objective):
 
     ramps: ClassVar[bool] = True
 
-    def __init__(self, threshold: float = 0.9, *, weight: Any = 1.0):
+    def __init__(self, threshold: float = 0.9, *, weight: Any = WEIGHT):
         super().__init__(weight)
         self.threshold = number(threshold, "threshold", least=0, below=1)
 
