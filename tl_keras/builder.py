@@ -13,7 +13,7 @@ from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.cluster import join_cluster
 from tl_keras.errors import InputError
 from tl_keras.heads import Head, HeadSpec, TaskHeads, resolve_head
-from tl_keras.preprocessing import ImagePreprocessing
+from tl_keras.preprocessing import ImagePreprocessing, check_pixel_range
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
 
@@ -28,6 +28,7 @@ def build_transfer_model(
     classifier_activation: str | None = "softmax",
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     preprocessing: ImagePreprocessing | None = None,
+    pixel_range: tuple[float, float] | None = None,
     name: str = "transfer_model",
 ) -> TransferModel:
     """Put a head on a pretrained backbone, with its preprocessing in front.
@@ -50,6 +51,10 @@ def build_transfer_model(
             exports.
         preprocessing: Replaces the backbone's own preprocessing, for a model of your own that
             wants scaled pixels.
+        pixel_range: Darkest and brightest value of the images where they are not of 8 bits, such
+            as `(0, 4095)` for 12 bits or `(-1000, 3000)`. It is stored: the model and its exports
+            take images in this range, `serve_bytes` reads files at their full depth, and image
+            folders are read with the same `pixel_range`. None for images of 8 bits.
         name: Name of the model.
 
     Returns:
@@ -74,6 +79,8 @@ def build_transfer_model(
         preprocessing = resolved.preprocessing
     else:
         preprocessing = type(preprocessing).from_config(preprocessing.get_config())
+    if pixel_range is not None:
+        preprocessing = _with_range(preprocessing, pixel_range)
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
         heads[task] = Head(spec, units, name=task)
@@ -103,6 +110,18 @@ def _check_preprocessing(preprocessing):
             "tl.preprocessing.ImagePreprocessing(mean, std), which is saved with the model, got "
             f"{preprocessing!r}."
         )
+
+
+def _with_range(preprocessing, pixel_range):
+    pixel_range = check_pixel_range(pixel_range)
+    if not isinstance(preprocessing, ImagePreprocessing):
+        raise InputError(
+            "pixel_range: it goes with the backbone's own preprocessing or a "
+            f"tl.preprocessing.ImagePreprocessing, got preprocessing={preprocessing.name!r}. Leave "
+            "one of them out."
+        )
+    config = {**preprocessing.get_config(), "pixel_range": pixel_range}
+    return ImagePreprocessing.from_config(config)
 
 
 def _read_shape(shape):

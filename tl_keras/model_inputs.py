@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 from tl_keras.data.base import Examples
+from tl_keras.data.domains import DomainExamples
+from tl_keras.data.image_files import ImageFiles
 from tl_keras.errors import InputError
 from tl_keras.image_batches import shape_remedy
 from tl_keras.preprocessing import ImagePreprocessing
@@ -17,10 +19,17 @@ if TYPE_CHECKING:
 
 LARGEST_OF_CENTRED = 200
 """Centred images end below this, and resized photographs, which undershoot 0, above."""
+SMALLEST = 200
+"""Centred images begin above minus this."""
+OUTSIDE = 0.2
+"""How far resized photographs may leave their range, as a share of it."""
+FAR_BELOW = 0.25
+"""Images that end below this share of the model's range were made for another one."""
 
 
 def check_examples(model: "TransferModel", examples: Examples, argument: str) -> None:
     """Raise `InputError` unless the examples have the shape that the model takes."""
+    check_pixel_ranges(model, examples, argument)
     shape = examples.batches(None, 1).element_spec.shape[1:]
     if not shape.is_compatible_with(model.image_shape):
         raise InputError(
@@ -29,8 +38,20 @@ def check_examples(model: "TransferModel", examples: Examples, argument: str) ->
         )
 
 
+def check_pixel_ranges(model: "TransferModel", examples: Examples, argument: str) -> None:
+    """Raise `InputError` where images were read with another `pixel_range` than the model's."""
+    if isinstance(examples, DomainExamples):
+        for one in examples.values():
+            check_pixel_ranges(model, one, argument)
+    if isinstance(examples, ImageFiles) and examples.pixel_range != model.pixel_range:
+        raise InputError(
+            f"{argument}: the images were read with pixel_range={examples.pixel_range}, the model "
+            f"was built with pixel_range={model.pixel_range}. Give both the same."
+        )
+
+
 def warn_of_scaled_images(model: "TransferModel", data: Mapping[str, Any]) -> None:
-    """Warn once where a model that scales pixels itself gets images that were scaled before.
+    """Warn once where a model that scales pixels itself gets images of another range.
 
     Args:
         model: Takes the images.
@@ -40,21 +61,44 @@ def warn_of_scaled_images(model: "TransferModel", data: Mapping[str, Any]) -> No
         return
     for argument, domains in data.items():
         for name, examples in (domains or {}).items():
-            found = examples.value_range
-            if found is not None and _is_scaled(*found):
+            found = _range_of(examples, model.pixel_range)
+            text = None if found is None else _unlike_pixels(*found, model.pixel_range)
+            if text is not None:
                 where = f"{argument}[{name!r}]" if domains.only is None else argument
-                warnings.warn(
-                    f"{where}: the model takes images of 0–255 and scales them itself, and all "
-                    f"values are in {found[0]:.3g} … {found[1]:.3g}. Pass the images unscaled: "
-                    "without division by 255 and without preprocess_input.",
-                    stacklevel=3,
-                )
+                warnings.warn(f"{where}: {text}", stacklevel=3)
                 return
 
 
-def _is_scaled(low: float, high: float) -> bool:
-    """Return whether a range is none of pixels; images that are all black say nothing."""
-    return 0 < high <= 1 or (low < 0 and high < LARGEST_OF_CENTRED)
+def _range_of(examples: Examples, pixel_range: Any) -> tuple[float, float] | None:
+    """Return the range of values that is known; that of uint8 counts for models of more bits."""
+    if examples.value_range is not None or not pixel_range or isinstance(examples, ImageFiles):
+        return examples.value_range
+    is_uint8 = examples.batches(None, 1).element_spec.dtype == "uint8"
+    return (0.0, 255.0) if is_uint8 else None
+
+
+def _unlike_pixels(low: float, high: float, pixel_range: tuple[float, float] | None) -> str | None:
+    """Say what is wrong with a range of values; images that are all black say nothing."""
+    found = f"values are in {low:.4g} … {high:.4g}"
+    darkest, brightest = pixel_range or (0.0, 255.0)
+    is_scaled = 0 < high <= 1 or (low < 0 and high < LARGEST_OF_CENTRED and low >= -SMALLEST)
+    if is_scaled and not pixel_range:
+        return (
+            f"the model takes images of 0–255 and scales them itself, and all {found}. Pass the "
+            "images unscaled: without division by 255 and without preprocess_input."
+        )
+    margin = OUTSIDE * (brightest - darkest)
+    if low < darkest - margin or high > brightest + margin:
+        return (
+            f"the model takes images of {darkest:g}–{brightest:g}, and {found}. Build it with "
+            "pixel_range=(darkest, brightest) of the images, such as (0, 4095) for 12 bits."
+        )
+    if pixel_range and darkest < high - darkest < FAR_BELOW * (brightest - darkest):
+        return (
+            f"the model takes images of {darkest:g}–{brightest:g}, and all {found}. Pass them in "
+            "the range that the model was built with."
+        )
+    return None
 
 
 def _scales_pixels(model: "TransferModel") -> bool:
@@ -67,7 +111,7 @@ def _scales_pixels(model: "TransferModel") -> bool:
 
 def _reads_pixels(layer: keras.layers.Layer) -> bool:
     if isinstance(layer, ImagePreprocessing):
-        return bool(np.max(layer.mean) > 1 or np.max(layer.std) > 1)
+        return bool(np.max(layer.mean) > 1 or np.max(layer.std) > 1 or layer.pixel_range)
     if isinstance(layer, keras.layers.Rescaling):
         return float(np.abs(layer.scale).max()) < 0.1
     if isinstance(layer, keras.layers.Normalization) and layer.input_mean is not None:

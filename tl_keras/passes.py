@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tl_keras.data.examples import as_examples
 from tl_keras.errors import InputError
+from tl_keras.model_inputs import check_pixel_ranges
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
 
@@ -71,6 +72,7 @@ def outputs_of(
             f"{argument}: the model takes inputs of shape {model.image_shape}, got {tuple(shape)}. "
             "Resize them, or build the model with this input_shape."
         )
+    check_pixel_ranges(model, examples, argument)
     forward = compiled_forward(model) if forward is None else forward
     parts = []
     for element in batches:

@@ -1,9 +1,14 @@
 """From the pixels of a photograph to a backbone's input, as data that travels with the model."""
 
+import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
+
+from tl_keras.arguments import number
+from tl_keras.errors import InputError
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -18,10 +23,13 @@ class ImagePreprocessing(keras.layers.Layer):
             sees; one number for all channels or one per channel.
         std: Value each channel is divided by afterwards, in pixel units; same form.
         reverse_channels: Whether the backbone sees BGR instead of RGB.
+        pixel_range: Darkest and brightest value of the images, such as `(0, 4095)` for 12 bits.
+            Images are cut off there and brought to 0–255 first, without rounding. None for images
+            of 8 bits.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call:
-        images: `(batch, height, width, channels)`, uint8 or float, range 0–255.
+        images: `(batch, height, width, channels)`, uint8 or float, 0–255 or in `pixel_range`.
 
     Returns:
         The preprocessed images in the layer's compute dtype, same shape; the arithmetic is done
@@ -33,21 +41,27 @@ class ImagePreprocessing(keras.layers.Layer):
         mean: float | Sequence[float] = 0.0,
         std: float | Sequence[float] = 1.0,
         reverse_channels: bool = False,
+        pixel_range: tuple[float, float] | None = None,
         **kwargs,
     ):
         super().__init__(trainable=False, autocast=False, **kwargs)
         self.mean = _plain(mean)
         self.std = _plain(std)
         self.reverse_channels = bool(reverse_channels)
+        self.pixel_range = check_pixel_range(pixel_range)
 
     @property
     def is_identity(self) -> bool:
         """Whether pixels pass unchanged because the backbone preprocesses them itself."""
-        return self.mean == 0.0 and self.std == 1.0 and not self.reverse_channels
+        is_plain = self.mean == 0.0 and self.std == 1.0 and not self.reverse_channels
+        return is_plain and self.pixel_range is None
 
     def call(self, images):
         """Preprocess a batch of images."""
         images = ops.cast(images, "float32")
+        if self.pixel_range is not None:
+            low, high = self.pixel_range
+            images = (ops.clip(images, low, high) - low) * (255.0 / (high - low))
         if self.reverse_channels:
             images = ops.flip(images, axis=-1)
         if not self.is_identity:
@@ -62,18 +76,39 @@ class ImagePreprocessing(keras.layers.Layer):
 
     def get_config(self):
         """Return what `from_config` needs to build the same layer."""
-        return {
+        config = {
             **super().get_config(),
             "mean": self.mean,
             "std": self.std,
             "reverse_channels": self.reverse_channels,
         }
+        if self.pixel_range is not None:
+            config["pixel_range"] = list(self.pixel_range)
+        return config
 
     @classmethod
     def from_config(cls, config):
         """Build the layer from `get_config`'s answer."""
         config = {key: value for key, value in config.items() if key != "trainable"}
         return cls(**config)
+
+
+def check_pixel_range(pixel_range: Any) -> tuple[float, float] | None:
+    """Return a range of pixels as two floats, or None.
+
+    Raises:
+        InputError: If it is not two finite numbers, the smaller one first.
+    """
+    if pixel_range is None:
+        return None
+    values = list(pixel_range) if isinstance(pixel_range, (tuple, list)) else []
+    if len(values) != 2 or not all(isinstance(value, numbers.Real) for value in values):
+        raise InputError(
+            "pixel_range: expected the darkest and the brightest value of the images, such as "
+            f"(0, 4095), got {pixel_range!r}."
+        )
+    low = number(values[0], "pixel_range[0]")
+    return low, number(values[1], "pixel_range[1]", above=low)
 
 
 def _plain(value):

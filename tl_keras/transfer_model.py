@@ -113,6 +113,11 @@ class TransferModel(keras.Model):
         return {task: self.get_layer(task) for task in self._scaled}
 
     @property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """Darkest and brightest value of the images that the model takes; None for 8 bits."""
+        return getattr(self.preprocessing, "pixel_range", None)
+
+    @property
     def blocks(self) -> Blocks:
         """The backbone's blocks from input to output; prints as a table."""
         if "_blocks" not in self.__dict__:

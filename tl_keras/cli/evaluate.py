@@ -63,7 +63,12 @@ def evaluate(
             "RUN: expected a model of classes, got one of several tasks or of real values. "
             "Evaluate it from Python with tl_keras.evaluate."
         )
-    examples = image_folder(data, image_size=image_size_of(model), on_problem=on_problem.value)
+    examples = image_folder(
+        data,
+        image_size=image_size_of(model),
+        pixel_range=model.pixel_range,
+        on_problem=on_problem.value,
+    )
     if model.targets.labels is not None:
         check_classes(examples.class_names, model.targets.labels, "DIR", "those of the model")
     report = measure(

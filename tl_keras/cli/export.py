@@ -65,7 +65,9 @@ def export(
     else:
         from tl_keras.data import image_folder
 
-        images = image_folder(representative, image_size=image_size_of(model))
+        images = image_folder(
+            representative, image_size=image_size_of(model), pixel_range=model.pixel_range
+        )
         exporting.tflite(model, output, quantize="int8", representative=images, overwrite=overwrite)
     typer.echo(f"written: {output} ({size_of(output) / 1e6:.1f} MB)")
 

@@ -105,7 +105,7 @@ def _transfer_model(path: Path) -> Predictor:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def outputs(contents):
-        return model(pixels(contents, model.image_shape), training=False)
+        return model(pixels(contents, model.image_shape, model.pixel_range), training=False)
 
     def run(contents: list[bytes]) -> Scores:
         found = outputs(tf.constant(contents, tf.string))

@@ -95,7 +95,7 @@ class ArrayExamples(Examples):
 
 
 def _as_numbers(x: Any, argument: str) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """Return examples as uint8 or float32, and the range of their values if they were floats."""
+    """Return examples as uint8 or float32, and the range of their values."""
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -116,7 +116,8 @@ def _as_numbers(x: Any, argument: str) -> tuple[np.ndarray, tuple[float, float] 
     if array.dtype == np.uint8:
         return array, None
     if array.dtype.kind in "bui":
-        return array.astype(np.float32), None
+        found = (float(array.min()), float(array.max())) if array.dtype != bool else None
+        return array.astype(np.float32), found
     array = array.astype(np.float32, copy=False)
     found = Values.of(array)
     if found.not_finite:

@@ -18,12 +18,14 @@ class Examples(abc.ABC):
 
     Attributes:
         class_names: Names of the classes where the data knows them, else None.
-        value_range: Smallest and largest value where `x` is floating-point and all of it has been
-            looked at, else None.
+        value_range: Smallest and largest value where all of `x` has been looked at, else None; it
+            is not for uint8.
+        pixel_range: Darkest and brightest value of images as their reader was told, else None.
     """
 
     class_names: tuple[str, ...] | None = None
     value_range: tuple[float, float] | None = None
+    pixel_range: tuple[float, float] | None = None
 
     @abc.abstractmethod
     def __len__(self) -> int:

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.class_order import check_lost_names
 from tl_keras.data.labels import encode_labels, encode_labels_in_graph
+from tl_keras.data.output_order import check_lost_names
 from tl_keras.data.rows import WHOLE, Epochs, Part, share_of
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError, counted
@@ -72,7 +72,7 @@ class DatasetExamples(Examples):
 
     @property
     def value_range(self) -> tuple[float, float] | None:
-        """Smallest and largest value of `x`, None for integers; the first use makes the pass."""
+        """Smallest and largest value of `x`, None for uint8; the first use makes the pass."""
         return self._scan().value_range
 
     def row_names(self, rows: np.ndarray) -> list[str]:
@@ -190,7 +190,7 @@ class _Scan:
             if not batched:
                 x, y = x[None], tf.nest.map_structure(lambda part: np.asarray(part)[None], y)
             self._check_shape(x, y, argument)
-            if x.dtype.kind not in "bui":
+            if x.dtype not in (np.uint8, np.bool_):
                 values.append(Values.of(x.astype(np.float32, copy=False)))
             self.count += len(x)
             sizes.append(len(x))

@@ -9,24 +9,29 @@ import tensorflow as tf
 from tl_keras.data.graph_bytes import matches, read_bytes, read_integer, to_bytes
 from tl_keras.data.orientation import apply_orientation, exif_orientation
 
+_PNG_DEPTH = 24
+"""Where a PNG says how many bits a channel has."""
+
 
 @tf.autograph.experimental.do_not_convert
-def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+def decode_image(encoded: tf.Tensor, pixel_range: tuple[float, float] | None = None) -> tf.Tensor:
     """Decode the content of an image file to upright RGB pixels.
 
     Reads JPEG, PNG, BMP, GIF and WebP, whatever the file's name says:
 
     * grayscale is repeated over the three channels, palettes are looked up, CMYK is converted;
     * transparency (PNG and WebP) is composited on white; the alpha bytes of a BMP are ignored;
-    * 16-bit channels keep their upper 8 bits;
+    * 16-bit channels keep their upper 8 bits, or all of them where a `pixel_range` is given;
     * of an animated GIF the first frame is taken;
     * the EXIF orientation is applied.
 
     Args:
         encoded: A scalar string tensor.
+        pixel_range: Darkest and brightest value of the images; with one, values come as the file
+            has them, whatever its depth. None for 8 bits.
 
     Returns:
-        uint8 `(h, w, 3)`.
+        uint8 `(h, w, 3)`; float32 with a `pixel_range`.
 
     Raises:
         tf.errors.InvalidArgumentError: When run, if the content is no such image, is truncated,
@@ -37,25 +42,29 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
         >>> decode_image(png).shape.as_list()
         [2, 3, 3]
     """
-    return apply_orientation(_decode_as_stored(encoded), exif_orientation(encoded))
+    return apply_orientation(_decode_as_stored(encoded, pixel_range), exif_orientation(encoded))
 
 
 def resize_image(image: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
     """Resize to exactly `size` with an anti-aliased bilinear filter; proportions may change.
 
     Args:
-        image: Pixels `(h, w, c)`, 0–255.
+        image: Pixels `(h, w, c)`, uint8, or float32 of any range.
         size: Height and width in pixels.
 
     Returns:
-        uint8 `(size[0], size[1], c)`, rounded.
+        uint8 `(size[0], size[1], c)`, rounded; float32 for float32.
     """
     resized = tf.image.resize(image, size, method="bilinear", antialias=True)
+    if image.dtype == tf.float32:
+        return resized
     return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
 
 
 @tf.autograph.experimental.do_not_convert
-def decode_and_resize(encoded: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def decode_and_resize(
+    encoded: tf.Tensor, size: tuple[int, int], pixel_range: tuple[float, float] | None = None
+) -> tf.Tensor:
     """Decode a file's content and resize it, as `decode_image` and `resize_image` do.
 
     A photograph is turned upright after it was made smaller, which for large ones saves most of
@@ -64,39 +73,75 @@ def decode_and_resize(encoded: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     Args:
         encoded: A scalar string tensor.
         size: Height and width in pixels.
+        pixel_range: As for `decode_image`.
 
     Returns:
-        uint8 `(size[0], size[1], 3)`.
+        uint8 `(size[0], size[1], 3)`; float32 with a `pixel_range`.
     """
     orientation = exif_orientation(encoded)
     stored_size = tf.where(orientation >= 5, size[::-1], size)
-    image = resize_image(_decode_as_stored(encoded), stored_size)
+    image = resize_image(_decode_as_stored(encoded, pixel_range), stored_size)
     return tf.ensure_shape(apply_orientation(image, orientation), [*size, 3])
 
 
-def decode_batch(encoded: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def decode_batch(
+    encoded: tf.Tensor, size: tuple[int, int], pixel_range: tuple[float, float] | None = None
+) -> tf.Tensor:
     """Decode and resize several files' contents, as a serving signature does.
 
     Args:
         encoded: String tensor `(n,)`.
         size: Height and width in pixels.
+        pixel_range: As for `decode_image`.
 
     Returns:
-        uint8 `(n, size[0], size[1], 3)`.
+        uint8 `(n, size[0], size[1], 3)`; float32 with a `pixel_range`.
     """
     return tf.map_fn(
-        lambda content: decode_and_resize(content, size),
+        lambda content: decode_and_resize(content, size, pixel_range),
         encoded,
-        fn_output_signature=tf.TensorSpec([*size, 3], tf.uint8),
+        fn_output_signature=tf.TensorSpec([*size, 3], pixel_type(pixel_range)),
     )
 
 
-def _decode_as_stored(encoded: tf.Tensor) -> tf.Tensor:
+def pixel_type(pixel_range: tuple[float, float] | None) -> tf.DType:
+    """Return the type of decoded pixels."""
+    return tf.uint8 if pixel_range is None else tf.float32
+
+
+def is_sixteen_bit(content: bytes) -> bool:
+    """Return whether the content of a file is a PNG with channels of 16 bits."""
+    return content[:4] == b"\x89PNG" and content[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10"
+
+
+def _decode_as_stored(
+    encoded: tf.Tensor, pixel_range: tuple[float, float] | None = None
+) -> tf.Tensor:
     """Decode to RGB without a look at the orientation."""
+    if pixel_range is not None:
+        data = to_bytes(encoded)
+        return tf.cond(
+            matches(data, 0, b"\x89PNG") & matches(data, _PNG_DEPTH, b"\x10"),
+            lambda: _decode_sixteen_bits(encoded, pixel_range[1]),
+            lambda: tf.cast(_decode_as_stored(encoded), tf.float32),
+        )
     with tf.control_dependencies(_refusals(encoded)):
         encoded = tf.identity(encoded)
     pixels = tf.io.decode_image(encoded, channels=0, dtype=tf.uint8, expand_animations=False)
     return _to_rgb(tf.ensure_shape(pixels, [None, None, None]), encoded)
+
+
+def _decode_sixteen_bits(encoded: tf.Tensor, white: float) -> tf.Tensor:
+    """Decode a PNG of 16-bit channels to RGB, float32, with transparency on white."""
+    pixels = tf.io.decode_png(encoded, channels=0, dtype=tf.uint16)
+    pixels = tf.cast(tf.ensure_shape(pixels, [None, None, None]), tf.float32)
+    channels = tf.shape(pixels)[-1]
+    has_alpha = (channels == 2) | (channels == 4)
+    colors = tf.cond(
+        channels < 3, lambda: tf.repeat(pixels[..., :1], 3, axis=-1), lambda: pixels[..., :3]
+    )
+    alpha = tf.where(has_alpha, pixels[..., -1:] / 65535.0, 1.0)
+    return tf.ensure_shape(colors * alpha + white * (1.0 - alpha), [None, None, 3])
 
 
 def _refusals(encoded: tf.Tensor) -> list[tf.Operation]:

@@ -93,7 +93,8 @@ def files_fingerprint(examples: ImageFiles, *, with_times: bool = True) -> str:
         examples: The files, their labels, and the size that they are resized to.
         with_times: Whether the times of the files count, which a new copy of them changes.
     """
-    head = repr((examples.class_names, tuple(examples.image_size)))
+    read = [examples.pixel_range] if examples.pixel_range else []
+    head = repr((examples.class_names, tuple(examples.image_size), *read))
     digest = hashlib.blake2b(head.encode("utf-8", "surrogatepass"), digest_size=SIZE)
     names = portable_names(examples.paths)
     for path, name, label in zip(examples.paths, names, examples.label_rows(), strict=True):

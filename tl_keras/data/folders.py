@@ -22,6 +22,7 @@ from tl_keras.data.reading import (
 )
 from tl_keras.data.splits import check_split, stratified_split
 from tl_keras.errors import InputError
+from tl_keras.preprocessing import check_pixel_range
 from tl_keras.targets import sorted_names
 
 
@@ -31,6 +32,7 @@ def image_folder(
     image_size: int | tuple[int, int] = 224,
     split: Sequence[float] | None = None,
     seed: int = 0,
+    pixel_range: tuple[float, float] | None = None,
     on_problem: Literal["skip", "refuse"] = "skip",
     progress: bool = True,
 ) -> ImageFolder | tuple[ImageFolder, ...]:
@@ -46,6 +48,9 @@ def image_folder(
         split: Fractions such as `(0.7, 0.15, 0.15)` for that many parts, each with every class in
             its proportion; None for all images in one. Depends on file names and seed only.
         seed: Seed of the split.
+        pixel_range: Darkest and brightest value of the images, such as `(0, 4095)` for 12 bits in
+            16-bit PNG files: images are float32 with the values that the files have, for a model
+            built with the same `pixel_range`. None: 16-bit channels keep their upper 8 bits.
         on_problem: `"skip"` warns and leaves the files out, `"refuse"` raises.
         progress: Whether to show a progress bar if checking takes more than two seconds.
 
@@ -61,10 +66,11 @@ def image_folder(
     """
     join_cluster()
     size = check_image_size(image_size)
+    pixel_range = check_pixel_range(pixel_range)
     fractions = None if split is None else check_split(split)
     check_on_problem(on_problem)
     listed, problems, hints = list_images(path)
-    usable, found = inspect_listed(listed, hints, progress)
+    usable, found = inspect_listed(listed, hints, progress, pixel_range)
     files = [file for file, is_usable in zip(listed, usable, strict=True) if is_usable]
     problems = [*problems, *found, *_lost_classes(listed, files)]
     report_problems(problems, on_problem, "path", repr(os.fspath(path)))
@@ -78,6 +84,7 @@ def image_folder(
             labels[rows],
             class_names,
             image_size=size,
+            pixel_range=pixel_range,
             problems=problems,
         )
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs
-from tl_keras.data.decoding import decode_and_resize
+from tl_keras.data.decoding import decode_and_resize, pixel_type
 from tl_keras.data.labels import encode_labels
 from tl_keras.data.problems import Problem, problem_table
 from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
@@ -23,6 +23,8 @@ class ImageFiles(Examples):
     Args:
         paths: The files.
         image_size: Height and width to resize to.
+        pixel_range: Darkest and brightest value of the images: batches are float32 with the values
+            that the files have. None for uint8.
         problems: What was found about the files, used or not.
     """
 
@@ -31,10 +33,12 @@ class ImageFiles(Examples):
         paths: Sequence[str],
         *,
         image_size: tuple[int, int],
+        pixel_range: tuple[float, float] | None = None,
         problems: Sequence[Problem] = (),
     ):
         self.paths = tuple(paths)
         self.image_size = image_size
+        self.pixel_range = pixel_range
         self.problems = list(problems)
 
     def __len__(self) -> int:
@@ -61,7 +65,7 @@ class ImageFiles(Examples):
         epochs: Epochs | None = None,
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
-        """Return the images in batches, uint8 `(b, h, w, 3)`; see `Examples.batches`."""
+        """Return the images in batches, uint8 or float32 `(b, h, w, 3)`; see `Examples.batches`."""
         batch_size = whole(batch_size, "batch_size")
         targets = self.encoded_targets(spec)
         with tf.device("/cpu:0"):
@@ -72,9 +76,13 @@ class ImageFiles(Examples):
 
         def load(rows: tf.Tensor) -> Any:
             images = tf.map_fn(
-                lambda path: decode_and_resize(tf.io.read_file(path), self.image_size),
+                lambda path: decode_and_resize(
+                    tf.io.read_file(path), self.image_size, self.pixel_range
+                ),
                 tf.gather(paths, rows),
-                fn_output_signature=tf.TensorSpec((*self.image_size, 3), tf.uint8),
+                fn_output_signature=tf.TensorSpec(
+                    (*self.image_size, 3), pixel_type(self.pixel_range)
+                ),
             )
             if y is None:
                 return images
@@ -94,6 +102,8 @@ class ImageFolder(ImageFiles):
         labels: Class numbers, `(n,)`.
         class_names: Names of the classes.
         image_size: Height and width to resize to.
+        pixel_range: Darkest and brightest value of the images: batches are float32 with the values
+            that the files have. None for uint8.
         problems: What was found about files of the folder, used or not.
     """
 
@@ -104,9 +114,10 @@ class ImageFolder(ImageFiles):
         class_names: Sequence[str],
         *,
         image_size: tuple[int, int],
+        pixel_range: tuple[float, float] | None = None,
         problems: Sequence[Problem] = (),
     ):
-        super().__init__(paths, image_size=image_size, problems=problems)
+        super().__init__(paths, image_size=image_size, pixel_range=pixel_range, problems=problems)
         self.labels = np.asarray(labels, np.int64)
         self.class_names = tuple(class_names)
 

@@ -24,6 +24,7 @@ from tl_keras.data.table_labels import TaskColumns, read_tasks
 from tl_keras.data.table_rows import files_of
 from tl_keras.data.tables import read_table
 from tl_keras.errors import InputError
+from tl_keras.preprocessing import check_pixel_range
 from tl_keras.targets import Kind
 
 Columns = str | Sequence[str]
@@ -40,6 +41,7 @@ def image_table(
     image_size: int | tuple[int, int] = 224,
     split: Sequence[float] | None = None,
     seed: int = 0,
+    pixel_range: tuple[float, float] | None = None,
     on_problem: Literal["skip", "refuse"] = "skip",
     progress: bool = True,
 ) -> ImageTable | tuple[ImageTable, ...]:
@@ -68,6 +70,9 @@ def image_table(
             every class, label and range of values; None for all images in one. Depends on file
             names, labels and seed only.
         seed: Seed of the split.
+        pixel_range: Darkest and brightest value of the images, such as `(0, 4095)` for 12 bits in
+            16-bit PNG files: images are float32 with the values that the files have, for a model
+            built with the same `pixel_range`. None: 16-bit channels keep their upper 8 bits.
         on_problem: `"skip"` warns and leaves rows and files out, `"refuse"` raises.
         progress: Whether to show a progress bar if checking takes more than two seconds.
 
@@ -87,12 +92,13 @@ def image_table(
     """
     join_cluster()
     size = check_image_size(image_size)
+    pixel_range = check_pixel_range(pixel_range)
     fractions = None if split is None else check_split(split)
     check_on_problem(on_problem)
     cells = read_table(table, folder)
     tasks = read_tasks(cells, label, task, separator)
     listed, problems, hints = files_of(cells, path, tasks)
-    usable, found = inspect_listed(listed, hints, progress)
+    usable, found = inspect_listed(listed, hints, progress, pixel_range)
     files = [file for file, is_usable in zip(listed, usable, strict=True) if is_usable]
     problems = [*problems, *found]
     report_problems(problems, on_problem, "table", cells.source)
@@ -119,6 +125,7 @@ def image_table(
             if "" in labels
             else {name: one.rows(rows) for name, one in labels.items()},
             image_size=size,
+            pixel_range=pixel_range,
             problems=problems,
         )
         for rows in parts

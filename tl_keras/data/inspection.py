@@ -6,13 +6,14 @@ import os
 import pathlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from tl_keras.data.decoding import decode_image
+from tl_keras.data.decoding import decode_image, is_sixteen_bit
 from tl_keras.data.problems import EXTENSIONS, Problem, problem_table
 
 __all__ = ["Problem", "inspect_image", "inspect_images", "problem_table"]
@@ -20,6 +21,8 @@ __all__ = ["Problem", "inspect_image", "inspect_images", "problem_table"]
 _FORMATS = ", ".join(EXTENSIONS)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")
 _SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
+_FEWER_BITS = 14
+"""16-bit files that use no more bits than these are noted."""
 _LARGEST_MEAN_DIFFERENCE = 8.0
 LARGEST_PIXELS = 2**29 // 3
 """TensorFlow decodes up to 2²⁹ values; Pillow refuses more than this, too, unless told to."""
@@ -27,12 +30,15 @@ LARGEST_PIXELS = 2**29 // 3
 _SECONDS_BEFORE_PROGRESS = 2.0
 
 
-def inspect_image(path: str | os.PathLike, name: str) -> Problem | None:
+def inspect_image(
+    path: str | os.PathLike, name: str, pixel_range: tuple[float, float] | None = None
+) -> Problem | None:
     """Read one file completely, with Pillow and with the decoder that training uses.
 
     Args:
         path: The file.
         name: What the report calls it.
+        pixel_range: Darkest and brightest value that images of the folder have.
 
     Returns:
         What is wrong with the file, or None if nothing is.
@@ -66,17 +72,24 @@ def inspect_image(path: str | os.PathLike, name: str) -> Problem | None:
         expected = _pixels(image)
     except Exception as error:
         return Problem(name, _kind_of(error), str(error))
-    return _compare(content, expected, image.mode, name) or _extension_note(name, found)
+    return (
+        _compare(content, expected, image.mode, name)
+        or _depth_note(content, pixel_range, name)
+        or _extension_note(name, found)
+    )
 
 
 def inspect_images(
-    files: Sequence[tuple[str, str]], progress: bool = True
+    files: Sequence[tuple[str, str]],
+    progress: bool = True,
+    pixel_range: tuple[float, float] | None = None,
 ) -> tuple[list[bool], list[Problem]]:
     """Inspect files in parallel threads.
 
     Args:
         files: Path and name of each file.
         progress: Whether to show a progress bar if it takes longer than two seconds.
+        pixel_range: Darkest and brightest value that the images have.
 
     Returns:
         Which files can be used, and the problems and notes, both in the order of the files.
@@ -84,7 +97,7 @@ def inspect_images(
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(
             tqdm(
-                pool.map(lambda file: inspect_image(*file), files),
+                pool.map(lambda file: inspect_image(*file, pixel_range), files),
                 total=len(files),
                 desc="Checking images",
                 unit=" files",
@@ -100,6 +113,11 @@ def inspect_images(
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def _decode(content: tf.Tensor) -> tf.Tensor:
     return decode_image(content)
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _decode_deep(content: tf.Tensor) -> tf.Tensor:
+    return decode_image(content, (0, 65535))
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -136,6 +154,27 @@ def _compare(content: bytes, expected: np.ndarray, mode: str, name: str) -> Prob
         detail = f"TensorFlow and Pillow differ by {difference:.0f} of 255 on average"
         return Problem(name, "decoded differently", f"{detail}; save it anew, e.g. as PNG")
     return None
+
+
+def _depth_note(content: bytes, pixel_range: Any, name: str) -> Problem | None:
+    """Note 16-bit values far below full range, and values outside the range that was given."""
+    if not (pixel_range or is_sixteen_bit(content)):
+        return None
+    values = _decode_deep(tf.constant(content)).numpy()
+    low, high = int(values.min()), int(values.max())
+    if pixel_range:
+        if low >= pixel_range[0] and high <= pixel_range[1]:
+            return None
+        detail = f"values {low} … {high}, pixel_range is {pixel_range[0]:g} … {pixel_range[1]:g}"
+        return Problem(name, "outside pixel_range", detail, usable=True)
+    bits = max(8, high.bit_length())
+    if not high > 0 or bits > _FEWER_BITS:
+        return None
+    detail = (
+        f"16-bit values end at {high} and are read as 0 … {high >> 8}; for {bits} bits pass "
+        f"pixel_range=(0, {2**bits - 1}), to the model too"
+    )
+    return Problem(name, "low values", detail, usable=True)
 
 
 def _extension_note(name: str, found: str) -> Problem | None:

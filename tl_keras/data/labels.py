@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.base import Specs, Targets
-from tl_keras.data.class_order import class_order, warn_of_own_numbers
 from tl_keras.data.columns import by_column
+from tl_keras.data.output_order import output_order, warn_of_own_numbers
 from tl_keras.errors import InputError
 from tl_keras.targets import TargetSpec
 
@@ -62,7 +62,7 @@ def _encode(
     if isinstance(y, list):
         return spec.encode(y, argument)
     y = np.asarray(y)
-    order = class_order(names, y.shape, y.dtype.kind in "USO", spec, argument)
+    order = output_order(names, y.shape, y.dtype.kind in "USO", spec, argument)
     if order is not None:
         return order.in_order(order.spec.encode(y, argument))
     if names is None and y.size == len(y):
@@ -91,7 +91,7 @@ def encode_labels_in_graph(y: Any, spec: Specs, names: Names = None) -> Any:
 def _encode_tensor(
     y: tf.Tensor, spec: TargetSpec, names: tuple[str, ...] | None = None
 ) -> tf.Tensor:
-    order = class_order(names, y.shape, y.dtype == tf.string, spec, "y")
+    order = output_order(names, y.shape, y.dtype == tf.string, spec, "y")
     if order is not None:
         encoded = order.in_order_in_graph(_encode_tensor(y, order.spec))
         return tf.ensure_shape(encoded, [None, spec.size])

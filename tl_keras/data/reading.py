@@ -23,7 +23,10 @@ class Listed(Protocol):
 
 
 def inspect_listed(
-    files: Sequence[Listed], hints: Mapping[str, str], progress: bool
+    files: Sequence[Listed],
+    hints: Mapping[str, str],
+    progress: bool,
+    pixel_range: tuple[float, float] | None = None,
 ) -> tuple[list[bool], list[Problem]]:
     """Inspect files, and add hints to problems of those that are not there.
 
@@ -31,11 +34,13 @@ def inspect_listed(
         files: The files.
         hints: Name → what to say about a file that is not there.
         progress: Whether to show a progress bar.
+        pixel_range: Darkest and brightest value that the images have.
 
     Returns:
         As `inspect_images`.
     """
-    usable, found = inspect_images([(file.path, file.name) for file in files], progress)
+    named = [(file.path, file.name) for file in files]
+    usable, found = inspect_images(named, progress, pixel_range)
     return usable, [
         dataclasses.replace(problem, detail=problem.detail + hints.get(problem.path, ""))
         if problem.kind == "missing"

@@ -21,6 +21,7 @@ class ImageTable(ImageFiles):
         paths: The files.
         labels: Their labels, or task name → labels.
         image_size: Height and width to resize to.
+        pixel_range: As for `ImageFiles`.
         problems: What was found about rows and files, used or not.
     """
 
@@ -30,9 +31,10 @@ class ImageTable(ImageFiles):
         labels: FileLabels | Mapping[str, FileLabels],
         *,
         image_size: tuple[int, int],
+        pixel_range: tuple[float, float] | None = None,
         problems: Sequence[Problem] = (),
     ):
-        super().__init__(paths, image_size=image_size, problems=problems)
+        super().__init__(paths, image_size=image_size, pixel_range=pixel_range, problems=problems)
         self.labels = dict(labels) if isinstance(labels, Mapping) else labels
 
     @property

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from tl_keras.data.examples import Examples
 from tl_keras.errors import InputError
+from tl_keras.model_inputs import check_pixel_ranges
 from tl_keras.targets import Kind, TargetSpec, closing_activation
 from tl_keras.transfer_model import TransferModel
 
@@ -51,6 +52,8 @@ def predict(
             "data: expected examples with labels, got inputs alone. Pass (x, y), a dataset of "
             "(x, y) pairs or an image folder; for predictions without labels call model.predict."
         )
+    for model in models:
+        check_pixel_ranges(model, examples, "data")
     forward = _forward(models, element[0])
     total = int(batches.cardinality())
     bar = tqdm(

@@ -60,7 +60,7 @@ def signatures(
     if takes_photographs(model):
 
         def serve_bytes(image_bytes):
-            return serving_default(pixels(image_bytes, model.image_shape))
+            return serving_default(pixels(image_bytes, model.image_shape, model.pixel_range))
 
         found["serve_bytes"] = (serve_bytes, tf.TensorSpec([None], tf.string, name=IMAGE_BYTES))
     return found
@@ -72,10 +72,17 @@ def takes_photographs(model: TransferModel) -> bool:
     return len(shape) == 3 and None not in shape and shape[-1] in (1, 3)
 
 
-def pixels(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
-    """Decode encoded images as in training, to float32 `(n, *image_shape)`, 0–255."""
+def pixels(
+    image_bytes: tf.Tensor,
+    image_shape: tuple[int, int, int],
+    pixel_range: tuple[float, float] | None = None,
+) -> tf.Tensor:
+    """Decode encoded images as in training, to float32 `(n, *image_shape)`.
+
+    Values are 0–255, or those of the files where the model has a `pixel_range`.
+    """
     height, width, channels = image_shape
-    images = decode_batch(image_bytes, (height, width))
+    images = decode_batch(image_bytes, (height, width), pixel_range)
     if channels == 1:
         images = tf.image.rgb_to_grayscale(images)
     return tf.cast(images, tf.float32)

@@ -13,6 +13,7 @@ from tl_keras.data.rows import Epochs
 from tl_keras.errors import InputError
 from tl_keras.export.destination import check_suffix, staged
 from tl_keras.export.serving import IMAGES, check_model, export_network
+from tl_keras.model_inputs import check_pixel_ranges
 from tl_keras.transfer_model import TransferModel
 
 REPRESENTATIVE_EXAMPLES = 100
@@ -28,7 +29,8 @@ def tflite(
 ) -> Path:
     """Write a TFLite file for phones and small devices.
 
-    Its signature takes `images` float32 `(1, h, w, c)`, 0–255, and gives `scores` (`values` for
+    Its signature takes `images` float32 `(1, h, w, c)`, 0–255 or in the
+    model's `pixel_range`, and gives `scores` (`values` for
     regression, `features` without a head, `{task}_scores` … for several tasks). Preprocessing is
     inside. For other batch sizes call the interpreter's `resize_tensor_input`.
 
@@ -96,6 +98,7 @@ def _converter_options(model: TransferModel, quantize, representative) -> dict[s
 def _representative(model: TransferModel, data: Any) -> Callable[[], Iterator[dict]]:
     """Return a function that gives the examples one by one, as the converter asks for them."""
     examples = as_examples(data, "representative")
+    check_pixel_ranges(model, examples, "representative")
     batches = examples.batches(None, 1, epochs=Epochs(seed=0)).take(REPRESENTATIVE_EXAMPLES)
     images = [np.asarray(batch, np.float32) for batch in batches]
     if not images:

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from tl_keras.data import Examples
 from tl_keras.data.base import Specs
-from tl_keras.data.class_order import check_same_names
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
+from tl_keras.data.output_order import check_same_names
 from tl_keras.errors import InputError, counted
 from tl_keras.model_inputs import check_examples
 from tl_keras.objectives import Objective, is_target

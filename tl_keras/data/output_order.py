@@ -15,7 +15,7 @@ NAMES_AT_MOST = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassOrder:
+class OutputOrder:
     """How columns of labels become the outputs of a model.
 
     Attributes:
@@ -36,13 +36,13 @@ class ClassOrder:
         return tf.gather(tf.concat([encoded, encoded[:, :1] * 0], axis=1), columns, axis=1)
 
 
-def class_order(
+def output_order(
     names: Sequence[str] | None,
     shape: Sequence[int],
     is_text: bool,
     spec: TargetSpec,
     argument: str,
-) -> ClassOrder | None:
+) -> OutputOrder | None:
     """Return how labels are brought into the order of the model's outputs.
 
     Args:
@@ -91,7 +91,7 @@ def class_order(
         return None
     position = {name: index for index, name in enumerate(names)}
     own = dataclasses.replace(spec, kind=kind, size=len(names), labels=tuple(names))
-    return ClassOrder(own, tuple(position.get(label, -1) for label in labels))
+    return OutputOrder(own, tuple(position.get(label, -1) for label in labels))
 
 
 def warn_of_own_numbers(y: np.ndarray, spec: TargetSpec, argument: str, *, lost: bool) -> None:
@@ -140,7 +140,7 @@ def check_lost_names(names: Sequence[str], y: np.ndarray, spec: TargetSpec, argu
     is_own = y.dtype.kind not in "USO" and (y.size == len(y) or y.shape[1] == len(names))
     if spec.kind == "regression" or spec.labels is None or not is_own:
         return
-    if class_order(names, y.shape, False, spec, argument) is not None:
+    if output_order(names, y.shape, False, spec, argument) is not None:
         raise InputError(
             f"{argument}: the dataset was made with the classes {list(names)[:NAMES_AT_MOST]}, "
             "which are not in the order of the model's labels "
