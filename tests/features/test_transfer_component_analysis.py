@@ -37,19 +37,23 @@ def matrices(K, domain):
     return K @ np.outer(e, e) @ K, K @ (np.eye(n) - np.full((n, n), 1 / n)) @ K
 
 
+def absolute(K, regularization):
+    """`ρ` of the paper: the regularization times `tr(KHK) / n`."""
+    return regularization * np.sum(np.square(K - K.mean(0))) / len(K)
+
+
 def paper(K, domain, regularization, count):
     """The leading eigenvectors of `(KLK + ρI)⁻¹KHK` by the general solver."""
     cost, variance = matrices(K, domain)
-    values, vectors = scipy.linalg.eig(
-        np.linalg.solve(cost + regularization * np.eye(len(K)), variance)
-    )
+    rho = absolute(K, regularization)
+    values, vectors = scipy.linalg.eig(np.linalg.solve(cost + rho * np.eye(len(K)), variance))
     order = np.argsort(-values.real)[:count]
     return values.real[order], vectors.real[:, order]
 
 
-def criterion(W, K, domain, regularization):
+def criterion(W, K, domain, rho):
     cost, variance = matrices(K, domain)
-    below = W.T @ (cost + regularization * np.eye(len(K))) @ W
+    below = W.T @ (cost + rho * np.eye(len(K))) @ W
     return np.trace(np.linalg.solve(below, W.T @ variance @ W))
 
 
@@ -73,13 +77,14 @@ def linear_problem(X, domain, regularization=0.1):
     gram, mean = X.T @ X, X.sum(axis=0) / len(X)
     gap = (X[:half].sum(axis=0) - X[half:].sum(axis=0)) / half * (domain is not None)
     scatter = gram - len(X) * np.outer(mean, mean)
-    cost = np.outer(gram @ gap, gram @ gap) + Fraction(regularization) * gram
+    rho = Fraction(regularization) * np.trace(gram @ scatter) / len(X)
+    cost = np.outer(gram @ gap, gram @ gap) + rho * gram
     return gram @ scatter @ gram, cost
 
 
-def assert_exact_eigenvalues(values, X, domain, digits=1e-6):
+def assert_exact_eigenvalues(values, X, domain, digits=1e-6, regularization=0.1):
     """The characteristic polynomial changes its sign around each value."""
-    variance, cost = linear_problem(X, domain)
+    variance, cost = linear_problem(X, domain, regularization)
     assert len(values) == X.shape[1]
     for value in values:
         below, above = (
@@ -114,7 +119,8 @@ def test_is_the_papers_solution(kernel, regularization):
 
 def test_lanczos_is_the_papers_solution():
     X, domain = two_domains(1, source=250, target=200)  # more than the dense solver takes
-    analysis = TransferComponentAnalysis(6, gamma=0.2, random_state=0).fit(X, domain=domain)
+    analysis = TransferComponentAnalysis(6, gamma=0.2, regularization=0.1, random_state=0)
+    analysis.fit(X, domain=domain)
     K = pairwise_kernels(X, metric="rbf", gamma=0.2)
     values, vectors = paper(K, domain, 0.1, 6)
     np.testing.assert_allclose(analysis.criterion_, values, rtol=1e-7)
@@ -130,7 +136,7 @@ def test_linear_kernel_is_solved_in_its_low_rank(formed, features, sparse, monke
     X[np.abs(X) < 0.5] = 0
     K = X @ X.T
     values, vectors = paper(K, domain, 0.1, 3)
-    analysis = TransferComponentAnalysis(3, kernel="linear")
+    analysis = TransferComponentAnalysis(3, kernel="linear", regularization=0.1)
     given = scipy.sparse.csr_matrix(X) if sparse else X
     Z = analysis.fit_transform(given, domain=domain)
     np.testing.assert_allclose(analysis.criterion_, values, rtol=1e-7)
@@ -160,11 +166,12 @@ def in_other_units(units):
 def test_linear_kernel_is_exact_in_any_units(units, sparse, shifted):
     X, domain = in_other_units(units)
     domain = domain if shifted else None
-    analysis = TransferComponentAnalysis(5, kernel="linear")
+    analysis = TransferComponentAnalysis(5, kernel="linear", regularization=0.1)
     Z = analysis.fit_transform(scipy.sparse.csr_matrix(X) if sparse else X, domain=domain)
     assert_exact_eigenvalues(analysis.criterion_, X, domain)
     centred = Z - Z.mean(0)
     ratio = np.sqrt(analysis.criterion_ / analysis.criterion_[0])
+    ratio /= ratio.mean()
     error = centred.T @ centred / len(Z) - np.diag(ratio)
     assert (np.abs(error) < 1e-5 * np.sqrt(np.outer(ratio, ratio))).all()
 
@@ -175,8 +182,11 @@ def test_kernel_of_few_samples_is_exact_in_other_units(units, form, monkeypatch)
     X, domain = in_other_units(units)
     wide = np.hstack([X, np.zeros((120, 120))])
     monkeypatch.setattr(component_transformer, "FORMED", 3 if form == "operator" else 2000)
-    analysis = TransferComponentAnalysis(20, kernel="linear").fit(wide, domain=domain)
-    assert_exact_eigenvalues(analysis.criterion_, X, domain, 1e-4)
+    # So little that directions which differ by many powers of ten all reach high values.
+    regularization = 0.1 / absolute(X @ X.T, 1.0)
+    analysis = TransferComponentAnalysis(20, kernel="linear", regularization=regularization)
+    analysis.fit(wide, domain=domain)
+    assert_exact_eigenvalues(analysis.criterion_, X, domain, 1e-4, regularization)
 
 
 @pytest.mark.parametrize("features", [6, 400], ids=["dense", "lanczos"])
@@ -186,7 +196,7 @@ def test_components_far_smaller_than_the_first_are_found(features):
     X -= X.mean(axis=0)
     Z = TransferComponentAnalysis(5, kernel="linear").fit_transform(X)
     expected = PCA(5, svd_solver="full").fit_transform(X)
-    expected /= expected[:, 0].std()
+    expected /= np.sqrt(expected.var(axis=0).mean())
     atol = 1e-5 * expected.std(axis=0)
     assert (np.abs(np.abs(Z) - np.abs(expected)) < atol).all()
 
@@ -199,7 +209,9 @@ def test_primal_penalises_the_projection(formed, monkeypatch):
     gap = X[source].mean(0) - X[~source].mean(0)
     centred = X - X.mean(0)
     values, vectors = scipy.linalg.eigh(
-        centred.T @ centred, np.outer(gap, gap) + 0.5 * np.eye(4), subset_by_index=[2, 3]
+        centred.T @ centred,
+        np.outer(gap, gap) + 0.5 * X.var(axis=0).sum() * np.eye(4),
+        subset_by_index=[2, 3],
     )
     analysis = TransferComponentAnalysis(2, kernel="primal", regularization=0.5)
     analysis.fit(X, domain=domain)
@@ -215,13 +227,14 @@ def test_cosine_is_linear_on_samples_of_length_one():
     np.testing.assert_allclose(Z, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_components_have_unit_variance_and_the_proportions_of_kernel_pca():
+def test_components_have_a_mean_variance_of_one_and_the_proportions_of_kernel_pca():
     X, domain = two_domains(5)
     analysis = TransferComponentAnalysis(4, gamma=0.2)
     Z = analysis.fit_transform(X, domain=domain)
     centred = Z - Z.mean(0)
     ratio = np.sqrt(analysis.criterion_ / analysis.criterion_[0])
-    np.testing.assert_allclose(centred.T @ centred / len(Z), np.diag(ratio), atol=1e-8)
+    expected = np.diag(ratio / ratio.mean())
+    np.testing.assert_allclose(centred.T @ centred / len(Z), expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("peer", ["adapt", "skada"])
@@ -239,9 +252,9 @@ def test_criterion_is_above_that_of_other_libraries(peer, seed):
         other = module.TransferComponentAnalysisAdapter("rbf", n_components=count, mu=10.0)
         W = other.fit(X, sample_domain=np.where(source, 1, -2)).eigvects_
     # Their weight on the domains' distance is the inverse of ours on the regularization.
-    ours = TransferComponentAnalysis(count, gamma=1 / X.shape[1], regularization=0.1).fit(
-        X, domain=domain
-    )
+    relative = 0.1 / absolute(K, 1.0)
+    ours = TransferComponentAnalysis(count, gamma=1 / X.shape[1], regularization=relative)
+    ours.fit(X, domain=domain)
     reached = criterion(ours.coefficients_, K, domain, 0.1)
     np.testing.assert_allclose(reached, ours.criterion_.sum(), rtol=1e-8)
     assert criterion(W, K, domain, 0.1) < 0.99 * reached
@@ -322,7 +335,7 @@ def test_without_domains_it_is_a_principal_component_analysis():
     X -= X.mean(0)
     Z = TransferComponentAnalysis(3, kernel="linear").fit_transform(X)
     expected = PCA(3).fit_transform(X)
-    expected /= expected[:, 0].std()
+    expected /= np.sqrt(expected.var(axis=0).mean())
     np.testing.assert_allclose(np.abs(Z), np.abs(expected), atol=1e-8)
 
 
@@ -335,7 +348,7 @@ def test_every_source_meets_every_target():
     X[domain == "b", 0] -= 4
     X[domain == "c", 1] += 4
     X[domain == "d", 1] -= 4
-    analysis = TransferComponentAnalysis(2, kernel="linear", target=["c", "d"])
+    analysis = TransferComponentAnalysis(2, kernel="linear", regularization=1e-6, target=["c", "d"])
     Z = analysis.fit_transform(X, domain=domain)
     means = np.array([Z[domain == name].mean(0) for name in "abcd"])
     assert np.abs(means).max() < 0.1  # of a standard deviation; 1.4 in the first two features

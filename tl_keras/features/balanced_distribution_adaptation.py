@@ -46,7 +46,8 @@ class BalancedDistributionAdaptation(JointDistributionAdaptation):
         iterations: Rounds of labelling at the most, 1 or more.
         kernel: `"rbf"`, `"linear"`, `"laplacian"`, `"polynomial"`, `"cosine"` or `"primal"`.
         gamma: Width of the kernel: a number above 0, `"median"` or `"scale"`.
-        regularization: `ρ`, above 0.
+        regularization: `r` above 0, with `ρ = r · tr(KHK) / n` as in `TransferComponentAnalysis`;
+            lower it where the shares of classes agree.
         solver: `"exact"`, `"nystroem"` or `"auto"`, by size.
         landmarks: Number of samples in the basis of `"nystroem"`.
         target: Label of the target domain, or a list of labels.
@@ -97,7 +98,7 @@ class BalancedDistributionAdaptation(JointDistributionAdaptation):
         iterations: int = 10,
         kernel: str = "rbf",
         gamma: Any = "median",
-        regularization: float = 0.1,
+        regularization: float = 10.0,
         solver: str = "auto",
         landmarks: int = 1000,
         target: Any = "target",

@@ -73,7 +73,8 @@ class ComponentTransformer(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
         directions, values = components(
             space,
             pairs,
-            float(self.regularization),
+            # Relative, so that it means the same at any number of samples and scale of the kernel.
+            float(self.regularization) * space.total_variance(),
             int(self.n_components),
             self.random_state,
             type(self).__name__,

@@ -1,5 +1,6 @@
 """CORAL: the sources get the target's covariance."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,28 +58,33 @@ def covariance(X: np.ndarray, ridge: float | str, name: str) -> Covariance:
 
 
 class CORAL(OneToOneFeatureMixin, DomainTransformer):
-    """Give the source samples the mean and covariance of the target samples.
+    """Give the source samples the covariance of the target samples, on demand their mean too.
 
     Use it without target labels, before a linear model, when the domains differ in how features
     are scaled and correlated. It is the cheapest of the alignments and a good first try.
 
-    A source sample becomes `(x − m_s) C_s^−½ C_t^½ + m_t`, with the means `m` and the regularised
-    covariances `C = cov + ridge · I`; target samples stay as they are.
+    A source sample becomes `x C_s^−½ C_t^½` with the regularised covariances `C = cov + ridge · I`;
+    target samples stay as they are. Zero stays where it is, so standardise all samples together
+    before, with `StandardScaler`.
+
+    With `align_means=True` it becomes `(x − m_s) C_s^−½ C_t^½ + m_t`, with the means `m`. That is
+    right where each class makes up the same share of both domains. Where the shares differ, the
+    means differ for that reason alone, and aligning them moves classes onto each other; this cannot
+    be seen without target labels, so it is not the default.
 
     Each source domain gets a map of its own to the target; several targets are pooled. More
     features than samples are no obstacle: no matrix of features by features is built then.
 
     The paper standardises the features of each domain, so that the means are zero, and adds
-    `ridge=1`. ADAPT adds 1e−5 and never moves the means: `ridge=1e-5, align_means=False` gives its
-    result, with which a shift of the mean remains. skada moves both domains to mean zero and
-    shrinks by Ledoit and Wolf's rule like `ridge="auto"`, but after standardising each domain.
+    `ridge=1`. ADAPT adds 1e−5 and never moves the means: `ridge=1e-5` gives its result. skada moves
+    both domains to mean zero and shrinks by Ledoit and Wolf's rule like `ridge="auto"`, but after
+    standardising each domain.
 
     Args:
         ridge: Added to all variances, in squared units of the features, 0 or more; 1 suits
             standardised features. The larger, the less is changed. `"auto"`: the shrinkage of
             Ledoit and Wolf (2004) for each domain, which needs no knowledge of the units.
-        align_means: Whether source samples are moved to the target's mean as well. Without it
-            the map is `x C_s^−½ C_t^½`.
+        align_means: Whether source samples are moved to the target's mean as well.
         target: Label of the target domain, or a list of labels.
 
     Attributes:
@@ -93,14 +99,15 @@ class CORAL(OneToOneFeatureMixin, DomainTransformer):
         >>> import numpy as np
         >>> X = np.array([[0.0], [1.0], [2.0], [10.0], [14.0], [18.0]])
         >>> domain = ["source"] * 3 + ["target"] * 3
-        >>> CORAL(ridge=0.0).fit_transform(X, domain=domain)[:3].round(6).ravel().tolist()
+        >>> alignment = CORAL(ridge=0.0, align_means=True)
+        >>> alignment.fit_transform(X, domain=domain)[:3].round(6).ravel().tolist()
         [10.0, 14.0, 18.0]
 
     Reference:
         B. Sun, J. Feng, K. Saenko: Return of frustratingly easy domain adaptation. AAAI 2016.
     """
 
-    def __init__(self, ridge=1.0, *, align_means=True, target="target"):
+    def __init__(self, ridge=1.0, *, align_means=False, target="target"):
         self.ridge = ridge
         self.align_means = align_means
         self.target = target
@@ -123,6 +130,8 @@ class CORAL(OneToOneFeatureMixin, DomainTransformer):
             if width <= len(source.axes) + len(target.axes):
                 whitened = source.power(np.eye(width), -0.5)
                 self._matrices[name] = target.power(whitened, 0.5)
+            if not self.align_means:
+                self._warn_of_offset(X.mean(axis=0, dtype=np.float64)[None], name)
 
     def _map(self, X: Any, domain: Any) -> np.ndarray:
         source, target = self.covariances_.get(domain), self.target_covariance_
@@ -130,13 +139,28 @@ class CORAL(OneToOneFeatureMixin, DomainTransformer):
             return X
         check_memory(32.0 * X.shape[0] * X.shape[1], "CORAL", "Transform fewer samples at a time.")
         moved = X - source.mean if self.align_means else X
-        if domain in self._matrices:
-            moved = moved @ self._matrices[domain]
-        else:
-            moved = target.power(source.power(moved, -0.5), 0.5)
+        moved = self._recoloured(moved, domain)
         if self.align_means:
             moved += target.mean
         return moved.astype(X.dtype, copy=False)
+
+    def _recoloured(self, X: np.ndarray, domain: Any) -> np.ndarray:
+        """Return `X C_s^−½ C_t^½`."""
+        if domain in self._matrices:
+            return X @ self._matrices[domain]
+        return self.target_covariance_.power(self.covariances_[domain].power(X, -0.5), 0.5)
+
+    def _warn_of_offset(self, middle: np.ndarray, domain: Any) -> None:
+        """Warn where the map moves the middle of all samples `(1, features)` far."""
+        moved = float(np.linalg.norm(self._recoloured(middle, domain) - middle))
+        spread = float(np.sqrt(self.target_covariance_.variances.sum()))
+        if moved > spread:
+            warnings.warn(
+                f"CORAL: the features lie far from zero, so that the map moves domain {domain!r} "
+                f"as a whole by {moved / spread:.1f} standard deviations of the target. Put "
+                "StandardScaler() before it.",
+                stacklevel=5,
+            )
 
 
 def _checked_ridge(ridge: Any) -> float | str:

@@ -53,7 +53,9 @@ class JointDistributionAdaptation(ComponentTransformer):
             linear with the penalty `ρ‖P‖²` on the projection of the features instead of on `W`.
         gamma: Width of the kernel: a number above 0, `"median"` (1 / median squared distance) or
             `"scale"` (1 / (features · variance)).
-        regularization: `ρ`, above 0. The paper takes 0.1 for digits and 1 for objects.
+        regularization: `r` above 0, with `ρ = r · tr(KHK) / n` as in `TransferComponentAnalysis`.
+            `M₀` moves classes onto each other where their shares differ between domains; lower it,
+            to 0.1 or 0.01, where shares agree or the first labels are good.
         solver: `"exact"`, `"nystroem"` or `"auto"`, by size.
         landmarks: Number of samples in the basis of `"nystroem"`.
         target: Label of the target domain, or a list of labels.
@@ -102,7 +104,7 @@ class JointDistributionAdaptation(ComponentTransformer):
         iterations: int = 10,
         kernel: str = "rbf",
         gamma: Any = "median",
-        regularization: float = 0.1,
+        regularization: float = 10.0,
         solver: str = "auto",
         landmarks: int = 1000,
         target: Any = "target",

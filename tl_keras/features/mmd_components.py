@@ -4,7 +4,9 @@ Samples have features `Ψ` `(n, r)`, the pairs of domains that should agree are 
 `(n, q)` (`1/n` over the samples of one, `−1/n` over those of the other), and directions `P`
 `(r, k)` maximise
 
-    tr((Pᵀ (ΨᵀE EᵀΨ + ρI) P)⁻¹ Pᵀ ΨᵀHΨ P)        H = I − 11ᵀ/n, ρ the regularization.
+    tr((Pᵀ (ΨᵀE EᵀΨ + ρI) P)⁻¹ Pᵀ ΨᵀHΨ P)        H = I − 11ᵀ/n.
+
+`ρ = regularization · tr(ΨᵀHΨ) / n`, the total variance of the features (`ComponentTransformer`).
 
 `Ψ = K` is the kernel form (`P = W` weighs samples), `Ψ = X` the primal form. Where the kernel has
 a low rank, `K = ΦΦᵀ` with `ΦᵀΦ = V diag(s) Vᵀ`, directions outside the span of `Φ` only cost, and
@@ -96,17 +98,20 @@ def _floor(space, directions, largest, regularization):
 
 
 def scaled(directions: np.ndarray, values: np.ndarray, samples: int) -> np.ndarray:
-    """Return directions in which the first component has variance one, component i `√(λᵢ/λ₁)`.
+    """Return directions in which component i has a variance in proportion to `√λᵢ`, with mean one.
 
     The criterion leaves the scale of each component open. `λ` is of the order of a squared
-    eigenvalue of the kernel, so these are the proportions of kernel PCA.
+    eigenvalue of the kernel, so these are the proportions of kernel PCA. With a mean of one the
+    components weigh as much as standardised features against the penalty of a learner, whose
+    constant, not penalised, would otherwise carry over the sources' shares of classes.
 
     Args:
         directions: From `components`.
         values: `λ`, from `components`.
         samples: How many samples they were found from.
     """
-    return directions * np.sqrt(samples / values) * (values / values[0]) ** 0.25
+    variances = np.sqrt(values / values[0])
+    return directions * np.sqrt(samples * variances / (variances.mean() * values))
 
 
 def _norm(space: FeatureSpace) -> float:

@@ -22,8 +22,8 @@ class TransferComponentAnalysis(ComponentTransformer):
     Several sources and targets: the distances of all pairs of a source and a target domain are
     averaged, so that each source meets each target. All domains share one map.
 
-    The components are scaled so that the first has variance one and the others the proportions
-    that they have in kernel PCA.
+    The components are scaled so that their variances have mean one and the proportions of kernel
+    PCA.
 
     Large data: the exact solver holds the kernel of all samples, 16 bytes for each pair. Above
     5,000 samples `solver="auto"` takes `landmarks` of them as a basis (Nyström), with memory and
@@ -31,7 +31,8 @@ class TransferComponentAnalysis(ComponentTransformer):
     are solved exactly for any number of samples.
 
     ADAPT and skada take the eigenvectors of `(I + μKLK)⁻¹KHK` as if that matrix were symmetric;
-    it is not, and their subspace reaches a lower value of the criterion. Their `μ` is `1/ρ`.
+    it is not, and their subspace reaches a lower value of the criterion. Their `μ` is `1/ρ`, which
+    is another strength at every number of samples.
 
     Args:
         n_components: Number of components, 1 or more. There are fewer where samples span fewer.
@@ -39,8 +40,13 @@ class TransferComponentAnalysis(ComponentTransformer):
             linear with the penalty `ρ‖P‖²` on the projection of the features instead of on `W`.
         gamma: Width of the kernel: a number above 0, `"median"` (1 / median squared distance) or
             `"scale"` (1 / (features · variance)).
-        regularization: `ρ`, above 0. Large values make it kernel PCA. `KLK` grows with the number
-            of samples, so that more samples weigh the domains' distance more.
+        regularization: `r` above 0, against the squared distance of the domains' means, in units of
+            the samples' variance: `ρ = r · tr(KHK) / n` (primal: `r · tr(XᵀHX) / n`), so that it
+            means the same at any number of samples and scale of features and kernel. From about
+            10 up the components are nearly those of kernel PCA; 0.1 and less brings the means
+            together completely. That moves classes onto each other where their shares differ
+            between domains, so lower it only where shares agree, and where they differ much raise
+            it.
         solver: `"exact"`, `"nystroem"` or `"auto"`, by size.
         landmarks: Number of samples in the basis of `"nystroem"`.
         target: Label of the target domain, or a list of labels.
@@ -65,7 +71,7 @@ class TransferComponentAnalysis(ComponentTransformer):
         >>> X = random.normal(size=(60, 3))
         >>> X[30:, 0] += 5  # the domains differ in the first feature
         >>> domain = np.repeat(["source", "target"], 30)
-        >>> analysis = TransferComponentAnalysis(2, kernel="linear")
+        >>> analysis = TransferComponentAnalysis(2, kernel="linear", regularization=0.01)
         >>> Z = analysis.fit_transform(X, domain=domain)
         >>> bool(np.linalg.norm(Z[:30].mean(0) - Z[30:].mean(0)) < 0.1)
         True
@@ -81,7 +87,7 @@ class TransferComponentAnalysis(ComponentTransformer):
         *,
         kernel: str = "rbf",
         gamma: Any = "median",
-        regularization: float = 0.1,
+        regularization: float = 10.0,
         solver: str = "auto",
         landmarks: int = 1000,
         target: Any = "target",
