@@ -75,8 +75,8 @@ def test_weights_go_with_the_samples():
 
 
 def test_without_domains_every_label_counts():
-    model = LabelledOnly(LogisticRegression()).fit(X, Y)
-    assert model.classes_.tolist() == [-1, 0, 1]
+    model = LabelledOnly(LogisticRegression()).fit(X, 2 * TRUTH - 1)
+    assert model.classes_.tolist() == [-1, 1]
 
 
 def test_methods_are_those_of_the_estimator():

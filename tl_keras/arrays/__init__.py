@@ -4,7 +4,13 @@ Nothing here, nor in `instances`, `features`, `relations` and `validation`, need
 """
 
 from tl_keras.arrays.base import DomainTransformer, DomainWeighter
-from tl_keras.arrays.domains import Domains, resolve_domains, stack_domains
+from tl_keras.arrays.domains import (
+    Domains,
+    MissingDomain,
+    resolve_domains,
+    stack_domains,
+    warn_without_domain,
+)
 from tl_keras.arrays.labelled_only import LabelledOnly
 from tl_keras.arrays.labels import labelled_samples, require_classes, unlabelled
 from tl_keras.arrays.weights import (
@@ -21,6 +27,7 @@ __all__ = [
     "DomainWeighter",
     "Domains",
     "LabelledOnly",
+    "MissingDomain",
     "check_memory",
     "effective_sample_size",
     "finished_weights",
@@ -30,4 +37,5 @@ __all__ = [
     "stack_domains",
     "unlabelled",
     "warn_of_one_sample",
+    "warn_without_domain",
 ]

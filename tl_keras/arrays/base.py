@@ -8,7 +8,14 @@ import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains, rows_of
+from tl_keras.arrays.domains import (
+    Domains,
+    domain_labels,
+    resolve_domains,
+    rows_of,
+    warn_without_domain,
+)
+from tl_keras.arrays.labels import has_fractions, refuse_marks_without_domain
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.weights import effective_sample_size, finished_weights
 from tl_keras.errors import InputError
@@ -43,18 +50,22 @@ class DomainWeighter(BaseEstimator, abc.ABC):
 
         Args:
             X: `(n, features)`, finite.
-            y: Ignored.
-            domain: Domain label of each sample `(n,)`; None: nothing has shifted.
+            y: Labels `(n,)` or None; looked at only to notice a forgotten `domain`.
+            domain: Domain label of each sample `(n,)`; None: nothing has shifted, with a warning.
 
         Returns:
             self
 
         Raises:
-            InputError: If `domain` does not fit or has no source or target sample.
+            InputError: If `domain` does not fit, has no source or target sample, or is missing
+                where `y` marks unlabelled samples.
             ValueError: If `X` is not finite or not two-dimensional.
         """
         X = validate_data(self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS)
         domains = resolve_domains(domain, self.target, X.shape[0])
+        if y is not None and not domains.given:
+            refuse_marks_without_domain(y, regression=has_fractions(y))
+        warn_without_domain(domains, type(self).__name__, stacklevel=2)
         source, target = rows_of(domains.source), rows_of(domains.target)
         estimated = self._estimate(X[source], X[target])
         weights = finished_weights(estimated, type(self).__name__)
@@ -109,16 +120,17 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
             X: `(n, features)`, finite.
             y: Labels `(n,)` where the method uses them; unlabelled target samples are −1, NaN or
                 None.
-            domain: Domain label of each sample `(n,)`; None: nothing has shifted.
+            domain: Domain label of each sample `(n,)`; None: nothing has shifted, with a warning.
 
         Returns:
             self
 
         Raises:
-            InputError: If `domain` does not fit or has no source or target sample.
+            InputError: If `domain` does not fit, has no source or target sample, or is missing
+                where `y` marks unlabelled samples.
             ValueError: If `X` is not finite or not two-dimensional.
         """
-        self._learn(X, y, domain)
+        self._learn(X, y, domain, stacklevel=3)
         return self
 
     def transform(self, X, *, domain=None):
@@ -142,7 +154,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
 
     def fit_transform(self, X, y=None, *, domain=None):
         """Learn the map and return the mapped samples, each by the map of its domain."""
-        X, domains = self._learn(X, y, domain)
+        X, domains = self._learn(X, y, domain, stacklevel=4)
         return self._mapped(
             X, domains.label, list(dict.fromkeys(domains.sources + domains.targets))
         )
@@ -151,7 +163,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         accepted = "csr" if self._sparse else False
         return validate_data(self, X, accept_sparse=accepted, dtype=_FLOATS, reset=reset)
 
-    def _learn(self, X: Any, y: Any, domain: Any) -> tuple[Any, Domains]:
+    def _learn(self, X: Any, y: Any, domain: Any, stacklevel: int) -> tuple[Any, Domains]:
         X = self._checked(X)
         domains = resolve_domains(domain, self.target, X.shape[0])
         self.sources_, self.targets_ = domains.sources, domains.targets
@@ -160,6 +172,9 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
             raise InputError(
                 f"y: expected one label per sample of X, {X.shape[0]} of them, got shape {y.shape}."
             )
+        if y is not None and not domains.given:
+            refuse_marks_without_domain(y, regression=has_fractions(y))
+        warn_without_domain(domains, type(self).__name__, stacklevel)
         self._fit(X, y, domains)
         return X, domains
 

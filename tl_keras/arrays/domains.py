@@ -11,6 +11,16 @@ import scipy.sparse
 from tl_keras.arrays.marks import is_missing, keep_marks
 from tl_keras.errors import InputError
 
+PASS_DOMAIN = (
+    "Pass the domain of each sample, fit(X, y, domain=domain). A Pipeline hands it on after "
+    "sklearn.set_config(enable_metadata_routing=True); tl.validation.fit_search and "
+    "cross_validate switch that on themselves."
+)
+
+
+class MissingDomain(UserWarning):
+    """An estimator for several domains was fitted without `domain`: nothing has shifted for it."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Domains:
@@ -99,6 +109,23 @@ def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
             stacklevel=3,
         )
     return Domains(label, sources, tuple(name for name in there if name in wanted))
+
+
+def warn_without_domain(domains: Domains, method: str, stacklevel: int = 3) -> None:
+    """Warn where an estimator was fitted without `domain`.
+
+    Args:
+        domains: What `resolve_domains` found.
+        method: Name of the estimator.
+        stacklevel: As of `warnings.warn`, counted from the caller: 2 is who called that.
+    """
+    if not domains.given:
+        warnings.warn(
+            f"{method}: fitted without domain, so that nothing has shifted and nothing is adapted. "
+            f"{PASS_DOMAIN}",
+            MissingDomain,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def target_labels(target: Any) -> list[Any]:

@@ -9,7 +9,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from tl_keras.arrays.domains import resolve_domains
-from tl_keras.arrays.labels import labelled_samples, regression_values, require_classes
+from tl_keras.arrays.labels import (
+    labelled_samples,
+    refuse_marks_in_scores,
+    regression_values,
+    require_classes,
+)
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
 from tl_keras.errors import InputError, counted
@@ -67,8 +72,8 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
             X: `(n, features)`, dense or CSR; a data frame reaches the estimator as it is.
             y: Labels `(n,)`; unlabelled target samples are −1, NaN or None, for regressors only
                 NaN or None.
-            domain: Domain label of each sample `(n,)`. None: nothing has shifted and every label
-                counts, −1 too.
+            domain: Domain label of each sample `(n,)`. None: nothing has shifted, and every sample
+                needs a label.
             sample_weight: Weights `(n,)` for an estimator that takes them.
 
         Returns:
@@ -130,6 +135,7 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
     def score(self, X, y, sample_weight=None):
         """Return the estimator's own score, as accuracy for classifiers and R² for regressors."""
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        refuse_marks_in_scores(y, getattr(self._fitted(), "classes_", None))
         return self._fitted().score(self._checked(X), y, **weights)
 
     def _fitted(self) -> Any:

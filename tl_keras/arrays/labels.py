@@ -4,12 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from tl_keras.arrays.domains import Domains
+from tl_keras.arrays.domains import PASS_DOMAIN, Domains
 from tl_keras.arrays.marks import is_mark, is_missing, keep_marks
 from tl_keras.errors import InputError
 
 WRITTEN_MARKS = ("-1", "-1.0", "nan", "None", "<NA>")
 """What marks of unlabelled samples become in an array of strings."""
+SEARCH_WITHOUT_LABELS = (
+    "In a search or cross-validation pass cv=tl.validation.DomainSplit(5) and "
+    "scoring=tl.validation.reverse_validation(), which needs no labels of the target; "
+    "tl.validation.domain_score(…) takes them apart from y."
+)
+"""What to do where scikit-learn would score or split by the marks of unlabelled samples."""
 
 
 def unlabelled(y: Any) -> np.ndarray:
@@ -27,7 +33,7 @@ def unlabelled(y: Any) -> np.ndarray:
 def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> np.ndarray:
     """Return the mask `(n,)` of samples to learn from, after checking that the sources have labels.
 
-    Without given domains every label counts: −1 is a class then.
+    Without given domains every sample needs a label, since there is no target to have none.
 
     Args:
         y: Labels `(n,)`; unlabelled samples are −1, NaN or None, for regression only NaN.
@@ -35,10 +41,13 @@ def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> n
         regression: Whether −1 is a value like any other.
 
     Raises:
-        InputError: If a source sample has no label.
+        InputError: If a source sample has no label, any sample has none and no domains are given,
+            or labels of several types cannot be sorted.
     """
     y = np.asarray(keep_marks(y))
     if not domains.given:
+        refuse_marks_without_domain(y, regression=regression)
+        _refuse_several_types(y)
         return np.ones(y.shape[0], bool)
     _refuse_written_marks(y, domains)
     if regression:
@@ -54,7 +63,80 @@ def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> n
                 "have no label (−1, NaN or None). Sources need labels: give them, drop those "
                 "samples, or, if −1 is one of your classes, name it otherwise."
             )
+    if not regression:
+        _refuse_several_types(y[~blank])
     return ~blank
+
+
+def has_fractions(y: Any) -> bool:
+    """Return whether labels are numbers with fractions, those of a regression: −1 is a value."""
+    y = np.asarray(keep_marks(y))
+    return y.dtype.kind == "f" and bool((np.nan_to_num(y) % 1 != 0).any())
+
+
+def refuse_marks_without_domain(y: Any, *, regression: bool = False) -> None:
+    """Refuse marks of unlabelled samples where no domains are given: they would become a class.
+
+    The classes −1 and 1, with no others beside them, are taken for classes.
+
+    Args:
+        y: Labels `(n,)`.
+        regression: Whether −1 is a value like any other.
+
+    Raises:
+        InputError: If a sample is marked.
+    """
+    y = np.asarray(keep_marks(y))
+    values = y.tolist()
+    strings = y.dtype.kind in "UO"
+    if regression:
+        marked = [value for value in values if is_missing(value)]
+    elif {str(value) for value in values} <= {"-1", "1", "-1.0", "1.0"}:
+        marked = []
+    else:
+        marked = [value for value, mark in zip(values, unlabelled(y), strict=True) if mark]
+        marked += [value for value in values if strings and value in WRITTEN_MARKS]
+    if marked:
+        raise InputError(
+            f"domain: {len(marked)} of {len(values)} samples are marked as unlabelled in y "
+            f"({marked[0]!r}), but no domain is given, so that the mark would count as a label. "
+            f"{PASS_DOMAIN} If {marked[0]!r} is one of your classes, name it otherwise."
+        )
+
+
+def refuse_marks_in_scores(y: Any, classes: Any = None) -> None:
+    """Refuse to compare predictions with marks of unlabelled samples.
+
+    Args:
+        y: Labels `(n,)`.
+        classes: Classes of the fitted classifier; None for a regressor, for which −1 is a value.
+
+    Raises:
+        InputError: If a sample is marked with what is not one of the classes.
+    """
+    y = np.asarray(keep_marks(y))
+    if y.ndim != 1 or (classes is not None and unlabelled(classes).any()):
+        return
+    blank = [is_missing(value) for value in y.tolist()] if classes is None else unlabelled(y)
+    if np.any(blank):
+        raise InputError(
+            f"y: {int(np.sum(blank))} of {len(y)} samples have no label to compare predictions "
+            f"with. {SEARCH_WITHOUT_LABELS}"
+        )
+
+
+def _refuse_several_types(y: np.ndarray) -> None:
+    """Refuse labels of which some are strings and some are not: they have no order."""
+    if y.dtype != object:
+        return
+    values = y.tolist()
+    kinds = {isinstance(value, str): value for value in values}
+    if len(kinds) > 1:
+        raise InputError(
+            f"y: expected labels of one type, got {kinds[True]!r} and {kinds[False]!r} "
+            f"({type(kinds[False]).__name__}). Write all of them as strings, and mark samples "
+            "without a label with None."
+        )
 
 
 def _refuse_whole_marks(y: np.ndarray, domains: Domains) -> None:

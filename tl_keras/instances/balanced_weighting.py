@@ -7,8 +7,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from tl_keras.arrays.checks import is_number
-from tl_keras.arrays.domains import Domains, resolve_domains
-from tl_keras.arrays.labels import labelled_samples
+from tl_keras.arrays.domains import Domains, resolve_domains, warn_without_domain
+from tl_keras.arrays.labels import has_fractions, labelled_samples
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.weights import effective_sample_size, warn_of_one_sample
 from tl_keras.errors import InputError
@@ -81,8 +81,8 @@ class BalancedWeighting(BaseEstimator):
                 raise InputError(
                     f"y: expected one label per sample, shape ({X.shape[0]},), got {y.shape}."
                 )
-            fractions = y.dtype.kind == "f" and bool((np.nan_to_num(y) % 1 != 0).any())
-            labelled = labelled_samples(y, domains, regression=fractions)
+            labelled = labelled_samples(y, domains, regression=has_fractions(y))
+        warn_without_domain(domains, type(self).__name__, stacklevel=2)
         self.weights_ = balanced_weights(domains, labelled, self.ratio)
         self.effective_sample_size_ = effective_sample_size(self.weights_)
         warn_of_one_sample(

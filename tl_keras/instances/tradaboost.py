@@ -19,7 +19,12 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from tl_keras.arrays import labelled_samples, resolve_domains, warn_of_one_sample
+from tl_keras.arrays import (
+    labelled_samples,
+    resolve_domains,
+    warn_of_one_sample,
+    warn_without_domain,
+)
 from tl_keras.arrays.labels import regression_values
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
@@ -70,6 +75,7 @@ class TransferBoosting(BaseEstimator, abc.ABC):
             y = regression_values(y)
         domains = resolve_domains(domain, self.target, X.shape[0])
         kept = labelled_samples(y, domains, regression=self._regression)
+        warn_without_domain(domains, type(self).__name__)
         # Without domains nothing has shifted, and every sample is one of the target.
         source = domains.source & ~domains.target
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)[kept]

@@ -15,7 +15,12 @@ from sklearn.utils.validation import (
 )
 
 from tl_keras.arrays.domains import resolve_domains
-from tl_keras.arrays.labels import labelled_samples, regression_values, require_classes
+from tl_keras.arrays.labels import (
+    labelled_samples,
+    refuse_marks_in_scores,
+    regression_values,
+    require_classes,
+)
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
 from tl_keras.errors import InputError
@@ -155,6 +160,7 @@ class WeightedEstimator(MetaEstimatorMixin, BaseEstimator):
             sample_weight: Weights `(n,)`, or None.
         """
         check_is_fitted(self)
+        refuse_marks_in_scores(y, getattr(self.estimator_, "classes_", None))
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         return self.estimator_.score(X, y, **weights)
 

@@ -6,8 +6,12 @@ from typing import Any
 import numpy as np
 import sklearn
 import sklearn.model_selection
+from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.multiclass import type_of_target
 
+from tl_keras.arrays.labels import SEARCH_WITHOUT_LABELS
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.errors import InputError
 from tl_keras.validation.domain_calls import known_labels
@@ -76,6 +80,7 @@ def cross_validate(
     """
     scoring = reverse_validation() if scoring is None else scoring
     _check_scoring(scoring, estimator, y)
+    _check_cv(cv, y)
     if cv is None or isinstance(cv, numbers.Integral):
         folds = 5 if cv is None else int(cv)
         cv = DomainSplit(folds, target=target_of(estimator), random_state=0)
@@ -142,8 +147,35 @@ def fit_search(
     """
     if hasattr(search, "scoring"):
         _check_scoring(search.scoring, search.estimator, y)
+        folds = search.cv is None or isinstance(search.cv, numbers.Integral)
+        if folds and is_classifier(search.estimator):
+            _check_cv(StratifiedKFold(), y)
+        _check_cv(search.cv, y)
     with sklearn.config_context(enable_metadata_routing=True):
         return search.fit(X, y, **_metadata(domain, target_labels))
+
+
+def _check_cv(cv: Any, y: Any) -> None:
+    """Refuse splits of scikit-learn by class where marks of unlabelled samples stop them.
+
+    Raises:
+        InputError: If the labels cannot be sorted, or are not finite.
+    """
+    if y is None or "Stratified" not in type(cv).__name__:
+        return
+    try:
+        kind = type_of_target(np.asarray(keep_marks(y)))
+    except (TypeError, ValueError) as error:
+        raise InputError(_unsplit(error)) from error
+    if kind == "unknown":
+        raise InputError(_unsplit("their type is unknown"))
+
+
+def _unsplit(reason: Any) -> str:
+    return (
+        "cv: scikit-learn splits by class, and these labels have none for every sample "
+        f"({reason}). {SEARCH_WITHOUT_LABELS}"
+    )
 
 
 def _metadata(domain: Any, target_labels: Any) -> dict[str, Any]:
