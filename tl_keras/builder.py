@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import keras
@@ -14,11 +13,13 @@ from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.cluster import join_cluster
 from tl_keras.errors import InputError
 from tl_keras.heads import Head, HeadSpec, TaskHeads, resolve_head
+from tl_keras.misplaced import OF_BUILDING, points_from
 from tl_keras.preprocessing import ImagePreprocessing, check_pixel_range
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
 
 
+@points_from(OF_BUILDING)
 def build_transfer_model(
     backbone: str | os.PathLike | keras.layers.Layer | Backbone,
     num_classes: int | Mapping[str, int] | None = None,
@@ -46,8 +47,6 @@ def build_transfer_model(
         weights: `"imagenet"`, None for random ones, or the path of a weights file for the
             backbone.
         input_shape: `(height, width, channels)`; by default the size the weights were trained at.
-            Weights of Keras Applications and EfficientNetLite for three channels are adapted to
-            any number of them: to gray by the sum, else by repeating red, green, blue.
         classifier_activation: Activation of single-label heads, `None` for logits. Multi-label
             heads take `"sigmoid"` and regression heads none in place of `"softmax"`.
         labels: Names of the classes in the order of the outputs; stored in the model and its
@@ -79,14 +78,7 @@ def build_transfer_model(
     tasks = _read_tasks(num_classes, head, labels)
     resolved = resolve_backbone(backbone, weights=weights, input_shape=_read_shape(input_shape))
     if preprocessing is None:
-        preprocessing = resolved.stated_preprocessing()
-        if resolved.is_raw:
-            warnings.warn(
-                f"preprocessing: pixels 0–255 reach {resolved.name!r} as they are, and it has no "
-                "Rescaling. Pass preprocessing=tl.preprocessing.… as it was trained with, or "
-                "identity() if with these.",
-                stacklevel=2,
-            )
+        preprocessing = resolved.preprocessing
     else:
         preprocessing = type(preprocessing).from_config(preprocessing.get_config())
     if pixel_range is not None:

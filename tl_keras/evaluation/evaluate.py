@@ -14,11 +14,13 @@ from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.task_reports import TaskReports
+from tl_keras.misplaced import OF_EVALUATION, points_from
 from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
 
 
+@points_from(OF_EVALUATION)
 def evaluate(
     model: TransferModel,
     data: Any,

@@ -8,9 +8,6 @@ from tl_keras.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.unlabelled import adapted, unlabelled_mask, unlabelled_mean
-from tl_keras.objectives.weights import Linear
-
-WEIGHT = Linear(0.0, 0.1)
 
 
 def entropy(logits):
@@ -46,15 +43,12 @@ class EntropyMinimization(Objective):
     Args:
         diversity: Weight of the entropy of the mean prediction, ≥ 0. Leave it at 0 where classes
             are far from equally frequent.
-        weight: What the loss is multiplied by; by default `Linear(0.0, 0.1)`. A number is the end
-            of a `Ramp`, which rises faster.
+        weight: What the loss is multiplied by; a number rises from 0 over the stage (`Ramp`).
 
     Raises:
         InputError: If the diversity is negative, or the model is no classifier with one task.
 
-    Strength: the weight 0.1 is that of the entropy of target predictions in Transfer-Learning-
-    Library's runs of AFN; here it rises to that in a straight line over the stage. At 1, the
-    largest that the paper tries, a network that learns from scratch can call all examples the same.
+    Strength: 1 is the largest weight that the paper tries, which has no default.
 
     Grandvalet, Bengio: *Semi-supervised Learning by Entropy Minimization*, NeurIPS 2004. The
     second term: Shi, Sha: *Information-Theoretical Learning of Discriminative Clusters for
@@ -64,7 +58,7 @@ class EntropyMinimization(Objective):
     ramps: ClassVar[bool] = True
     partly_labelled: ClassVar[bool] = True
 
-    def __init__(self, diversity: float = 0.0, *, weight: Any = WEIGHT):
+    def __init__(self, diversity: float = 0.0, *, weight: Any = 1.0):
         super().__init__(weight)
         self.diversity = number(diversity, "diversity", least=0.0)
 

@@ -1,6 +1,7 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
 import importlib.util
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -32,6 +33,17 @@ def check_model(model: Any, *, head: bool = True) -> None:
         )
     if head and model.targets is None:
         raise InputError("model: it has no head to train. Build it with num_classes=… or labels=….")
+
+
+def warn_of_compile(model: TransferModel) -> None:
+    """Say what stands in for the arguments of `model.compile`, which training does not read."""
+    if model.compiled:
+        warnings.warn(
+            "model: fine_tune does not use what model.compile(…) was given. Optimizer and learning "
+            "rate are those of stages, schedule=tl.Stage(10, optimizer='adam', learning_rate=1e-3);"
+            " the loss follows from the head and objectives=[…].",
+            stacklevel=4,
+        )
 
 
 def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tuple[Objective, ...]:
@@ -181,9 +193,7 @@ def _check_batches(stage: Stage, batch_size: int, replicas: int, counts: Sequenc
             f"accumulation: with batch_norm='update' the statistics of stage {stage.name!r} would "
             "be of slices, not of batches. Use batch_norm='frozen' or accumulation=1."
         )
-    # Smaller domains carry over the end of a pass: only the largest has a last batch of the rest.
-    rest = max(counts) % batch_size or batch_size
-    last = min([rest, *(count for count in counts if count < max(counts))])
+    last = min((count % batch_size for count in counts if count % batch_size), default=replicas)
     if last < replicas:
         raise InputError(
             f"batch_size: the last batch of a domain has {counted(last, 'example')} for "

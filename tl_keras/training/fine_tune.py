@@ -11,11 +11,17 @@ from tl_keras.cluster import join_cluster
 from tl_keras.data.domains import as_domains
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
+from tl_keras.misplaced import OF_TRAINING, points_from
 from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, resolve_schedule
 from tl_keras.training.checkpoints import Checkpoints
-from tl_keras.training.checks import check_model, resolve_objectives, resolve_settings
+from tl_keras.training.checks import (
+    check_model,
+    resolve_objectives,
+    resolve_settings,
+    warn_of_compile,
+)
 from tl_keras.training.class_weights import resolve_class_weight
 from tl_keras.training.data_checks import check_names_agree, checked_domains, data_targets
 from tl_keras.training.lost_workers import readable_worker_errors
@@ -27,6 +33,7 @@ EVERY_FIVE_MINUTES = Checkpoints()
 ON_DISK = FeatureCache()
 
 
+@points_from(OF_TRAINING)
 def fine_tune(
     model: TransferModel,
     data: Any,
@@ -62,17 +69,17 @@ def fine_tune(
             folder. Labels are integers, names out of `model.labels`, or one-hot rows. Several
             domains are a dict of these, such as `{"source": …, "target": …}`: those whose names
             begin with `target` are adapted to, all others are sources; one without labels is its
-            `x` alone. Every domain brings `batch_size` examples to a batch, or all it has if these
-            are fewer, and an epoch is one pass over the largest. Labels of a target domain may be
-            missing in part (−1, NaN).
+            `x` alone. Every domain brings `batch_size` examples to a batch, and an epoch is one
+            pass over the largest. Labels of a target domain may be missing in part (−1, NaN).
         validation: The same, measured after each epoch. With it, the model ends with the weights
             of the epoch with the smallest validation loss. That is the loss on labels, with the
             weight that it has at the end of a stage, or 1 where that is 0.
         schedule: `"auto"` (by number of examples, see `tl.schedules.auto`), the name of a
             schedule, a `Stage`, or several.
         objectives: What is minimised, summed with their weights; by default `Supervised`.
-        strategy: `"auto"`, `"one_device"`, `"mirrored"`, `"multi_worker"` (the workers that
-            `TF_CONFIG` names) or a `tf.distribute.Strategy`.
+        strategy: `"auto"` (the one in scope, or that the model was built under), `"one_device"`,
+            `"mirrored"`, `"multi_worker"` (the workers that `TF_CONFIG` names) or a
+            `tf.distribute.Strategy`.
         batch_size: Examples per update, of each domain, over all devices.
         class_weight: None, `"balanced"`, or a dict with a weight for every class.
         label_smoothing: Share of each label spread over all classes, from 0 to below 1.
@@ -107,6 +114,7 @@ def fine_tune(
         WorkerLost: If one of several workers died.
     """
     check_model(model)
+    warn_of_compile(model)
     settings = resolve_settings(
         batch_size=batch_size,
         early_stopping=early_stopping,

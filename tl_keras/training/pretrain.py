@@ -12,6 +12,7 @@ from tl_keras.cluster import join_cluster
 from tl_keras.data.domains import as_domains
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.errors import InputError
+from tl_keras.misplaced import OF_PRETRAINING, points_from
 from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, resolve_schedule
@@ -27,6 +28,7 @@ from tl_keras.transfer_model import TransferModel
 EVERYTHING = Stage(50, unfreeze="all", batch_norm="update", warmup=0.05, name="pretraining")
 
 
+@points_from(OF_PRETRAINING)
 def pretrain(
     model: TransferModel,
     unlabelled: Any,

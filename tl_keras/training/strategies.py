@@ -20,14 +20,17 @@ from tl_keras.transfer_model import TransferModel
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
 
 
-def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.Strategy:
+def resolve_strategy(
+    strategy: str | tf.distribute.Strategy, model: TransferModel | None = None
+) -> tf.distribute.Strategy:
     """Return the strategy that a name stands for.
 
     Args:
-        strategy: `"auto"` (the strategy in scope if there is one, else the workers that
-            `TF_CONFIG` names, else all GPUs if there are several, else one device),
-            `"one_device"`, `"mirrored"` (all GPUs of this process), `"multi_worker"`, or a
-            strategy.
+        strategy: `"auto"` (the strategy in scope if there is one, else the one that the model was
+            built under, else the workers that `TF_CONFIG` names, else all GPUs if there are
+            several, else one device), `"one_device"`, `"mirrored"` (all GPUs of this process),
+            `"multi_worker"`, or a strategy.
+        model: What will train.
 
     Raises:
         InputError: If the name is unknown, two strategies contradict each other, or the process
@@ -55,6 +58,9 @@ def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.St
                 "fine_tune was called in. Leave the argument out, or call it outside the scope."
             )
         return current
+    own = None if model is None else _strategy_of(model)
+    if own is not None and strategy == "auto":
+        return own
     cluster = cluster_from_environment()
     if cluster is not None:
         if strategy not in ("auto", "multi_worker"):
@@ -72,6 +78,12 @@ def resolve_strategy(strategy: str | tf.distribute.Strategy) -> tf.distribute.St
     if strategy == "mirrored" or (strategy == "auto" and several):
         return _all_gpus()
     return tf.distribute.get_strategy()
+
+
+def _strategy_of(model: TransferModel) -> tf.distribute.Strategy | None:
+    """Return the strategy that a model was built under, or None."""
+    found = (getattr(variable.value, "distribute_strategy", None) for variable in model.weights)
+    return next((strategy for strategy in found if strategy is not None), None)
 
 
 def _all_workers() -> tf.distribute.Strategy:
