@@ -33,6 +33,7 @@ LEVELS = (
     },
     {"training"},
     {"evaluation", "export", "soups"},
+    {"predictions"},
     {"cli"},
 )
 LEVEL = {name: index for index, names in enumerate(LEVELS) for name in names}

@@ -41,6 +41,8 @@ _NAMES = {
     "two_way_transfer": "training",
     "TwoWay": "training",
     "evaluate": "evaluation",
+    "predict": "predictions.predict",
+    "Predictions": "predictions.table",
     "compare": "evaluation",
     "Report": "evaluation",
     "Comparison": "evaluation",

@@ -79,7 +79,8 @@ def _range_of(examples: Examples, pixel_range: Any) -> tuple[float, float] | Non
 
 def _unlike_pixels(low: float, high: float, pixel_range: tuple[float, float] | None) -> str | None:
     """Say what is wrong with a range of values; images that are all black say nothing."""
-    found = f"values are in {low:.4g} … {high:.4g}"
+    short = [f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}" for value in (low, high)]
+    found = f"values are in {' … '.join(short)}"
     darkest, brightest = pixel_range or (0.0, 255.0)
     is_scaled = 0 < high <= 1 or (low < 0 and high < LARGEST_OF_CENTRED and low >= -SMALLEST)
     if is_scaled and not pixel_range:

@@ -1,6 +1,7 @@
 """The model that everything else works on: preprocessing, backbone and head in one."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -162,6 +163,42 @@ class TransferModel(keras.Model):
         """Return predictions for a batch of images."""
         return self.activate(self.forward(inputs, bool(training)).logits)
 
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """Predict as `keras.Model.predict` does; also image folders and other examples.
+
+        Args:
+            x: What Keras takes, or an image folder, whose labels are left out.
+            batch_size: Examples at a time; 32 if it is None.
+            verbose: As in Keras.
+            steps: Batches to predict; None for all.
+            callbacks: As in Keras.
+
+        Returns:
+            float32 `(n, size)`, or task name → that.
+
+        Raises:
+            InputError: If `x` names files, or is a dataset without an end and `steps` is None.
+        """
+        first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
+        if isinstance(first, (str, os.PathLike)):
+            raise InputError(
+                f"x: expected images, got the name {os.fspath(first)!r}. For files and folders "
+                "call tl.predict(model, files)."
+            )
+        if hasattr(x, "encoded_targets"):  # Examples, which this module knows nothing of.
+            if x.pixel_range is not None or self.pixel_range is not None:
+                _check_same_range(x.pixel_range, self.pixel_range)
+            x, batch_size = x.batches(None, batch_size or 32), None
+        endless = isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY
+        if (endless or _has_no_end(x)) and steps is None:
+            raise InputError(
+                "x: expected data with an end, got some without. Leave out .repeat(), end it with "
+                ".take(n), or pass steps=…."
+            )
+        return super().predict(
+            x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
+        )
+
     def features(self, images, batch_size: int = 32):
         """Return one pooled feature vector per image.
 
@@ -258,6 +295,19 @@ class TransferModel(keras.Model):
             targets = _target_spec(targets)
         config["image_shape"] = tuple(config["image_shape"])
         return cls(**layers, targets=targets, **config)
+
+
+def _has_no_end(x: Any) -> bool:
+    """Return whether `x` is a `PyDataset` that does not say how many batches it has."""
+    return isinstance(x, keras.utils.PyDataset) and x.num_batches is None
+
+
+def _check_same_range(read, own):
+    if read != own:
+        raise InputError(
+            f"x: the images were read with pixel_range={read}, the model was built with "
+            f"pixel_range={own}. Give both the same."
+        )
 
 
 def _target_spec(config: Mapping[str, Any]) -> TargetSpec:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_keras.cli.predict import find_files
 from tl_keras.errors import InputError
+from tl_keras.predictions.files import find_files
 from tl_keras.training import load_run_model
 
 

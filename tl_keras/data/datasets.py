@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from tl_keras.targets import TargetSpec, label_name
 
 _SHUFFLE_EXAMPLES = 10_000
 _SHUFFLE_BYTES = 2**30
+SECONDS_IN_SILENCE = 5.0
+SECONDS_OF_A_GENERATOR = 30.0
 _KEEP_LABELS = {
     *("BatchDataset", "ParallelBatchDataset", "CacheDataset", "FilterDataset", "OptionsDataset"),
     *("PrefetchDataset", "RepeatDataset", "ShardDataset", "ShuffleDataset", "SkipDataset"),
@@ -176,6 +180,47 @@ def _class_names(dataset: Any) -> tuple[tuple[str, ...] | None, tuple[str, ...] 
     return None, None
 
 
+class _Patience:
+    """Says when a pass takes long, and ends one over a Python generator that may have no end.
+
+    Args:
+        dataset: The dataset that is gone through.
+        argument: Name that messages use for it.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset, argument: str):
+        self._argument = argument
+        self._unknown = dataset.cardinality() == tf.data.UNKNOWN_CARDINALITY
+        self._generated = self._unknown and _is_generated(dataset)
+        self._start = time.monotonic()
+        self._said = False
+
+    def check(self, count: int) -> None:
+        """Warn after `SECONDS_IN_SILENCE`, refuse a generator after `SECONDS_OF_A_GENERATOR`."""
+        if not self._unknown:
+            return
+        seconds = time.monotonic() - self._start
+        text = (
+            f"{self._argument}: the dataset does not say how long it is, and {count} examples were "
+            f"read in {seconds:.0f} s. If it has no end, add .take(n); then, or if it has one, say "
+            "so: .apply(tf.data.experimental.assert_cardinality(number of its elements))."
+        )
+        if self._generated and seconds > SECONDS_OF_A_GENERATOR:
+            raise InputError(text)
+        if seconds > SECONDS_IN_SILENCE and not self._said:
+            self._said = True
+            warnings.warn(text, stacklevel=2)
+
+
+def _is_generated(dataset: Any) -> bool:
+    """Return whether a dataset comes from a Python generator: those alone can go on for ever."""
+    kinds = []
+    while dataset is not None:
+        kinds.append(type(dataset).__name__.strip("_"))
+        dataset = getattr(dataset, "_input_dataset", None)
+    return kinds[-1] == "TensorDataset" and "FlatMapDataset" in kinds
+
+
 class _Scan:
     """One pass over a dataset: number of examples, their shape and bytes, and all labels."""
 
@@ -184,7 +229,9 @@ class _Scan:
         self.shape: tuple[int, ...] | None = None
         self.labels: Any = None
         parts, sizes, values, itemsize = [], [], [], 1
+        patience = _Patience(dataset, argument)
         for element in dataset:
+            patience.check(self.count)
             x = (element[0] if labelled else element).numpy()
             y = tf.nest.map_structure(lambda part: part.numpy(), element[1]) if labelled else ()
             if not batched:

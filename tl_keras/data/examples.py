@@ -3,12 +3,14 @@
 import os
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.arrays import ArrayExamples
 from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
+from tl_keras.data.py_datasets import generator_remedy, py_dataset_examples
 from tl_keras.errors import InputError, describe
 
 __all__ = ["Examples", "as_examples"]
@@ -25,7 +27,8 @@ def as_examples(data: Any, argument: str = "data") -> Examples:
     Args:
         data: A tuple `(x, y)` of arrays (`y` may be None or a dict of labels by task), an array
             `x` or a list of equal arrays, a `tf.data.Dataset` of `x` or `(x, y)`, batched or
-            not, or `Examples`, which are returned as they are.
+            not, a `keras.utils.PyDataset` of batches of these, or `Examples`, which are returned
+            as they are.
         argument: Name that errors use for the data.
 
     Returns:
@@ -42,6 +45,14 @@ def as_examples(data: Any, argument: str = "data") -> Examples:
         return data
     if isinstance(data, tf.data.Dataset):
         return DatasetExamples(data, argument)
+    if isinstance(data, keras.utils.PyDataset):
+        return py_dataset_examples(data, argument)
+    if isinstance(data, (list, tuple)) and data and _is_name(data[0]):
+        raise InputError(
+            f"{argument}: {_ACCEPTED}; got the names of files, such as {os.fspath(data[0])!r}. For "
+            "predictions call tl.predict(model, files); files with labels are read by "
+            "tl.data.image_folder and tl.data.image_table."
+        )
     if isinstance(data, tuple):
         if len(data) != 2:
             raise InputError(
@@ -59,6 +70,10 @@ def _remedy(data: Any) -> str:
         return f" For files on disk pass tl.data.image_folder({os.fspath(data)!r})."
     if isinstance(data, dict):
         return " A dict of domains goes to tl.fine_tune; pass one domain here."
-    if hasattr(data, "__next__") or hasattr(data, "__getitem__"):
+    if hasattr(data, "__getitem__") and not hasattr(data, "__next__"):
         return " Wrap it with tf.data.Dataset.from_generator."
-    return ""
+    return generator_remedy(data)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike))
