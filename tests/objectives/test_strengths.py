@@ -9,9 +9,11 @@ import inspect
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import log_softmax, softmax
 
 import tl_keras as tl
+from tests.objectives.eager import batch, domain, points
 from tl_keras.objectives.deep_coral import coral_distance
 from tl_keras.objectives.distillation import softened_divergence
 from tl_keras.objectives.mean_teacher import consistency
@@ -59,17 +61,34 @@ def test_co_tuning():
     assert found.CoTuning(head(), np.full((3, 10), 0.1)).weight == 2.3
 
 
-@pytest.mark.parametrize("objective", ["SelfTraining", "PseudoLabel"])
-def test_pseudo_labels_gain_weight_in_a_straight_line(objective):
-    """Lee 2013: from 0, in a line; TLlib: to 1."""
+@pytest.mark.parametrize(
+    ("objective", "end"),
+    [("SelfTraining", 1.0), ("PseudoLabel", 1.0), ("EntropyMinimization", 1.0)],
+)
+def test_own_predictions_gain_weight_in_a_straight_line(objective, end):
+    """Lee 2013: from 0, in a line; TLlib and SHOT: to 1."""
     weights = [float(getattr(found, objective)().weight_at(p)) for p in (0.0, 0.25, 1.0)]
-    assert weights == pytest.approx([0.0, 0.25, 1.0])
+    assert weights == pytest.approx([0.0, 0.25 * end, end])
+
+
+def test_where_predictions_collapse_minimising_the_entropy_costs_as_much_as_it_gains():
+    """H − H(mean) is 0 both where all examples are called the same and where nothing is known."""
+    objective = found.EntropyMinimization()
+    losses = []
+    for logits in (
+        np.zeros((9, 3)),
+        np.tile([50.0, 0.0, 0.0], (9, 1)),
+        50 * np.eye(3)[[0, 1, 2] * 3],
+    ):
+        side = domain(points(9, 8), tf.constant(logits, tf.float32))
+        losses.append(float(objective.losses(batch(target=side))["loss"]))
+    assert losses == pytest.approx([0.0, 0.0, -np.log(3)], abs=1e-5)
 
 
 @pytest.mark.parametrize(
     ("objective", "reference"),
     [
-        ("DANN", {"weight": 1.0}),
+        ("EntropyMinimization", {"diversity": 1.0}),
         ("CDAN", {"weight": 1.0, "entropy": True}),
         ("MDD", {"weight": 0.1, "margin": 4.0}),
         ("MCC", {"weight": 1.0, "temperature": 2.5}),

@@ -8,6 +8,9 @@ from tl_keras.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.unlabelled import adapted, unlabelled_mask, unlabelled_mean
+from tl_keras.objectives.weights import Linear
+
+WEIGHT = Linear(0.0, 1.0)
 
 
 def entropy(logits):
@@ -41,14 +44,17 @@ class EntropyMinimization(Objective):
     of it with `accumulation`), so shares should hold several examples of each class.
 
     Args:
-        diversity: Weight of the entropy of the mean prediction, ≥ 0. Leave it at 0 where classes
-            are far from equally frequent.
-        weight: What the loss is multiplied by; a number rises from 0 over the stage (`Ramp`).
+        diversity: Weight of the entropy of the mean prediction, ≥ 0. Set it to 0 where classes are
+            far from equally frequent, and the weight to 0.1 or less.
+        weight: What the loss is multiplied by; by default `Linear(0.0, 1.0)`. A number is the end
+            of a `Ramp`, which rises faster.
 
     Raises:
         InputError: If the diversity is negative, or the model is no classifier with one task.
 
-    Strength: 1 is the largest weight that the paper tries, which has no default.
+    Strength: both terms once, as in SHOT (Liang, Hu, Feng, ICML 2020), in a straight line over the
+    stage. The first paper has the entropy alone with weights up to 1, Transfer-Learning-Library's
+    runs of AFN 0.1 of it: a network that learns from scratch can then call all examples the same.
 
     Grandvalet, Bengio: *Semi-supervised Learning by Entropy Minimization*, NeurIPS 2004. The
     second term: Shi, Sha: *Information-Theoretical Learning of Discriminative Clusters for
@@ -58,7 +64,7 @@ class EntropyMinimization(Objective):
     ramps: ClassVar[bool] = True
     partly_labelled: ClassVar[bool] = True
 
-    def __init__(self, diversity: float = 0.0, *, weight: Any = 1.0):
+    def __init__(self, diversity: float = 1.0, *, weight: Any = WEIGHT):
         super().__init__(weight)
         self.diversity = number(diversity, "diversity", least=0.0)
 
