@@ -1,60 +1,97 @@
-"""The README's Python runs as it stands there, on little data."""
+"""The README runs as it stands there: every block, in order, on little data."""
 
+import dataclasses
 import pathlib
 import re
+import shlex
 
-import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-import tl_keras as tl
-from tests.conftest import tiny_network
+from tl_keras.backbones.efficientnet_lite import EFFICIENTNET_LITE
+from tl_keras.cli.main import main
 
-README = pathlib.Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+NOT_RUN = {
+    "make demo": "sets up an environment from the internet; runs `tl-keras demo`",
+    "make test": "sets up an environment from the internet; runs these tests",
+}
+"""Commands that are not run here, and why."""
+SIZE = 64
+"""Pixels of images here; the README has 224."""
 
 
-def block(words: str) -> str:
-    """Return the one block with these words in it."""
-    (found,) = [one for one in BLOCKS if words in one]
-    return found
+def commands(text):
+    """Return the words of each command in a block, without comments."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
+
+
+def write_images(folder, brightness, count, seed):
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    for index in range(count):
+        pixels = generator.integers(-30, 31, (48, 48, 3)) + brightness
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index:02}.png")
 
 
 @pytest.fixture
-def names(blobs) -> dict:
-    """What the text around the blocks speaks of."""
-    images, labels = blobs
-    model = tl.build_transfer_model(tiny_network(), 3)
-    return {"tl": tl, "keras": keras, "model": model, "photos": images, "labels": labels}
-
-
-def test_every_block_is_run_here_or_in_the_quickstart():
-    tested = ("image_folder(", "objectives.MMD()", "stack_domains(", "layer_decay=0.8")
-    assert [sum(words in one for one in BLOCKS) for words in tested] == [1] * len(BLOCKS)
-
-
-def test_another_domain(names):
-    names["sketches"] = 255 - names["photos"]
-    before = names["model"].get_weights()
-    exec(block("objectives.MMD()"), names)
-    assert any(
-        not np.array_equal(one, two)
-        for one, two in zip(before, names["model"].get_weights(), strict=True)
-    )
-
-
-def test_arrays():
+def names(tmp_path, monkeypatch):
+    """What the text around the blocks speaks of, as small files and arrays."""
+    monkeypatch.chdir(tmp_path)
+    small = dataclasses.replace(EFFICIENTNET_LITE["EfficientNetLite0"], image_size=SIZE)
+    monkeypatch.setitem(EFFICIENTNET_LITE, "EfficientNetLite0", small)
+    write_images(tmp_path / "cells" / "defective", 60, 14, 0)
+    write_images(tmp_path / "cells" / "functional", 190, 14, 1)
+    Image.open(tmp_path / "cells" / "defective" / "00.png").save(tmp_path / "photo.jpg")
+    Image.open(tmp_path / "cells" / "functional" / "00.png").save(tmp_path / "another.png")
+    rows = [f"cells/defective/{index:02}.png,{1000 + index}" for index in range(14)]
+    (tmp_path / "goods.csv").write_text("\n".join(["path,price", *rows]), encoding="utf-8")
     random = np.random.default_rng(0)
-    names = {"tl": tl, "Xs": random.normal(size=(40, 3)), "ys": np.arange(40) % 2}
-    names["Xt"] = random.normal(1.0, size=(30, 3))
-    exec(block("stack_domains("), names)
+    labels = np.arange(12) % 2
+    photos = random.integers(0, 60, (12, SIZE, SIZE, 3)) + 120 * labels[:, None, None, None]
+    return {
+        "photos": photos.astype(np.uint8),
+        "labels": labels,
+        "sketches": (255 - photos).astype(np.uint8),
+        "Xs": random.normal(size=(40, 3)),
+        "ys": np.arange(40) % 2,
+        "Xt": random.normal(1.0, size=(30, 3)),
+    }
+
+
+@pytest.mark.slow
+def test_every_block_in_order(names, tmp_path, capsys):
+    for number, (language, text) in enumerate(BLOCKS):
+        if language == "python":
+            text = text.replace("image_size=224", f"image_size={SIZE}")
+            exec(compile(text, f"README.md, block {number}", "exec"), names)
+            continue
+        for words in commands(text):
+            if shlex.join(words) not in NOT_RUN:
+                assert words[0] == "tl-keras"
+                assert main(words[1:]) == 0, (shlex.join(words), capsys.readouterr().err)
+    assert "positive class defective" in capsys.readouterr().out
+    assert names["report"]["recall"] == names["report"].per_class[0]["recall"]
+    for run in ("cells", "shell", "long"):
+        assert (tmp_path / "runs" / run / "model.keras").is_file()
+    assert (tmp_path / "cells_model" / "saved_model.pb").is_file()
     assert names["weights"].shape == (70,)
     assert names["weights"][:40].mean() == pytest.approx(1)
     assert names["aligned"].shape == (70, 3)
 
 
-def test_stages(names, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names["train"] = names["validation"] = (names["photos"], names["labels"])
-    exec(block("layer_decay=0.8"), names)
-    assert (tmp_path / "runs" / "cells" / "model.keras").is_file()
+def test_blocks_have_a_language_and_commands_that_are_not_run_exist():
+    assert {language for language, _ in BLOCKS} == {"python", "console"}
+    said = {
+        shlex.join(words)
+        for language, text in BLOCKS
+        for words in commands(text)
+        if language == "console"
+    }
+    assert set(NOT_RUN) <= said
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(re.search(rf"^{name.split()[1]}:", makefile, re.MULTILINE) for name in NOT_RUN)
