@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from tl_keras.cli import tables
 from tl_keras.cli.choices import OnProblem
 from tl_keras.cli.loading import image_size_of, load_model
 from tl_keras.cli.output import check_accuracy, class_or_number, share_or_none
 from tl_keras.errors import InputError
+
+NO_WORDS = ()
 
 
 def evaluate(
@@ -38,6 +41,10 @@ def evaluate(
             "last.",
         ),
     ] = None,
+    path_column: tables.PathColumn = None,
+    label: tables.Label = NO_WORDS,
+    task: tables.Task = NO_WORDS,
+    separator: tables.Separator = None,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 32,
     on_problem: Annotated[
         OnProblem, typer.Option(help="What to do with broken files.")
@@ -55,26 +62,30 @@ def evaluate(
     if not data.exists():
         raise InputError(f"DIR: expected a folder or a CSV file, {str(data)!r} does not exist.")
     model = load_model(run)
-    from tl_keras.data import image_folder
     from tl_keras.evaluation import evaluate as measure
 
-    if isinstance(model.targets, dict) or model.targets.kind == "regression":
+    of_classes = not isinstance(model.targets, dict) and model.targets.kind != "regression"
+    if not of_classes and not data.is_file():
         raise InputError(
-            "RUN: expected a model of classes, got one of several tasks or of real values. "
-            "Evaluate it from Python with tl_keras.evaluate."
+            "RUN: expected a model of classes for a folder, got one of several tasks or of real "
+            "values. Evaluate it on a CSV file with a column for each."
         )
-    examples = image_folder(
+    columns = tables.columns_for(
+        model, data, tables.columns_of(path_column, label, task, separator)
+    )
+    examples = tables.read_images(
         data,
+        columns,
         image_size=image_size_of(model),
         pixel_range=model.pixel_range,
         on_problem=on_problem.value,
     )
-    if model.targets.labels is not None:
+    if of_classes and model.targets.labels is not None:
         check_classes(examples.class_names, model.targets.labels, "DIR", "those of the model")
     report = measure(
         model,
         examples,
-        positive=class_or_number(positive, model.targets.class_names),
+        positive=class_or_number(positive, model.targets.class_names) if of_classes else positive,
         batch_size=batch_size,
     )
     for path, write in ((json, report.to_json), (plot, report.plot)):

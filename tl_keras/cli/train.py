@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from tl_keras.cli import tables
 from tl_keras.cli import train_options as options
 from tl_keras.cli.choices import ClassWeight, MixedPrecision, OnProblem, Schedule, Strategy
 from tl_keras.cli.loading import start_tensorflow
@@ -30,6 +31,7 @@ from tl_keras.errors import InputError
 LOGS, TENSORBOARD = "logs", "tensorboard"
 REPORT, PICTURE, SAVED_MODEL = "report.json", "report.png", "saved_model"
 NO_AUGMENTATION = ()
+NO_WORDS = ()
 
 
 def train(
@@ -54,6 +56,10 @@ def train(
     test: options.Test = None,
     validation_split: options.ValidationSplit = None,
     test_split: options.TestSplit = None,
+    path_column: tables.PathColumn = None,
+    label: tables.Label = NO_WORDS,
+    task: tables.Task = NO_WORDS,
+    separator: tables.Separator = None,
     on_problem: options.BrokenFiles = OnProblem.skip,
     augment: options.Augment = NO_AUGMENTATION,
     views: options.Views = 0,
@@ -98,7 +104,6 @@ def train(
     import keras
 
     from tl_keras.builder import build_transfer_model
-    from tl_keras.data import image_folder
     from tl_keras.data.feature_cache import FeatureCache
     from tl_keras.evaluation import evaluate
     from tl_keras.evaluation.positive import positive_class
@@ -108,7 +113,8 @@ def train(
     from tl_keras.training import fine_tune
     from tl_keras.training.run_directory import CURVES_FILE, MODEL_FILE
 
-    if resolve_head(head).kind != "classification":
+    columns = tables.columns_of(path_column, label, task, separator)
+    if columns is None and resolve_head(head).kind != "classification":
         raise InputError(
             f"--head: images in class folders need a classification head, got {head!r}. Use "
             "linear, mlp, attention, gem or cosine."
@@ -121,23 +127,30 @@ def train(
     keras.utils.set_random_seed(seed)
     with dtype_policy(mixed_precision):
         spec, size = backbone_and_size(backbone, weights_or_none, image_size)
-    parts = image_folder(data, image_size=size, split=split, seed=seed, on_problem=on_problem.value)
+    reading = {"image_size": size, "on_problem": on_problem.value}
+    parts = tables.read_images(data, columns, split=split, seed=seed, **reading)
     parts = dict(zip(part_names(*shares), parts, strict=True))
     training = parts["training"]
     for name, folder in folders.items():
-        parts[name] = labelled_images(
-            folder, f"--{name}", training.class_names, size, on_problem.value
-        )
+        parts[name] = labelled_images(folder, f"--{name}", training.class_names, columns, reading)
     parts = {name: parts[name] for name in ("training", "validation", "test") if name in parts}
-    positive = class_or_number(positive, training.class_names)
-    positive_class(
-        TargetSpec("classification", len(training.class_names), training.class_names), positive
-    )
-    print_table(("class", *parts), count_table(parts, training.class_names), numbers=len(parts))
+    num_classes, head = tables.heads_for(training, head)
+    if tables.is_of_classes(training):
+        positive = class_or_number(positive, training.class_names)
+        positive_class(
+            TargetSpec("classification", len(training.class_names), training.class_names), positive
+        )
+        print_table(("class", *parts), count_table(parts, training.class_names), numbers=len(parts))
+    else:
+        asked = {"--positive": positive, "--assert-accuracy-at-least": assert_accuracy_at_least}
+        for option, value in asked.items():
+            if value is not None:
+                raise InputError(f"{option}: it needs one class per image. Leave it out.")
+        print_table(("part", "images"), parts.items())
     with dtype_policy(mixed_precision):
         model = build_transfer_model(
             spec,
-            len(training.class_names),
+            num_classes,
             head=head,
             weights=weights_or_none,
             input_shape=(*size, 3),
@@ -192,7 +205,7 @@ def train(
         written["SavedModel"] = output / SAVED_MODEL
         saved_model(run.model, written["SavedModel"])
     print_table(("written", "where"), written.items())
-    if report is not None:
+    if report is not None and tables.is_of_classes(training):
         check_accuracy(report["accuracy"], assert_accuracy_at_least, "the test split")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tl_keras.cli.choices import Augmentation, MixedPrecision
 from tl_keras.cli.evaluate import check_classes
+from tl_keras.cli.tables import Columns, read_images
 from tl_keras.errors import InputError
 
 SHARE = 0.15
@@ -74,23 +75,26 @@ def split_shares(
 
 
 def labelled_images(
-    folder: Path, option: str, class_names: tuple[str, ...], size: tuple[int, int], on_problem: str
+    folder: Path, option: str, class_names: Any, columns: Columns | None, reading: dict[str, Any]
 ):
     """Return the images of a part that has a folder or table of its own."""
-    from tl_keras.data import image_folder
-
     try:
-        images = image_folder(folder, image_size=size, on_problem=on_problem)
+        images = read_images(folder, columns, **reading)
     except InputError as error:
         raise InputError(str(error).replace("path:", f"{option}:", 1)) from error
-    check_classes(images.class_names, class_names, option, "those of DIR")
+    if isinstance(class_names, tuple):
+        check_classes(images.class_names, class_names, option, "those of DIR")
     return images
 
 
 def count_table(parts: Mapping[str, Any], class_names: Sequence[str]) -> list[tuple]:
     """Return a row for each class: its name and the number of its images in each part."""
-    counts = [Counter(part.class_names[label] for label in part.labels) for part in parts.values()]
+    counts = [Counter(p.class_names[number] for number in _numbers(p)) for p in parts.values()]
     return [(name, *(count[name] for count in counts)) for name in class_names]
+
+
+def _numbers(part: Any):
+    return getattr(part.labels, "values", part.labels)
 
 
 def with_chosen(

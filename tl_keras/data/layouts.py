@@ -41,10 +41,8 @@ def check_layout(root: pathlib.Path, folders: Sequence[pathlib.Path]) -> list[Pr
             into splits.
     """
     inside = {folder: _inside(folder) for folder in folders}
-    holding = {folder: names for folder, (names, _) in inside.items() if names}
-    nested = {folder: names for folder, names in holding.items() if not inside[folder][1]}
-    plain = {folder: names for folder, names in holding.items() if _is_plain(folder)}
-    _refuse_splits(root, folders, {**nested, **plain})
+    nested = {folder: names for folder, (names, files) in inside.items() if names and not files}
+    _refuse_splits(root, folders, inside)
     _refuse_divided_classes(root, folders, nested)
     if len(folders) > 1 and len(nested) == len(folders):
         return [_note_of(root, nested)]
@@ -63,22 +61,48 @@ def _is_plain(folder: pathlib.Path) -> bool:
     return folder.name.lower() in _KIND_OF
 
 
-def _refuse_splits(root, folders, holding) -> None:
+def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Return `"train"`, `"validation"` and `"test"` → folder, where a folder holds such splits.
+
+    Only splits with class folders in them are told; empty where there are none.
+    """
+    folders = _folders(root) if root.is_dir() else []
+    splits, with_classes = _splits(folders, {folder: _inside(folder) for folder in folders})
+    return {splits[folder]: folder for folder in reversed(with_classes)}
+
+
+def _splits(folders, inside) -> tuple[dict[pathlib.Path, str], list[pathlib.Path]]:
+    """Return folder → kind of the splits among folders, and those that hold class folders.
+
+    Both are empty where the folders are not splits.
+    """
     kinds = {folder: split_kind(folder.name) for folder in folders}
-    splits = [folder for folder in folders if kinds[folder]]
-    if len({kinds[folder] for folder in splits}) < 2:
-        return
-    with_classes = [folder for folder in splits if folder in holding]
-    if not with_classes and not all(map(_is_plain, folders)):
+    order = list(_SPLITS)
+    splits = {folder: kind for folder, kind in kinds.items() if kind}
+    splits = dict(sorted(splits.items(), key=lambda item: order.index(item[1])))
+    with_classes = [
+        folder
+        for folder in splits
+        if inside[folder][0] and (_is_plain(folder) or not inside[folder][1])
+    ]
+    are_splits = with_classes or all(map(_is_plain, folders))
+    if len(set(splits.values())) < 2 or not are_splits:
+        return {}, []
+    return splits, with_classes
+
+
+def _refuse_splits(root, folders, inside) -> None:
+    splits, with_classes = _splits(folders, inside)
+    if not splits:
         return
     start = f"path: {str(root)!r} holds the splits {_some(f.name for f in splits)}, which would be "
     if not with_classes:
         raise InputError(
             f"{start}read as classes, and no class folders are in them. Put each class into a "
-            f"subfolder, such as {str(splits[0] / 'cats')!r}, or list files and labels in a CSV "
-            "file."
+            f"subfolder, such as {str(next(iter(splits)) / 'cats')!r}, or list files and labels in "
+            "a CSV file."
         )
-    calls = (f"{kinds[folder]} = tl.data.image_folder({str(folder)!r})" for folder in with_classes)
+    calls = (f"{splits[folder]} = tl.data.image_folder({str(folder)!r})" for folder in with_classes)
     raise InputError(f"{start}read as classes. Read each by itself:\n  " + "\n  ".join(calls))
 
 
