@@ -170,8 +170,7 @@ def test_linear_kernel_is_exact_in_any_units(units, sparse, shifted):
     Z = analysis.fit_transform(scipy.sparse.csr_matrix(X) if sparse else X, domain=domain)
     assert_exact_eigenvalues(analysis.criterion_, X, domain)
     centred = Z - Z.mean(0)
-    ratio = np.sqrt(analysis.criterion_ / analysis.criterion_[0])
-    ratio /= ratio.mean()
+    ratio = 4 * analysis.criterion_ / analysis.criterion_.mean()
     error = centred.T @ centred / len(Z) - np.diag(ratio)
     assert (np.abs(error) < 1e-5 * np.sqrt(np.outer(ratio, ratio))).all()
 
@@ -196,7 +195,8 @@ def test_components_far_smaller_than_the_first_are_found(features):
     X -= X.mean(axis=0)
     Z = TransferComponentAnalysis(5, kernel="linear").fit_transform(X)
     expected = PCA(5, svd_solver="full").fit_transform(X)
-    expected /= np.sqrt(expected.var(axis=0).mean())
+    expected *= expected.std(axis=0)  # The criterion is that of `K = XXᵀ`, not of X.
+    expected *= 2 / np.sqrt(expected.var(axis=0).mean())
     atol = 1e-5 * expected.std(axis=0)
     assert (np.abs(np.abs(Z) - np.abs(expected)) < atol).all()
 
@@ -227,13 +227,12 @@ def test_cosine_is_linear_on_samples_of_length_one():
     np.testing.assert_allclose(Z, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_components_have_a_mean_variance_of_one_and_the_proportions_of_kernel_pca():
+def test_components_have_a_mean_variance_of_four_and_the_proportions_of_the_criterion():
     X, domain = two_domains(5)
     analysis = TransferComponentAnalysis(4, gamma=0.2)
     Z = analysis.fit_transform(X, domain=domain)
     centred = Z - Z.mean(0)
-    ratio = np.sqrt(analysis.criterion_ / analysis.criterion_[0])
-    expected = np.diag(ratio / ratio.mean())
+    expected = np.diag(4 * analysis.criterion_ / analysis.criterion_.mean())
     np.testing.assert_allclose(centred.T @ centred / len(Z), expected, atol=1e-8)
 
 
@@ -335,7 +334,8 @@ def test_without_domains_it_is_a_principal_component_analysis():
     X -= X.mean(0)
     Z = TransferComponentAnalysis(3, kernel="linear").fit_transform(X)
     expected = PCA(3).fit_transform(X)
-    expected /= np.sqrt(expected.var(axis=0).mean())
+    expected *= expected.std(axis=0)  # The criterion is that of `K = XXᵀ`, not of X.
+    expected *= 2 / np.sqrt(expected.var(axis=0).mean())
     np.testing.assert_allclose(np.abs(Z), np.abs(expected), atol=1e-8)
 
 
@@ -350,8 +350,9 @@ def test_every_source_meets_every_target():
     X[domain == "d", 1] -= 4
     analysis = TransferComponentAnalysis(2, kernel="linear", regularization=1e-6, target=["c", "d"])
     Z = analysis.fit_transform(X, domain=domain)
-    means = np.array([Z[domain == name].mean(0) for name in "abcd"])
-    assert np.abs(means).max() < 0.1  # of a standard deviation; 1.4 in the first two features
+    means = np.array([Z[domain == name].mean(0) for name in "abcd"]) / Z.std(0)
+    # In standard deviations; 2.8 in the first two features.
+    assert np.ptp(means, axis=0).max() < 0.1
     assert analysis.sources_ == ("a", "b") and analysis.targets_ == ("c", "d")
 
 

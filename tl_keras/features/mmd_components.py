@@ -39,6 +39,8 @@ from tl_keras.memory import check_memory
 DENSE = 300
 ROUNDING = 1e-13
 POWER_STEPS = 5
+# Of the components: the default regularization and this one were chosen together.
+MEAN_VARIANCE = 4.0
 
 
 def components(
@@ -98,20 +100,20 @@ def _floor(space, directions, largest, regularization):
 
 
 def scaled(directions: np.ndarray, values: np.ndarray, samples: int) -> np.ndarray:
-    """Return directions in which component i has a variance in proportion to `√λᵢ`, with mean one.
+    """Return directions in which component i has a variance in proportion to `λᵢ`, with mean four.
 
-    The criterion leaves the scale of each component open. `λ` is of the order of a squared
-    eigenvalue of the kernel, so these are the proportions of kernel PCA. With a mean of one the
-    components weigh as much as standardised features against the penalty of a learner, whose
-    constant, not penalised, would otherwise carry over the sources' shares of classes.
+    The criterion leaves the scale of the components open. With `PᵀAP = I` their variances are `λ`,
+    and one factor for all keeps these proportions: components that tell the domains apart, and
+    those of little variance, weigh less in a learner with a penalty. A learner whose penalty is
+    made for standardised features would leave its decisions to the constant, and with it to the
+    sources' shares of classes, if components were much smaller than that.
 
     Args:
         directions: From `components`.
         values: `λ`, from `components`.
         samples: How many samples they were found from.
     """
-    variances = np.sqrt(values / values[0])
-    return directions * np.sqrt(samples * variances / (variances.mean() * values))
+    return directions * np.sqrt(MEAN_VARIANCE * samples / values.mean())
 
 
 def _norm(space: FeatureSpace) -> float:

@@ -22,8 +22,8 @@ class TransferComponentAnalysis(ComponentTransformer):
     Several sources and targets: the distances of all pairs of a source and a target domain are
     averaged, so that each source meets each target. All domains share one map.
 
-    The components are scaled so that their variances have mean one and the proportions of kernel
-    PCA.
+    The components are scaled so that their variances have mean four and the proportions of
+    `criterion_`, as those of directions of equal length `tr(Wᵀ(KLK + ρI)W)` have.
 
     Large data: the exact solver holds the kernel of all samples, 16 bytes for each pair. Above
     5,000 samples `solver="auto"` takes `landmarks` of them as a basis (Nyström), with memory and
