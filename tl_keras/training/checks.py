@@ -18,6 +18,7 @@ from tl_keras.schedules import Stage, block_factors
 from tl_keras.schedules.freezing import unfrozen_blocks
 from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.folding import check_precision
+from tl_keras.training.keras_callbacks import check_callbacks
 from tl_keras.training.settings import Settings
 from tl_keras.transfer_model import TransferModel
 
@@ -164,6 +165,7 @@ def check_combination(
         InputError: Says which and why.
     """
     replicas = strategy.num_replicas_in_sync
+    check_callbacks(settings.callbacks, stages)
     if settings.cache is not None:
         check_precision(settings.cache.precision)
         if settings.cache.views and not settings.augmentation:

@@ -72,7 +72,7 @@ def fine_tune(
             `x` alone. Every domain brings `batch_size` examples to a batch, and an epoch is one
             pass over the largest. Labels of a target domain may be missing in part (−1, NaN).
         validation: The same, measured after each epoch. With it, the model ends with the weights
-            of the epoch with the smallest validation loss. That is the loss on labels, with the
+            of the epoch with the smallest validation loss. This is the loss on labels, with the
             weight that it has at the end of a stage, or 1 where that is 0.
         schedule: `"auto"` (by number of examples, see `tl.schedules.auto`), the name of a
             schedule, a `Stage`, or several.
@@ -87,8 +87,13 @@ def fine_tune(
             `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`. What mixes labels
             leaves domains alone in which some are missing.
         early_stopping: Epochs without a better validation loss after which a stage ends.
-        callbacks: Keras callbacks. `stop_training` ends the stage, not the run. Of several workers
-            each has its own; those that write files belong to the chief only.
+        callbacks: Keras callbacks, called as in `fit`; `mode="auto"` knows losses, accuracies and
+            the names of Keras' metrics. `stop_training` ends the stage, not the run. Those with
+            patience (attributes `patience` and `wait`) begin again with every stage; the best value
+            of a ModelCheckpoint is that of the whole run. An
+            `EarlyStopping(restore_best_weights=True)` decides by its monitor which epoch's weights
+            the model ends with. In a run resumed from `output`, their counts go on. Of several
+            workers each has its own; those that write files belong to the chief only.
         output: Directory for config, history, curves, checkpoints, best weights and the model.
         resume: Whether a run of the same settings that was stopped in `output` goes on where it
             was; a finished one is then returned as it is, and the objectives get back their own

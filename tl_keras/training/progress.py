@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+from tl_keras.training.keras_callbacks import Criterion
+
 
 @dataclasses.dataclass
 class Progress:
@@ -17,8 +19,8 @@ class Progress:
         names: What the running means are of.
         stage_starts: Epoch in which each stage so far began.
         history: Name → one value per finished epoch.
-        best_epoch: Epoch with the smallest validation loss, or None.
-        best_loss: That loss.
+        best_epoch: The best epoch, by default that with the smallest validation loss, or None.
+        best_loss: What the criterion says of it; small is good.
     """
 
     stage: int = 0
@@ -31,13 +33,19 @@ class Progress:
     best_epoch: int | None = None
     best_loss: float = math.inf
 
-    def record(self, logs: dict[str, float]) -> bool:
-        """Add a finished epoch, go on to the next, and return whether it was the best so far."""
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(float(value))
-        better = logs.get("val_loss", math.inf) < self.best_loss
+    def record(self, logs: dict[str, float], criterion: Criterion) -> bool:
+        """Add a finished epoch, go on to the next, and return whether it was the best so far.
+
+        What is missing in an epoch is NaN there, so that every list has a value for each.
+        """
+        for name in self.history | logs:
+            values = self.history.setdefault(name, [])
+            values += [math.nan] * (self.epoch - len(values))
+            values.append(float(logs.get(name, math.nan)))
+        value = criterion.value(logs, self.epoch)
+        better = value < self.best_loss - criterion.min_delta
         if better:
-            self.best_loss, self.best_epoch = logs["val_loss"], self.epoch
+            self.best_loss, self.best_epoch = value, self.epoch
         self.epoch, self.step = self.epoch + 1, 0
         return better
 

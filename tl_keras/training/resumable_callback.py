@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from tl_keras.training.keras_callbacks import counts_of, take_up_counts
+
 
 class ResumableCallback(keras.callbacks.Callback):
     """A callback for `fine_tune` that goes on where it was when its run was killed.
@@ -36,15 +38,15 @@ PREFIX = "callbacks/"
 
 def resumable(callbacks: Sequence[keras.callbacks.Callback]) -> list[ResumableCallback]:
     """Return those of the callbacks that are resumable."""
-    return list(_resumable(callbacks).values())
+    return [one for one in callbacks if isinstance(one, ResumableCallback)]
 
 
 def callback_states(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, np.ndarray]:
     """Return the arrays of all callbacks that have a state, under names of their own."""
     return {
         f"{place}{name}": values
-        for place, callback in _resumable(callbacks).items()
-        for name, values in callback.state().items()
+        for place, callback in _places(callbacks).items()
+        for name, values in _state(callback).items()
     }
 
 
@@ -52,15 +54,23 @@ def take_up_callbacks(
     callbacks: Sequence[keras.callbacks.Callback], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Give each callback its arrays of a checkpoint; those that are new get none."""
-    for place, callback in _resumable(callbacks).items():
+    for place, callback in _places(callbacks).items():
         own = {k.removeprefix(place): v for k, v in arrays.items() if k.startswith(place)}
-        if own:
+        if own and isinstance(callback, ResumableCallback):
             callback.take_up(own)
+        else:
+            take_up_counts(callback, own)
 
 
-def _resumable(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, ResumableCallback]:
+def _state(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:
+    is_own = isinstance(callback, ResumableCallback)
+    return callback.state() if is_own else counts_of(callback)
+
+
+def _places(
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> dict[str, keras.callbacks.Callback]:
     return {
         f"{PREFIX}{index}-{type(callback).__name__}/": callback
         for index, callback in enumerate(callbacks)
-        if isinstance(callback, ResumableCallback)
     }

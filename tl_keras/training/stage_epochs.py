@@ -13,6 +13,7 @@ from tl_keras.schedules import Stage
 from tl_keras.training.agreement import from_chief, several_workers
 from tl_keras.training.finite import check_loss
 from tl_keras.training.interrupts import StopAsked, StopSignals
+from tl_keras.training.keras_callbacks import read_every_batch
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import last_learning_rate
 from tl_keras.training.stage_data import StageData
@@ -51,6 +52,9 @@ class StageEpochs:
         self.steps = trainer.steps
         self.stage = stage
         self.callbacks = callbacks
+        self.last_logs = trainer.last_logs
+        self.criterion, self.has_best = trainer.criterion, trainer.has_best
+        self.reads_all = read_every_batch(trainer.settings.callbacks)
         self.signals = signals
         self.validation = data.validation
         self.with_others = several_workers(trainer.strategy)
@@ -84,7 +88,7 @@ class StageEpochs:
         self.batches = iter(batches)
 
     def run(self) -> bool:
-        """Run the epochs and return whether the validation loss ended the stage early.
+        """Run the epochs and return whether the stage ended early and the best weights are next.
 
         Raises:
             StopAsked: If the run was asked to stop; the state is that after a whole step.
@@ -95,7 +99,7 @@ class StageEpochs:
             self._run_epoch()
             if self._callback_stops():
                 self.settings.say("a callback ended the stage")
-                return False
+                return self.criterion.asked
             if patience is not None and progress.epochs_without_gain() >= patience:
                 self.settings.say(
                     f"no better validation loss for {counted(patience, 'epoch')}: the stage ends"
@@ -117,7 +121,7 @@ class StageEpochs:
     def _run_epoch(self) -> None:
         state, progress = self.state, self.state.progress
         epoch, started = progress.epoch, time.perf_counter()
-        self.callbacks.on_epoch_begin(epoch)
+        self._begin_epoch(epoch)
         logs = self._train()
         with state.average.in_place() if state.average else contextlib.nullcontext():
             if self.validation is not None:
@@ -126,10 +130,21 @@ class StageEpochs:
                 state.optimizer, self.stage, self.steps * self.stage.epochs
             )
             self.callbacks.on_epoch_end(epoch, logs)
-            better = progress.record({**logs, "seconds": time.perf_counter() - started})
-            if better or self.validation is None:
+            # Keras' own callbacks write the rate of the update to come.
+            own = {"learning_rate": logs["learning_rate"], "seconds": time.perf_counter() - started}
+            better = progress.record(self.last_logs.values | own, self.criterion)
+            if better or not self.has_best:
                 state.kept.keep(epoch, write=better)
         state.totals = Totals.zero()
+
+    def _begin_epoch(self, epoch: int) -> None:
+        """Let callbacks begin; a resumed epoch keeps the learning rate that they set before."""
+        optimizer = self.state.optimizer
+        is_resumed, rate = self.state.progress.step > 0, optimizer.learning_rate
+        rate = float(rate.numpy()) if hasattr(rate, "numpy") else None
+        self.callbacks.on_epoch_begin(epoch)
+        if is_resumed and rate is not None:
+            optimizer.learning_rate = rate
 
     def _train(self) -> dict[str, float]:
         state, progress = self.state, self.state.progress
@@ -141,7 +156,8 @@ class StageEpochs:
             progress.step += 1
             progress.names = list(self.step.names)
             now = time.perf_counter()
-            if now - read_at > SECONDS_BETWEEN_READINGS or progress.step == self.steps:
+            due = self.reads_all or now - read_at > SECONDS_BETWEEN_READINGS
+            if due or progress.step == self.steps:
                 logs, read_at = self._read(), now
             self.callbacks.on_train_batch_end(progress.step - 1, logs)
             if state.is_due():
@@ -159,8 +175,10 @@ class StageEpochs:
     def _validate(self) -> dict[str, float]:
         totals = Totals.zero()
         self.callbacks.on_test_begin()
-        for x, y in self.validation:
+        for number, (x, y) in enumerate(self.validation):
+            self.callbacks.on_test_batch_begin(number)
             totals = self.validation_step(x, y, totals)
+            self.callbacks.on_test_batch_end(number)
             if not self.with_others:
                 self.signals.check()
         logs = totals.means(self.validation_step.names)

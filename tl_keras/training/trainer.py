@@ -16,6 +16,13 @@ from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.agreement import check_agreement, shared_statistics
 from tl_keras.training.averaging import WeightAverage, changing_variables
 from tl_keras.training.interrupts import StopAsked, StopSignals
+from tl_keras.training.keras_callbacks import (
+    Counts,
+    LastLogs,
+    called,
+    criterion_of,
+    settle_modes,
+)
 from tl_keras.training.optimizers import build_optimizer, carry_slots, computes_in_float16
 from tl_keras.training.regression_heads import MOST_EXAMPLES, start_regression_heads
 from tl_keras.training.resumable_callback import resumable
@@ -44,6 +51,8 @@ class Trainer:
     Attributes:
         state: What changes while it runs.
         audits: For each stage begun, what trains in each block.
+        criterion: What decides the best epoch.
+        last_logs: The last callback, which keeps what the others added to an epoch's logs.
     """
 
     def __init__(
@@ -79,6 +88,9 @@ class Trainer:
             networks=networks,
             callbacks=settings.callbacks,
         )
+        self.criterion = criterion_of(settings.callbacks)
+        self.last_logs = LastLogs()
+        self.counts: Counts | None = None
         self.audits: list[Audit] = []
         self.steps = math.ceil(len(train) / settings.batch_size)
 
@@ -95,27 +107,35 @@ class Trainer:
                 f"resumed in epoch {progress.epoch + 1} after step {progress.step} of {self.steps}"
             )
         callbacks = keras.callbacks.CallbackList(
-            list(self.settings.callbacks),
+            [*called(self.settings.callbacks), self.last_logs],
             add_progbar=self.settings.verbose,
             model=self.model,
             epochs=sum(stage.epochs for stage in stages),
             steps=self.steps,
             verbose=int(self.settings.verbose),
         )
+        settle_modes(self.settings.callbacks, [one.name for one in self.objectives])
         try:
-            callbacks.on_train_begin()
             for index, stage in enumerate(stages):
                 self._run_stage(index, stage, len(stages), callbacks)
-            callbacks.on_train_end()
+            if self.counts is None:
+                callbacks.on_train_begin()
+            callbacks.on_train_end(self.last_logs.values)
         except InputError:
             self.state.kept.give_back()
             raise
         finally:
             self.model.optimizer = own_optimizer
-            if self.validation is not None and self.state.kept.epoch is not None:
+            self.model._initial_epoch = None
+            if self.has_best and self.state.kept.epoch is not None:
                 self.state.kept.give_back()
-        if self.validation is not None and progress.best_epoch is None:
-            self.settings.say("the validation loss was never a number: the weights are the last")
+        if self.has_best and progress.best_epoch is None:
+            self.settings.say(f"{self.criterion.name} was never a number: the weights are the last")
+
+    @property
+    def has_best(self) -> bool:
+        """Whether something tells the best epoch."""
+        return self.validation is not None or self.criterion.asked
 
     def _run_stage(self, index: int, stage: Stage, stages: int, callbacks) -> None:
         state, progress = self.state, self.state.progress
@@ -128,6 +148,8 @@ class Trainer:
                 carry_slots(state.optimizer, optimizer)
                 progress.stage, progress.stage_over = index, False
                 progress.stage_starts.append(progress.epoch)
+            if self.counts is None:
+                self._begin(optimizer, callbacks)
             state.set_optimizer(optimizer, self._average(stage))
         if progress.stage_over:
             return
@@ -138,6 +160,7 @@ class Trainer:
             f"{counted(count, 'weight trains', 'weights train')}, {counted(stage.epochs, 'epoch')}"
         )
         if state.is_new:
+            self.counts.begin_stage()
             for callback in resumable(self.settings.callbacks):
                 callback.begin_stage()
             state.save()
@@ -173,6 +196,15 @@ class Trainer:
             min(self.steps, math.ceil(MOST_EXAMPLES / size)),
             self.settings.say,
         )
+
+    def _begin(self, optimizer: keras.optimizers.Optimizer, callbacks) -> None:
+        """Let the callbacks begin, with an optimizer whose state BackupAndRestore can restore."""
+        self.model.optimizer = optimizer
+        self.model.stop_training = False
+        callbacks.on_train_begin()
+        self.counts = Counts(self.settings.callbacks)
+        if not self.state.waits:
+            self.state.progress.epoch = self.model._initial_epoch or 0
 
     def _run_epochs(self, stage: Stage, data: StageData, callbacks, signals: StopSignals) -> None:
         state = self.state
