@@ -1,6 +1,7 @@
 """Export to TFLite (LiteRT), in float32 or quantised to int8."""
 
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from tl_keras.data.examples import as_examples
 from tl_keras.data.rows import Epochs
 from tl_keras.errors import InputError
 from tl_keras.export.destination import check_suffix, staged
-from tl_keras.export.serving import IMAGES, check_model, export_network
+from tl_keras.export.serving import IMAGES, check_model, export_network, label_files
 from tl_keras.model_inputs import check_pixel_ranges
 from tl_keras.transfer_model import TransferModel
 
@@ -29,15 +30,19 @@ def tflite(
 ) -> Path:
     """Write a TFLite file for phones and small devices.
 
-    Its signature takes `images` float32 `(1, h, w, c)`, 0–255 or in the
-    model's `pixel_range`, and gives `scores` (`values` for
-    regression, `features` without a head, `{task}_scores` … for several tasks). Preprocessing is
-    inside. For other batch sizes call the interpreter's `resize_tensor_input`.
+    Its signature takes `images` float32 `(1, h, w, c)`, 0–255 or in the model's `pixel_range`, and
+    gives `scores` (`values` for regression, `features` without a head, `{task}_scores` … for
+    several tasks). Preprocessing is inside. For other batch sizes call the interpreter's
+    `resize_tensor_input`.
 
     With `quantize="int8"`, weights and activations are int8 wherever TFLite has an int8 kernel:
     about a quarter of the size, and several times as fast on hardware made for it. Input and
     output stay float32, converted at the border. Check the accuracy afterwards: networks made for
     int8 (`EfficientNetLite0`) keep theirs, others may lose some.
+
+    The names of the outputs travel in the file, as TFLite's associated files do: it is a zip
+    archive too, with `labels.txt`, one name a line (`labels_{task}.txt` for several tasks):
+    `zipfile.ZipFile(path).read("labels.txt")`.
 
     Args:
         model: A model from `build_transfer_model`. One in mixed precision is exported in float32.
@@ -67,6 +72,12 @@ def tflite(
     options = _converter_options(model, quantize, representative)
     with staged(path, overwrite=overwrite, is_export=Path.is_file) as new:
         export_network(model, new, "litert", **options)
+        files = label_files(model)
+        if files:
+            # As TFLite's own metadata does: interpreters do not look behind the network.
+            with zipfile.ZipFile(new, "a") as archive:
+                for name, text in files.items():
+                    archive.writestr(name, text)
     return Path(path)
 
 

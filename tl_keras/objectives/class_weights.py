@@ -19,7 +19,10 @@ def given_class_weight(class_weight: Any) -> dict[Any, float] | list[float] | No
     if class_weight is None:
         return None
     if isinstance(class_weight, Mapping):
-        return {key: _weight(value, key) for key, value in class_weight.items()}
+        return {
+            key: given_class_weight(value) if _is_several(value) else _weight(value, key)
+            for key, value in class_weight.items()
+        }
     if isinstance(class_weight, str):
         remedy = ""
         if class_weight == "balanced":
@@ -38,6 +41,22 @@ def given_class_weight(class_weight: Any) -> dict[Any, float] | list[float] | No
             f"{class_weight!r}."
         )
     return [_weight(value, index) for index, value in enumerate(class_weight)]
+
+
+def is_by_task(class_weight: Any, targets: Any) -> bool:
+    """Return whether weights are given as task name → weights of its classes."""
+    return isinstance(class_weight, Mapping) and isinstance(targets, Mapping)
+
+
+def check_tasks(class_weight: Mapping[str, Any], targets: Mapping[str, TargetSpec]) -> None:
+    """Raise `InputError` where weights are given for what is no task of classes."""
+    fitting = [task for task, spec in targets.items() if spec.kind == "classification"]
+    strangers = [task for task in class_weight if task not in fitting]
+    if strangers:
+        raise InputError(
+            f"class_weight: expected task name → weights of its classes for some of {fitting}, got "
+            f"{strangers[0]!r}. Leave it out, or write class_weight={{task: {{class: weight}}}}."
+        )
 
 
 def weight_of_each_class(
@@ -68,7 +87,8 @@ def require_single_label(targets: Any) -> None:
     """Raise `InputError` unless there is one task, with one class per example."""
     if not isinstance(targets, TargetSpec) or targets.kind != "classification":
         raise InputError(
-            "class_weight: only models with one single-label head can weight classes. Leave it out."
+            "class_weight: only single-label heads can weight classes. Leave it out; for one of "
+            "several tasks pass {task: weights of its classes}."
         )
 
 
@@ -90,6 +110,10 @@ def _from_dict(class_weight: Mapping[Any, float], targets: TargetSpec) -> np.nda
             "fine_tune(class_weight='balanced')."
         )
     return weights
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, (Mapping, list, tuple, np.ndarray))
 
 
 def _weight(value: Any, key: Any) -> float:

@@ -7,7 +7,12 @@ from keras import ops
 
 from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, DomainBatch, pooled
-from tl_keras.objectives.class_weights import given_class_weight, weight_of_each_class
+from tl_keras.objectives.class_weights import (
+    check_tasks,
+    given_class_weight,
+    is_by_task,
+    weight_of_each_class,
+)
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.targets import TargetSpec
 
@@ -44,7 +49,7 @@ class Supervised(Objective):
         label_smoothing: Share of each target spread over all classes, 0 … 1.
         class_weight: Weights ≥ 0 that are multiplied into the loss of a class's examples: one per
             class in the order of the outputs, or a dict with one for every class, by number or
-            label. For one single-label head only.
+            label. For one of several tasks: task name → one of these.
         weight: What the loss is multiplied by.
 
     Raises:
@@ -73,7 +78,15 @@ class Supervised(Objective):
     def begin(self, setup: Setup) -> None:
         """Give every class of the model its weight."""
         if self.class_weight is not None:
-            self._of_each_class = weight_of_each_class(self.class_weight, setup.model.targets)
+            targets = setup.model.targets
+            if is_by_task(self.class_weight, targets):
+                check_tasks(self.class_weight, targets)
+                self._of_each_class = {
+                    task: weight_of_each_class(weights, targets[task])
+                    for task, weights in self.class_weight.items()
+                }
+            else:
+                self._of_each_class = weight_of_each_class(self.class_weight, targets)
 
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean over all labelled examples; with several tasks, their sum and each."""
@@ -96,20 +109,23 @@ class Supervised(Objective):
             return {"loss": domain.labelled_mean(values)}
         parts = {
             f"{task}_loss": domain.labelled_mean(
-                self.per_example(domain.y[task], domain.logits[task], spec), task
+                self.per_example(domain.y[task], domain.logits[task], spec, task), task
             )
             for task, spec in targets.items()
         }
         return {"loss": sum(parts.values()), **parts}
 
-    def per_example(self, y, logits, spec: TargetSpec):
+    def per_example(self, y, logits, spec: TargetSpec, task: str | None = None):
         """Return the loss of each example `(b,)` of one task."""
         if spec.kind == "regression":
             return squared_error(y, logits)
         if spec.kind == "multi_label":
             return sigmoid_cross_entropy(y, logits, self.label_smoothing)
         loss = softmax_cross_entropy(y, logits, self.label_smoothing)
-        if self._of_each_class is not None:
-            weights = ops.convert_to_tensor(self._of_each_class, "float32")
+        weights = self._of_each_class
+        if isinstance(weights, Mapping):
+            weights = weights.get(task)
+        if weights is not None:
+            weights = ops.convert_to_tensor(weights, "float32")
             loss = loss * ops.sum(y * weights, axis=-1)
         return loss

@@ -81,7 +81,8 @@ def fine_tune(
             `"mirrored"`, `"multi_worker"` (the workers that `TF_CONFIG` names) or a
             `tf.distribute.Strategy`.
         batch_size: Examples per update, of each domain, over all devices.
-        class_weight: None, `"balanced"`, or a dict with a weight for every class.
+        class_weight: None, `"balanced"`, or a dict with a weight for every class. For some of
+            several tasks: task name → one of these.
         label_smoothing: Share of each label spread over all classes, from 0 to below 1.
         augmentation: Keras layer or layers applied to training images only, in order, such as
             `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`. What mixes labels
