@@ -17,6 +17,7 @@ from tl_keras.training.keras_callbacks import read_every_batch
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import last_learning_rate
 from tl_keras.training.stage_data import StageData
+from tl_keras.training.step_errors import warn_of_idle
 from tl_keras.training.train_step import make_train_step, make_validation_step
 
 if TYPE_CHECKING:
@@ -155,6 +156,9 @@ class StageEpochs:
             state.totals = self.step(*next(self.batches), state.totals, stop=stop)
             progress.step += 1
             progress.names = list(self.step.names)
+            if self.step.idle:
+                warn_of_idle(self.step.idle, self.stage, progress.stage)
+                self.step.idle = []
             now = time.perf_counter()
             due = self.reads_all or now - read_at > SECONDS_BETWEEN_READINGS
             if due or progress.step == self.steps:

@@ -1,10 +1,15 @@
 """What is wrong with a step and is found only while it is traced."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import tensorflow as tf
 
 from tl_keras.errors import InputError, listed
 from tl_keras.objectives import Objective
+from tl_keras.schedules import Stage
+from tl_keras.transfer_model import TransferModel
 
 
 def refusal_in(error: BaseException | None) -> InputError | None:
@@ -32,3 +37,43 @@ def require_gradient(gradients: Sequence[Any], objectives: Sequence[Objective], 
         "weight that trains there. Add tl.objectives.Supervised() or another loss, or let the "
         "stage unfreeze what the loss depends on."
     )
+
+
+def idle_objectives(
+    objectives: Sequence[Objective],
+    model: TransferModel,
+    losses: Mapping[str, Any],
+    tape: tf.GradientTape,
+    values: Sequence[Any],
+) -> list[Objective]:
+    """Return the objectives whose own loss has no gradient in any weight of the model that trains.
+
+    Those that draw weights by themselves, or change the model when the run has ended, are at work
+    without a gradient.
+
+    Args:
+        objectives: Two or more.
+        model: With the stage's `trainable` flags.
+        losses: Name of an objective → its loss.
+        tape: Persistent; has recorded these.
+        values: The weights of the model that train.
+    """
+    return [
+        one
+        for one in objectives
+        if type(one).finish is Objective.finish
+        and not one.pulls(model)
+        and all(gradient is None for gradient in tape.gradient(losses[one.name], values))
+    ]
+
+
+def warn_of_idle(idle: Sequence[Objective], stage: Stage, number: int) -> None:
+    """Warn of objectives that move nothing of the model in a stage."""
+    for objective in idle:
+        warnings.warn(
+            f"objectives: {type(objective).__name__} changes nothing of the model in stage "
+            f"{number + 1} ({stage.name}): its loss depends on no weight that trains there. Let "
+            "the stage train what it depends on, e.g. tl.Stage(…, unfreeze='all'), or leave the "
+            "objective out.",
+            stacklevel=2,
+        )

@@ -1,5 +1,6 @@
 """The training step: one forward pass, the objectives' losses, one update, on every replica."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from tl_keras.training.batch_means import measured_on, weighted_losses
 from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
 from tl_keras.training.means import Totals
 from tl_keras.training.pulls import Pulls, apply_changes, update_of
-from tl_keras.training.step_errors import refusal_in, require_gradient
+from tl_keras.training.step_errors import idle_objectives, refusal_in, require_gradient
 from tl_keras.transfer_model import TransferModel
 
 __all__ = [
@@ -34,10 +35,15 @@ class Step:
             batch and number of examples that it is of, number of all examples, replicas that were
             asked to stop)`, the same on every replica.
         element_spec: Spec of the distributed dataset's `(x, y)`.
+
+    Attributes:
+        names: What the totals are of.
+        idle: Objectives that move nothing of the model, known after the first step.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, replica_step: Callable, element_spec: Any):
         self.names: tuple[str, ...] = ()
+        self.idle: list[Objective] = []
 
         signature = [*element_spec, *Totals.spec(), tf.TensorSpec([], tf.float32)]
 
@@ -112,11 +118,14 @@ def make_train_step(
     values = [variable.value for variable in variables]
     replicas = strategy.num_replicas_in_sync
 
-    def gradients_of(x, y, counts, slice_index=0):
+    own = [variable.value for variable in model.trainable_variables]
+
+    def gradients_of(x, y, counts, slice_index=0, *, idle):
         # Losses of another trace, such as that of a feature store, may still hang on the layers.
         model._clear_losses()
         step = tf.cast(optimizer.iterations.value, tf.int64)
-        with tf.GradientTape() as tape:
+        # Persistent for `idle_objectives`; what only that asks for is left out of the graph.
+        with tf.GradientTape(persistent=True) as tape:
             batch = domain_pass(
                 model,
                 forward,
@@ -137,14 +146,20 @@ def make_train_step(
                 penalty = tf.add_n([tf.cast(value, loss.dtype) for value in model.losses])
                 loss += penalty / (replicas * accumulation)
             scaled = optimizer.scale_loss(loss)
-        return tape.gradient(scaled, values), sums
+        gradients = tape.gradient(scaled, values)
+        if not idle and len(objectives) > 1:
+            idle.append(idle_objectives(objectives, model, losses, tape, own))
+        return gradients, sums
 
     def replica_step(x, y, stop):
         counts = global_counts(x, y)
+        idle: list[list[Objective]] = []
+        gradients_here = functools.partial(gradients_of, idle=idle)
         if accumulation == 1:
-            gradients, sums = gradients_of(x, y, counts)
+            gradients, sums = gradients_here(x, y, counts)
         else:
-            gradients, sums = accumulate(gradients_of, x, y, counts, accumulation)
+            gradients, sums = accumulate(gradients_here, x, y, counts, accumulation)
+        step.idle = idle[0] if idle else []
         gradients = pulls.with_gradients(gradients, variables)
         require_gradient(gradients, objectives, stage=seed[1])
         progress = tf.cast(optimizer.iterations.value, tf.float32) / total_steps
@@ -157,7 +172,8 @@ def make_train_step(
             objective.after_update(model)
         return _results(sums, counts, stop)
 
-    return Step(strategy, replica_step, element_spec)
+    step = Step(strategy, replica_step, element_spec)
+    return step
 
 
 def make_validation_step(
