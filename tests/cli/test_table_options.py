@@ -32,7 +32,10 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize(
+    "kind",
+    ["tasks", *(pytest.param(k, marks=pytest.mark.slow) for k in ("multi_label", "regression"))],
+)
 def test_tables_are_trained_on_and_evaluated(tl_keras_cli, tiny_backbone, table, tmp_path, kind):
     run, words = tmp_path / "run", ("--path-column", "file", *LABELS[kind])
     code, out, err = tl_keras_cli(
