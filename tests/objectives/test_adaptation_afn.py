@@ -63,17 +63,18 @@ def test_the_default_is_the_papers_radius_in_units_of_the_start(scale):
     first = objective.losses(batch(source=domain(source), target=domain(target)))
     start = np.linalg.norm(source, axis=1).mean()
     unit = np.sqrt(500) / start
-    assert float(first["loss"]) == pytest.approx(paper(unit * source, unit * target), rel=1e-4)
+    expected = paper(unit * source, unit * target) / unit**2
+    assert float(first["loss"]) == pytest.approx(expected, rel=1e-4)
     # Later features are measured by the norm of the first step.
     later = [tf.Variable(1.3 * source), tf.Variable(0.5 * target)]
     with tf.GradientTape() as tape:
         sides = [domain(one) for one in later]
         loss = objective.losses(batch(source=sides[0], target=sides[1]))["loss"]
     own = [unit * one.numpy() for one in later]
-    assert float(loss) == pytest.approx(paper(*own), rel=1e-4)
+    assert float(loss) == pytest.approx(paper(*own) / unit**2, rel=1e-4)
     for found, values in zip(tape.gradient(loss, later), own, strict=True):
         norms = np.linalg.norm(values, axis=1, keepdims=True)
-        expected = 2 * (norms.mean() - 25) * values / norms / len(values) * unit
+        expected = 2 * (norms.mean() - 25) * values / norms / len(values) / unit
         np.testing.assert_allclose(found, expected, rtol=1e-3)
     assert float(objective.memory()[0].numpy()) == pytest.approx(start, rel=1e-5)
 

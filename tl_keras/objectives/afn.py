@@ -31,16 +31,15 @@ def hard_loss(norms, radius: float):
 
 
 def mean_norm_loss(norms, mean, start):
-    """Return per example what has the mean `(√500 · n̄/n̄₀ − 25)²`, and its gradient.
+    """Return per example what has the mean `(n̄ − 25/√500 · n̄₀)²`, and its gradient.
 
     Args:
         norms: `n`, `(b,)`.
         mean: `n̄`, their mean over the whole batch, a constant.
         start: `n̄₀` > 0, the mean norm that training began with.
     """
-    unit = PAPER_START / start
-    gap = unit * mean - PAPER_RADIUS
-    return tf.square(gap) + 2.0 * gap * unit * (norms - tf.stop_gradient(norms))
+    gap = mean - PAPER_RADIUS / PAPER_START * start
+    return tf.square(gap) + 2.0 * gap * (norms - tf.stop_gradient(norms))
 
 
 class AFN(Objective):
@@ -48,7 +47,7 @@ class AFN(Objective):
 
     Target features are shorter than source features, and short ones transfer badly. By default the
     mean norm of either domain is drawn to 1.118 times the mean norm of the source features in the
-    first step: `(√500 · n̄/n̄₀ − 25)²`, summed over both. Very cheap, and simple to combine; watch
+    first step: `(n̄ − 1.118 · n̄₀)²`, summed over both. Very cheap, and simple to combine; watch
     `afn_source_norm` and `afn_target_norm`.
 
     With a step, each example is asked for a little more than it has (SAFN), so that the logged loss
@@ -60,9 +59,9 @@ class AFN(Objective):
     number of replicas gives what one device does; with `Stage.accumulation`, `n̄` is each
     micro-batch's own.
 
-    Strength: the weight 0.05 is that of the authors and of Transfer-Learning-Library, and so is the
-    radius 25, for features of 1,000 normalised units, whose norm begins at √500 = 22.4. Ours is in
-    these units whatever the scale of the features. The library's default is the step 1.
+    Strength: the weight 0.05 is that of the authors and of Transfer-Learning-Library. Theirs are
+    the radius 25, or the step 1, for features of 1,000 normalised units, whose norm begins at
+    √500 = 22.4; ours is the same radius, relative to where the norm begins.
 
     Xu, Li, Yang, Lin: *Larger Norm More Transferable: An Adaptive Feature Norm Approach for
     Unsupervised Domain Adaptation*, ICCV 2019.
