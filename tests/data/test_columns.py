@@ -12,7 +12,7 @@ LABELS = ("a", "b", "c")
 X = np.zeros((6, 4, 4, 3), np.uint8)
 CLASSES = np.array([0, 1, 2, 2, 0, 1])
 NAMES = np.array(LABELS)[CLASSES]
-TAGS = np.random.default_rng(0).integers(0, 2, (6, 3))
+TAGS = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0]])
 VALUES = np.random.default_rng(1).normal(size=(6, 3)).astype("float32")
 SPECS = {kind: TargetSpec(kind, 3, LABELS) for kind in ("multi_label", "regression")}
 SPECS["classification"] = TargetSpec("classification", 3, LABELS)
