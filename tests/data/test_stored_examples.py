@@ -13,6 +13,7 @@ import tl_keras as tl
 from tl_keras.data import Epochs, Part, stored_examples
 from tl_keras.data.feature_layout import Column, Layout
 from tl_keras.data.feature_store import FeatureStore
+from tl_keras.data.rows import Cycle, row_batches
 from tl_keras.data.stored_examples import StoredExamples
 from tl_keras.errors import InputError
 from tl_keras.targets import TargetSpec
@@ -73,7 +74,8 @@ def test_all_rows_in_order(make):
 def test_shuffled_epochs_are_those_of_arrays(make):
     stored, arrays = make(), tl.data.as_examples((values()[0], values()[1] / 3))
     plain = TargetSpec("regression", 3)
-    for epochs in (Epochs(seed=3), Epochs(seed=3, first=1, count=2, skip=2)):
+    places = (Epochs(seed=3), Epochs(seed=3, first=1, count=2, skip=2), Cycle(3, first=3, count=9))
+    for epochs in places:
         found, _ = collect(stored.batches(SPEC, 6, epochs=epochs))
         expected, _ = collect(arrays.batches(plain, 6, epochs=epochs))
         np.testing.assert_array_equal(found, expected)
@@ -97,6 +99,14 @@ def test_an_epoch_reads_its_view(make):
         assert sorted(x[:, 0] // 3) == list(range(COUNT))
         np.testing.assert_array_equal(y[:, 0], x[:, 0])
     assert len(stored.encoded_targets(SPEC)) == COUNT
+
+
+def test_a_batch_that_carries_over_reads_the_view_of_each_row_s_pass(make):
+    cycle = Cycle(0, first=2, count=10)
+    found = [x for x, _ in make(views=3).batches(SPEC, 7, epochs=cycle)]
+    places = row_batches(COUNT, 7, cycle, with_epoch=True)
+    for x, (numbers, rows) in zip(found, places, strict=True):
+        np.testing.assert_array_equal(x[:, 0], 3 * rows + numbers % 3)
 
 
 def test_several_tensors_are_a_tuple(make):

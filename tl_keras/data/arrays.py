@@ -9,7 +9,7 @@ from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.columns import read_labels
 from tl_keras.data.labels import Names, encode_labels, names_of
-from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
+from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError, counted, describe
 
@@ -71,7 +71,7 @@ class ArrayExamples(Examples):
         spec: Specs,
         batch_size: int,
         *,
-        epochs: Epochs | None = None,
+        epochs: Order = None,
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the examples in batches; see `Examples.batches`."""

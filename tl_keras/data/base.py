@@ -5,7 +5,7 @@ import abc
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.rows import WHOLE, Epochs, Part
+from tl_keras.data.rows import WHOLE, Order, Part
 from tl_keras.errors import counted
 from tl_keras.targets import TargetSpec
 
@@ -52,7 +52,7 @@ class Examples(abc.ABC):
         spec: Specs,
         batch_size: int,
         *,
-        epochs: Epochs | None = None,
+        epochs: Order = None,
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the examples in batches; the last one of an epoch is as large as what is left.
@@ -60,7 +60,8 @@ class Examples(abc.ABC):
         Args:
             spec: What the model predicts; None leaves the targets out.
             batch_size: Examples per batch over all parts, at least 1.
-            epochs: Shuffled epochs, one after the other; None for all examples once, in order.
+            epochs: Shuffled epochs, one after the other, or a cycle, whose batches carry over the
+                end of a pass; None for all examples once, in order.
             part: The share of each batch that is wanted.
 
         Returns:

@@ -13,7 +13,7 @@ from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.labels import encode_labels, encode_labels_in_graph
 from tl_keras.data.output_order import check_lost_names
-from tl_keras.data.rows import WHOLE, Epochs, Part, share_of
+from tl_keras.data.rows import WHOLE, Cycle, Epochs, Order, Part, share_of
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError, counted
 from tl_keras.targets import TargetSpec, label_name
@@ -100,7 +100,7 @@ class DatasetExamples(Examples):
         spec: Specs,
         batch_size: int,
         *,
-        epochs: Epochs | None = None,
+        epochs: Order = None,
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the examples in batches; see `Examples.batches`."""
@@ -110,19 +110,7 @@ class DatasetExamples(Examples):
         if epochs is None:
             batches = self._rebatched(batch_size)
         else:
-            examples = self._dataset.unbatch() if self._is_batched else self._dataset
-            buffer = min(scan.count, _SHUFFLE_EXAMPLES, max(1, _SHUFFLE_BYTES // scan.bytes_each))
-
-            def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-                # `shuffle` would mix in TensorFlow's global seed, and fails on a tensor if it does.
-                tf.compat.v1.get_default_graph().seed = None
-                seed = 1_000_003 * epochs.seed + epoch
-                order = examples.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
-                skip = tf.where(epoch == epochs.first, tf.cast(epochs.skip, tf.int64), 0)
-                return order.batch(batch_size).skip(skip)
-
-            numbers = tf.data.Dataset.range(epochs.first, epochs.first + epochs.count)
-            batches = numbers.flat_map(one_epoch)
+            batches = self._shuffled(epochs, batch_size)
 
         def encode(*element: Any) -> Any:
             return self._encode(share_of(element, part), spec, scan)
@@ -145,6 +133,31 @@ class DatasetExamples(Examples):
         if self._scan().batch_size == batch_size:
             return self._dataset
         return self._dataset.unbatch().batch(batch_size)
+
+    def _shuffled(self, epochs: Epochs | Cycle, batch_size: int) -> tf.data.Dataset:
+        scan = self._scan()
+        examples = self._dataset.unbatch() if self._is_batched else self._dataset
+        buffer = min(scan.count, _SHUFFLE_EXAMPLES, max(1, _SHUFFLE_BYTES // scan.bytes_each))
+
+        def one_pass(number: tf.Tensor) -> tf.data.Dataset:
+            # `shuffle` would mix in TensorFlow's global seed, and fails on a tensor if it does.
+            tf.compat.v1.get_default_graph().seed = None
+            seed = 1_000_003 * epochs.seed + number
+            return examples.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
+
+        def at_first(number: tf.Tensor, left_out: int) -> tf.Tensor:
+            return tf.where(number == first, tf.constant(left_out, tf.int64), 0)
+
+        if isinstance(epochs, Cycle):
+            size, first, passes, rows = epochs.place(scan.count, batch_size)
+            numbers = tf.data.Dataset.range(first, first + passes)
+            order = numbers.flat_map(lambda number: one_pass(number).skip(at_first(number, rows)))
+            return order.batch(size).take(epochs.count)
+        first = epochs.first
+        numbers = tf.data.Dataset.range(first, first + epochs.count)
+        return numbers.flat_map(
+            lambda number: one_pass(number).batch(batch_size).skip(at_first(number, epochs.skip))
+        )
 
     def _encode(self, element: tuple[Any, ...], spec: Specs, scan: "_Scan") -> Any:
         x = element[0] if element[0].dtype == tf.uint8 else tf.cast(element[0], tf.float32)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.examples import as_examples
-from tl_keras.data.rows import WHOLE, Epochs, Part
+from tl_keras.data.rows import WHOLE, Cycle, Epochs, Part
 from tl_keras.errors import InputError
 
 ONE_DOMAIN = "data"
@@ -20,7 +20,9 @@ class DomainExamples(Examples, Mapping):
     """Domain name → examples.
 
     An epoch is one pass over the largest domain; smaller ones begin again, in a new order, as
-    often as needed. Every domain brings `batch_size` examples to a batch, or what is left of it.
+    often as needed, also within a batch. Every domain brings `batch_size` examples to a batch: of
+    the largest the last batch of an epoch has what is left, and a domain that is smaller than a
+    batch brings all it has.
 
     Elements of the batches are `(x, y)`, dicts from domain name to the examples' images and
     encoded labels; domains without labels are not in `y`.
@@ -102,18 +104,19 @@ class DomainExamples(Examples, Mapping):
 
     def _stream(self, name, spec, batch_size, steps, epochs, part) -> tf.data.Dataset:
         examples = self._domains[name]
-        own = -(-len(examples) // batch_size)
         if epochs is None:
             dataset = examples.batches(spec, batch_size, part=part)
+            own = -(-len(examples) // batch_size)
             if own == steps:
                 return dataset
             rest = tf.data.Dataset.range(steps - own).map(lambda _: _nothing(dataset.element_spec))
             return dataset.concatenate(rest)
-        first = epochs.first * steps + epochs.skip
-        count = epochs.count * steps - epochs.skip
         seed = epochs.seed if self.only is not None else domain_seed(epochs.seed, name)
-        place = Epochs(seed, first // own, -(-(first % own + count) // own), first % own)
-        return examples.batches(spec, batch_size, epochs=place, part=part).take(count)
+        order = epochs._replace(seed=seed)
+        if len(examples) < len(self):
+            first = epochs.first * steps + epochs.skip
+            order = Cycle(seed, first, epochs.count * steps - epochs.skip)
+        return examples.batches(spec, batch_size, epochs=order, part=part)
 
 
 def domain_seed(seed: int, domain: str) -> int:

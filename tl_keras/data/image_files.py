@@ -13,7 +13,7 @@ from tl_keras.data.base import Examples, Specs
 from tl_keras.data.decoding import decode_and_resize, pixel_type
 from tl_keras.data.labels import encode_labels
 from tl_keras.data.problems import Problem, problem_table
-from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
+from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.errors import InputError, counted, printable
 
 
@@ -62,7 +62,7 @@ class ImageFiles(Examples):
         spec: Specs,
         batch_size: int,
         *,
-        epochs: Epochs | None = None,
+        epochs: Order = None,
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the images in batches, uint8 or float32 `(b, h, w, 3)`; see `Examples.batches`."""

@@ -25,6 +25,34 @@ class Epochs(NamedTuple):
     skip: int = 0
 
 
+class Cycle(NamedTuple):
+    """Shuffled passes without end, cut into batches of one size wherever a pass ends.
+
+    Attributes:
+        seed: Together with a pass's number it gives that pass's order.
+        first: Number of the first batch, from 0.
+        count: How many batches.
+    """
+
+    seed: int
+    first: int = 0
+    count: int = 1
+
+    def place(self, examples: int, batch_size: int) -> tuple[int, int, int, int]:
+        """Return the size of the batches, the first pass, how many, and the rows to leave out.
+
+        A domain that is smaller than a batch comes whole in every one, never twice.
+        """
+        size = min(batch_size, examples)
+        start, stop = self.first * size, (self.first + self.count) * size
+        first = start // examples
+        return size, first, -(-stop // examples) - first, start % examples
+
+
+Order = Epochs | Cycle | None
+"""Shuffled epochs, batches that carry over the ends of passes, or all rows once, in order."""
+
+
 class Part(NamedTuple):
     """One replica's share of every batch, of sizes as `numpy.array_split` has them.
 
@@ -49,7 +77,7 @@ WHOLE = Part()
 def row_batches(
     count: int,
     batch_size: int,
-    epochs: Epochs | None = None,
+    epochs: Order = None,
     part: Part = WHOLE,
     *,
     with_epoch: bool = False,
@@ -59,13 +87,15 @@ def row_batches(
     Args:
         count: Number of examples, ≥ 1.
         batch_size: Rows per batch over all parts, ≥ 1; the last batch of an epoch has the rest.
-        epochs: Shuffled epochs; None for all rows once, in order.
+        epochs: Shuffled epochs or a cycle; None for all rows once, in order.
         part: The share of each batch that is wanted.
-        with_epoch: Whether the elements are `(epoch, rows)`.
+        with_epoch: Whether the elements are `(epoch, rows)`; of a cycle, each row has its pass.
 
     Returns:
         Elements int64 `(b,)`.
     """
+    if isinstance(epochs, Cycle):
+        return _cycled_rows(count, batch_size, epochs, part, with_epoch)
     steps = -(-count // batch_size)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -85,6 +115,25 @@ def row_batches(
 
     first, number = (0, 1) if epochs is None else (epochs.first, epochs.count)
     return tf.data.Dataset.range(first, first + number).flat_map(one_epoch)
+
+
+def _cycled_rows(
+    count: int, batch_size: int, cycle: Cycle, part: Part, with_pass: bool
+) -> tf.data.Dataset:
+    size, first, passes, left_out = cycle.place(count, batch_size)
+
+    def one_pass(number: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.range(count, dtype=tf.int64)
+        rows = tf.random.experimental.stateless_shuffle(rows, [cycle.seed, number])
+        rows = rows[tf.where(number == first, left_out, 0) :]
+        return tf.data.Dataset.from_tensor_slices((tf.fill(tf.shape(rows), number), rows))
+
+    def own(numbers: tf.Tensor, rows: tf.Tensor) -> Any:
+        numbers, rows = share_of((numbers, rows), part)
+        return (numbers, rows) if with_pass else rows
+
+    order = tf.data.Dataset.range(first, first + passes).flat_map(one_pass)
+    return order.batch(size).take(cycle.count).map(own)
 
 
 def share_of(batch: Any, part: Part) -> Any:

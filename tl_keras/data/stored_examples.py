@@ -11,7 +11,7 @@ import tensorflow as tf
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.feature_store import FeatureStore
-from tl_keras.data.rows import WHOLE, Epochs, Part, row_batches
+from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.errors import InputError
 
 MEMORY_BYTES = 64 * 2**20
@@ -84,7 +84,7 @@ class StoredExamples(Examples):
         spec: Specs,
         batch_size: int,
         *,
-        epochs: Epochs | None = None,
+        epochs: Order = None,
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the stored values in batches; see `Examples.batches`."""

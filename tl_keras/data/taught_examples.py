@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.rows import WHOLE, Epochs, Part
+from tl_keras.data.rows import WHOLE, Order, Part
 
 
 class Taught(NamedTuple):
@@ -52,7 +52,7 @@ class TaughtExamples(Examples):
         spec: Specs,
         batch_size: int,
         *,
-        epochs: Epochs | None = None,
+        epochs: Order = None,
         part: Part = WHOLE,
     ) -> tf.data.Dataset:
         """Return the examples and outputs in batches; see `Examples.batches`."""

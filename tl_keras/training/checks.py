@@ -195,7 +195,9 @@ def _check_batches(stage: Stage, batch_size: int, replicas: int, counts: Sequenc
             f"accumulation: with batch_norm='update' the statistics of stage {stage.name!r} would "
             "be of slices, not of batches. Use batch_norm='frozen' or accumulation=1."
         )
-    last = min((count % batch_size for count in counts if count % batch_size), default=replicas)
+    # Smaller domains carry over the end of a pass: only the largest has a last batch of the rest.
+    rest = max(counts) % batch_size or batch_size
+    last = min([rest, *(count for count in counts if count < max(counts))])
     if last < replicas:
         raise InputError(
             f"batch_size: the last batch of a domain has {counted(last, 'example')} for "

@@ -69,8 +69,9 @@ def fine_tune(
             folder. Labels are integers, names out of `model.labels`, or one-hot rows. Several
             domains are a dict of these, such as `{"source": …, "target": …}`: those whose names
             begin with `target` are adapted to, all others are sources; one without labels is its
-            `x` alone. Every domain brings `batch_size` examples to a batch, and an epoch is one
-            pass over the largest. Labels of a target domain may be missing in part (−1, NaN).
+            `x` alone. Every domain brings `batch_size` examples to a batch, or all it has if these
+            are fewer, and an epoch is one pass over the largest. Labels of a target domain may be
+            missing in part (−1, NaN).
         validation: The same, measured after each epoch. With it, the model ends with the weights
             of the epoch with the smallest validation loss. This is the loss on labels, with the
             weight that it has at the end of a stage, or 1 where that is 0.
