@@ -47,6 +47,8 @@ def build_transfer_model(
         weights: `"imagenet"`, None for random ones, or the path of a weights file for the
             backbone.
         input_shape: `(height, width, channels)`; by default the size the weights were trained at.
+            Weights of Keras Applications and EfficientNetLite for three channels are adapted to
+            any number of them: to gray by the sum, else by repeating red, green, blue.
         classifier_activation: Activation of single-label heads, `None` for logits. Multi-label
             heads take `"sigmoid"` and regression heads none in place of `"softmax"`.
         labels: Names of the classes in the order of the outputs; stored in the model and its

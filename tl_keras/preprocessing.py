@@ -56,6 +56,16 @@ class ImagePreprocessing(keras.layers.Layer):
         is_plain = self.mean == 0.0 and self.std == 1.0 and not self.reverse_channels
         return is_plain and self.pixel_range is None
 
+    def build(self, input_shape):
+        """Check that there is a mean and a std for each channel."""
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if isinstance(value, list) and len(value) not in (1, input_shape[-1] or len(value)):
+                raise InputError(
+                    f"preprocessing: its {name} has {len(value)} numbers for images of "
+                    f"{input_shape[-1]} channels. Pass preprocessing=tl.preprocessing."
+                    f"ImagePreprocessing(mean, std) with one number, or {input_shape[-1]}."
+                )
+
     def call(self, images):
         """Preprocess a batch of images."""
         images = ops.cast(images, "float32")

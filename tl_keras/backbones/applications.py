@@ -1,6 +1,8 @@
 """Backbones out of Keras Applications: one row of a table each."""
 
 import dataclasses
+import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import keras
 
 from tl_keras import preprocessing
 from tl_keras.backbones.backbone import Backbone
+from tl_keras.backbones.channels import build_for_channels, preprocessing_for
 from tl_keras.backbones.weights import load_weights_file
 from tl_keras.errors import InputError
 
@@ -29,6 +32,7 @@ class Application:
     preprocessing: Callable[[], preprocessing.ImagePreprocessing]
 
 
+_NORMALISE_BY_CHANNEL = ("EfficientNetB", "EfficientNetV2B")
 _inside = preprocessing.identity
 _minus_one_one = preprocessing.to_minus_one_one
 _standardised = preprocessing.imagenet_standardised
@@ -90,20 +94,39 @@ def application_backbone(
             builds for ImageNet hold one Rescaling layer more than those without weights, so a
             fine-tuned one is best kept as a whole `.keras` file.
         input_shape: `(height, width, channels)`, or None for the size of the ImageNet weights.
+            Weights for three channels are adapted to any number of them (see `stem_kernel`).
 
     Raises:
         InputError: If the input shape cannot be, or the weights cannot be had.
     """
     row = APPLICATIONS[name]
     shape = input_shape or (row.size, row.size, 3)
-    check_image_shape(name, shape, row.smallest, pretrained=weights == "imagenet")
+    check_image_shape(name, shape, row.smallest)
+    channels = shape[-1]
+    if weights is not None and channels != 3 and name.startswith(_NORMALISE_BY_CHANNEL):
+        raise InputError(
+            f"input_shape: {name} normalises 3 channels inside, and its weights cannot be adapted "
+            f"to {channels}. Use images of 3 channels (repeat a gray one three times), another "
+            "backbone, such as 'ResNet50', or weights=None."
+        )
+    layer = row.preprocessing()
+    if row.module == "convnext" and channels != 3:
+        # Without three channels, Keras leaves its own normalisation out.
+        layer = preprocessing.imagenet_standardised()
+    network = build_for_channels(
+        functools.partial(_build_with, name), weights, shape, reverse=layer.reverse_channels
+    )
+    return Backbone(name, network, preprocessing_for(layer, channels), shape)
+
+
+def _build_with(name: str, weights: str | None, shape: tuple[int, int, int]) -> keras.Model:
     network = _build(name, weights, shape)
     if weights not in (None, "imagenet"):
         load_weights_file(network, weights)
-    return Backbone(name, network, row.preprocessing(), shape)
+    return network
 
 
-def check_image_shape(name: str, shape: Any, smallest: int, *, pretrained: bool) -> None:
+def check_image_shape(name: str, shape: Any, smallest: int) -> None:
     """Raise `InputError` where an image shape does not fit a backbone."""
     if len(shape) != 3:
         raise InputError(f"input_shape: expected (height, width, channels), got {tuple(shape)}.")
@@ -113,21 +136,23 @@ def check_image_shape(name: str, shape: Any, smallest: int, *, pretrained: bool)
             f"input_shape: {name} needs images of at least {smallest}×{smallest} pixels, got "
             f"{height}×{width}. Use input_shape=({smallest}, {smallest}, {channels}) or larger."
         )
-    if pretrained and channels != 3:
+    if channels is None:
         raise InputError(
-            f"input_shape: the ImageNet weights of {name} take 3 channels, got {channels}. "
-            "Repeat a gray channel three times, or use weights=None."
+            f"input_shape: {name} needs the number of channels, got {tuple(shape)}. Use "
+            f"input_shape=({height}, {width}, 3)."
         )
 
 
 def _build(name: str, weights: str | None, shape: tuple[int, int, int]) -> keras.Model:
     constructor = getattr(keras.applications, name)
     try:
-        return constructor(
-            include_top=False,
-            weights="imagenet" if weights == "imagenet" else None,
-            input_shape=shape,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This model usually expects 1 or 3 input channels")
+            return constructor(
+                include_top=False,
+                weights="imagenet" if weights == "imagenet" else None,
+                input_shape=shape,
+            )
     except Exception as error:
         if weights == "imagenet" and "fetch failure" in str(error):
             raise InputError(

@@ -47,6 +47,12 @@ def keras_hub_backbone(
     if input_shape is None:
         size = getattr(converter, "image_size", None) or (224, 224)
         input_shape = tuple(o or s for o, s in zip(own[1:], (*size, 3), strict=True))
+    if own[-1] not in (None, input_shape[-1]):
+        raise InputError(
+            f"input_shape: the KerasHub preset {preset!r} takes {own[-1]} channels, got "
+            f"{tuple(input_shape)}. Use input_shape={(*input_shape[:-1], own[-1])}, or a backbone "
+            "of Keras Applications, whose weights are adapted to any number of channels."
+        )
     return Backbone(preset, network, _preprocessing_of(converter), tuple(input_shape))
 
 

@@ -59,6 +59,7 @@ def _resolve_shape(name, own, given):
     if not fits:
         raise InputError(
             f"input_shape: the backbone {name!r} takes {stated}, got {tuple(given)}. "
-            "Leave input_shape out."
+            "Leave input_shape out, and bring the images into this form; for other channels, put "
+            "a keras.layers.Conv2D(channels, 1) in front, in a keras.Model of your own."
         )
     return tuple(given)

@@ -8,6 +8,7 @@ from tl_keras import preprocessing
 from tl_keras.backbones import efficientnet_lite
 from tl_keras.backbones.applications import APPLICATIONS, application_backbone, check_image_shape
 from tl_keras.backbones.backbone import Backbone
+from tl_keras.backbones.channels import build_for_channels
 from tl_keras.backbones.keras_files import HDF5, load_keras_file, refuse_hdf5
 from tl_keras.backbones.keras_hub import PREFIX, keras_hub_backbone
 from tl_keras.backbones.keras_model import model_backbone
@@ -78,8 +79,12 @@ def resolve_backbone(
 def _lite_backbone(name, *, weights, input_shape) -> Backbone:
     size = efficientnet_lite.EFFICIENTNET_LITE[name].image_size
     shape = input_shape or (size, size, 3)
-    check_image_shape(name, shape, 32, pretrained=weights is not None)
-    network = efficientnet_lite.efficientnet_lite(name, weights=weights, input_shape=shape)
+    check_image_shape(name, shape, 32)
+
+    def build(weights, shape):
+        return efficientnet_lite.efficientnet_lite(name, weights=weights, input_shape=shape)
+
+    network = build_for_channels(build, weights, shape)
     return Backbone(name, network, preprocessing.efficientnet_lite(), shape)
 
 
