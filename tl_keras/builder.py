@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import keras
@@ -80,7 +81,14 @@ def build_transfer_model(
     tasks = _read_tasks(num_classes, head, labels)
     resolved = resolve_backbone(backbone, weights=weights, input_shape=_read_shape(input_shape))
     if preprocessing is None:
-        preprocessing = resolved.preprocessing
+        preprocessing = resolved.stated_preprocessing()
+        if resolved.is_raw:
+            warnings.warn(
+                f"preprocessing: pixels 0–255 reach {resolved.name!r} as they are, and it has no "
+                "Rescaling. Pass preprocessing=tl.preprocessing.… as it was trained with, or "
+                "identity() if with these.",
+                stacklevel=2,
+            )
     else:
         preprocessing = type(preprocessing).from_config(preprocessing.get_config())
     if pixel_range is not None:

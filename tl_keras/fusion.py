@@ -120,7 +120,7 @@ def _fused_features(members, weights, input_shape) -> Backbone:
     shape = _common_shape([part.input_shape for part in parts])
     layer = FusedFeatures(
         [part.network for part in parts],
-        [part.preprocessing for part in parts],
+        [part.stated_preprocessing() for part in parts],
         name="fused_features",
     )
     return Backbone(layer.name, layer, preprocessing.identity(), shape)

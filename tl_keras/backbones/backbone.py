@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from tl_keras.errors import InputError
 from tl_keras.preprocessing import ImagePreprocessing
 
 
@@ -15,11 +16,28 @@ class Backbone:
         name: What errors, tables and run directories call it.
         network: Keras model or layer from `(batch, *input_shape)` to features
             `(batch, height, width, channels)`, `(batch, tokens, channels)` or `(batch, channels)`.
-        preprocessing: From 0–255 images to the network's input.
+        preprocessing: From 0–255 images to the network's input; None where nothing states it.
         input_shape: `(height, width, channels)` of the images, or the network's own input shape.
+        is_raw: Whether nothing in a network of the user's own seems to scale pixels.
     """
 
     name: str
     network: keras.layers.Layer
-    preprocessing: ImagePreprocessing
+    preprocessing: ImagePreprocessing | None
     input_shape: tuple[int | None, ...]
+    is_raw: bool = False
+
+    def stated_preprocessing(self) -> ImagePreprocessing:
+        """Return the preprocessing.
+
+        Raises:
+            InputError: If nothing states it.
+        """
+        if self.preprocessing is None:
+            raise InputError(
+                f"preprocessing: nothing states how {self.name!r} takes pixels: it has no image "
+                "converter and no preprocessor_config.json. Pass preprocessing=…, such as "
+                "tl.preprocessing.imagenet_standardised(), to_minus_one_one(), or identity() for "
+                "a network that takes 0–255."
+            )
+        return self.preprocessing

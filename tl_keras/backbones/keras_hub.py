@@ -2,6 +2,11 @@
 
 from tl_keras import preprocessing
 from tl_keras.backbones.backbone import Backbone
+from tl_keras.backbones.preprocessor_config import (
+    image_size_of,
+    preprocessing_of,
+    read_preprocessor_config,
+)
 from tl_keras.errors import InputError
 
 PREFIX = "keras_hub:"
@@ -12,13 +17,16 @@ def keras_hub_backbone(
 ) -> Backbone:
     """Build an image backbone from `keras_hub:PRESET`.
 
-    The preset's image converter says how its pixels were scaled; that scaling becomes the
-    preprocessing layer.
+    The preset's image converter says how its pixels were scaled, or, in a directory or repository
+    of Hugging Face, `preprocessor_config.json`; that scaling becomes the preprocessing layer.
 
     Args:
         spec: `keras_hub:` and a preset's name, handle or directory.
         weights: `"imagenet"` for the preset's weights, None for random ones.
-        input_shape: `(height, width, channels)`, or None for the converter's size, else 224.
+        input_shape: `(height, width, channels)`, or None for the size stated there, else 224.
+
+    Returns:
+        The backbone; its preprocessing is None where nothing states it.
 
     Raises:
         InputError: If KerasHub is not installed, the preset cannot be loaded, or it is not an
@@ -44,8 +52,9 @@ def keras_hub_backbone(
             "backbones are supported."
         )
     converter = _image_converter(keras_hub, preset)
+    config = read_preprocessor_config(preset) if converter is None else None
     if input_shape is None:
-        size = getattr(converter, "image_size", None) or (224, 224)
+        size = getattr(converter, "image_size", None) or image_size_of(config) or (224, 224)
         input_shape = tuple(o or s for o, s in zip(own[1:], (*size, 3), strict=True))
     if own[-1] not in (None, input_shape[-1]):
         raise InputError(
@@ -53,7 +62,8 @@ def keras_hub_backbone(
             f"{tuple(input_shape)}. Use input_shape={(*input_shape[:-1], own[-1])}, or a backbone "
             "of Keras Applications, whose weights are adapted to any number of channels."
         )
-    return Backbone(preset, network, _preprocessing_of(converter), tuple(input_shape))
+    scaling = preprocessing_of(config) if converter is None else _converted(converter)
+    return Backbone(preset, network, scaling, tuple(input_shape))
 
 
 def _image_converter(keras_hub, preset: str):
@@ -63,9 +73,9 @@ def _image_converter(keras_hub, preset: str):
         return None
 
 
-def _preprocessing_of(converter) -> preprocessing.ImagePreprocessing:
+def _converted(converter) -> preprocessing.ImagePreprocessing:
     """Return `x · scale + offset` of a KerasHub converter as `(x − mean) / std`."""
-    if converter is None or (converter.scale is None and converter.offset is None):
+    if converter.scale is None and converter.offset is None:
         return preprocessing.identity()
     scale = _as_list(1.0 if converter.scale is None else converter.scale)
     offset = _as_list(0.0 if converter.offset is None else converter.offset)

@@ -1,10 +1,19 @@
 """Backbones that the user already has: a `keras.Model` or a layer."""
 
+from collections.abc import Iterator
+
 import keras
 
 from tl_keras import preprocessing
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.errors import InputError
+
+SCALING = (
+    keras.layers.Rescaling,
+    keras.layers.Normalization,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+)
 
 
 def model_backbone(
@@ -38,7 +47,36 @@ def model_backbone(
             "Wrap it so that it takes one tensor."
         )
     shape = _resolve_shape(network.name, own, input_shape)
-    return Backbone(network.name, network, preprocessing.identity(), shape)
+    is_raw = len(shape) == 3 and shape[-1] in (1, 3) and _reads_pixels_as_they_are(network)
+    return Backbone(network.name, network, preprocessing.identity(), shape, is_raw=is_raw)
+
+
+def _reads_pixels_as_they_are(network: keras.layers.Layer) -> bool:
+    """Return whether the first weights of a model of Keras' layers see pixels that nothing scaled.
+
+    Layers of the user's own, and operations that are no layers, may scale them.
+    """
+    for step in _steps(network):
+        is_layer = isinstance(step, keras.layers.Layer)
+        if isinstance(step, SCALING) or not is_layer:
+            return False
+        if not type(step).__module__.startswith("keras."):
+            return False
+        if step.weights:
+            return hasattr(step, "kernel")
+    return False
+
+
+def _steps(network: keras.layers.Layer) -> Iterator[keras.Operation]:
+    """Give the operations of a model in the order of computation, those of models in it too."""
+    if not isinstance(network, keras.Model):
+        yield network
+        return
+    for step in getattr(network, "operations", network.layers):
+        if isinstance(step, keras.Model):
+            yield from _steps(step)
+        elif not isinstance(step, keras.layers.InputLayer):
+            yield step
 
 
 def _resolve_shape(name, own, given):
