@@ -6,6 +6,7 @@ import keras
 
 from tl_keras import preprocessing
 from tl_keras.backbones.backbone import Backbone
+from tl_keras.backbones.classifier_tops import warn_of_classifier
 from tl_keras.errors import InputError
 
 SCALING = (
@@ -47,6 +48,7 @@ def model_backbone(
             "Wrap it so that it takes one tensor."
         )
     shape = _resolve_shape(network.name, own, input_shape)
+    warn_of_classifier(network)
     is_raw = len(shape) == 3 and shape[-1] in (1, 3) and _reads_pixels_as_they_are(network)
     return Backbone(network.name, network, preprocessing.identity(), shape, is_raw=is_raw)
 

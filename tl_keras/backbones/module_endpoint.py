@@ -105,6 +105,14 @@ class Endpoint:
         self.select(usable[0][1].structured_outputs)
         self.variables = _variables_of(module, [function for _, function in usable])
 
+    @property
+    def output_name(self) -> str | int | None:
+        """Name of the output that is taken, where the function names its outputs."""
+        outputs = getattr(self._function, "structured_outputs", None)
+        if self.output_key is not None or not isinstance(outputs, dict):
+            return self.output_key
+        return next(iter(outputs)) if len(outputs) == 1 else None
+
     def __call__(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Run the function; `training` is passed on as far as it was saved for it."""
         keywords = {}

@@ -9,6 +9,7 @@ from tl_keras.backbones import efficientnet_lite
 from tl_keras.backbones.applications import APPLICATIONS, application_backbone, check_image_shape
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.channels import build_for_channels
+from tl_keras.backbones.classifier_tops import warn_of_classes
 from tl_keras.backbones.keras_files import HDF5, load_keras_file, refuse_hdf5
 from tl_keras.backbones.keras_hub import PREFIX, keras_hub_backbone
 from tl_keras.backbones.keras_model import model_backbone
@@ -45,7 +46,10 @@ def resolve_backbone(
     if isinstance(spec, Backbone):
         return spec
     if isinstance(spec, keras.layers.Layer):
-        return model_backbone(spec, input_shape=input_shape)
+        found = model_backbone(spec, input_shape=input_shape)
+        if isinstance(spec, SavedModelBackbone):
+            _warn_of_classes(spec.source, spec, found.input_shape)
+        return found
     if not isinstance(spec, (str, os.PathLike)):
         raise InputError(
             "backbone: expected a name, a path, a URL, a keras.Model or a layer, got "
@@ -98,6 +102,13 @@ def _saved_model_backbone(source: str, *, input_shape) -> Backbone:
                 f"({stated}). Pass input_shape=(height, width, channels)."
             )
         input_shape = stated
+    _warn_of_classes(source, layer, input_shape)
     images = len(input_shape) == 3 and input_shape[-1] in (1, 3)
     scaling = preprocessing.unit_range() if images else preprocessing.identity()
     return Backbone(layer.name, layer, scaling, tuple(input_shape))
+
+
+def _warn_of_classes(source: str, layer: SavedModelBackbone, input_shape) -> None:
+    images = keras.KerasTensor((None, *input_shape), layer.module_input_dtype)
+    shape = layer.compute_output_spec(images).shape
+    warn_of_classes(source, shape, layer.module_output_name)

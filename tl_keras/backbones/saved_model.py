@@ -106,6 +106,11 @@ class SavedModelBackbone(keras.layers.Layer):
         """Dtype that the module takes; inputs of other dtypes are cast to it."""
         return self._spec.input_dtype
 
+    @property
+    def module_output_name(self) -> str | int | None:
+        """Name of the output that is taken, where the module names its outputs."""
+        return None if self._endpoint is None else self._endpoint.output_name
+
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """Map inputs `(batch, ...)` to the module's features."""
         self._ensure_loaded()
