@@ -79,6 +79,7 @@ def test_every_block_in_order(names, tmp_path, capsys):
     for run in ("cells", "shell", "long"):
         assert (tmp_path / "runs" / run / "model.keras").is_file()
     assert (tmp_path / "cells_model" / "saved_model.pb").is_file()
+    assert names["search"].best_params_
     assert names["weights"].shape == (70,)
     assert names["weights"][:40].mean() == pytest.approx(1)
     assert names["aligned"].shape == (70, 3)
