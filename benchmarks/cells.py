@@ -1,5 +1,7 @@
 """The solar cells as arrays, and splits of them, shared by the benchmarks."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from sklearn.model_selection import train_test_split
@@ -8,6 +10,7 @@ from tl_keras.data.decoding import decode_and_resize
 from tl_keras.data.samples import solar_cells
 
 
+@functools.cache
 def load_cells(image_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return images uint8 `(2624, size, size, 3)` and labels (1 = defective)."""
     cells = solar_cells()

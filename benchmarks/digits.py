@@ -6,6 +6,7 @@ writers, pens and the ways to scan.
 """
 
 import dataclasses
+import functools
 import sys
 
 import numpy as np
@@ -33,6 +34,7 @@ class Pair:
     test: tuple[np.ndarray, np.ndarray]
 
 
+@functools.cache
 def mnist() -> tuple[np.ndarray, np.ndarray]:
     """Return 5,000 handwritten digits, uint8 `(n, 16, 16, 1)`, and their labels."""
     try:
@@ -44,6 +46,7 @@ def mnist() -> tuple[np.ndarray, np.ndarray]:
     return _enlarged(_resized(middle, PIXELS)), y.astype(np.int64)
 
 
+@functools.cache
 def uci_digits() -> tuple[np.ndarray, np.ndarray]:
     """Return 1,797 handwritten digits of 8 × 8 pixels, enlarged to uint8 `(n, 16, 16, 1)`."""
     x, y = load_digits(return_X_y=True)

@@ -1,18 +1,19 @@
 """Fine-tuning on few solar cells: alone, and held by each objective about the starting point.
 
-    python -m benchmarks.regularised [--sizes 20 50 100] [--seeds 10] [--rate 0.001] [--quick]
+    python -m benchmarks.regularised [--sizes 20 50 100] [--seeds 5] [--rate 0.001] [--quick]
 
 EfficientNetLite0 with its ImageNet weights, all blocks trained, the same schedule and as many steps
 in every row. A seed decides on the quarter of the images that is tested on, on the training images
-and on their order, so that rows can be compared seed by seed. There are ten at 20 images a class,
-where five scatter as much as rows differ, and five above. Strengths are the objectives'
-defaults. LwF and CoTuning use the ImageNet classifier as well. What holds a network bears larger
-rates than what does not, so that fine-tuning alone has a row at half the rate, too. Training images
-are balanced and test images are not: accuracy depends on the threshold of ½ as well, AUC does not.
+and on their order, so that rows can be compared seed by seed. Strengths are the objectives'
+defaults, and the learning rate is the default of a stage that unfreezes all blocks unless `--rate`
+sets another. LwF and CoTuning use the ImageNet classifier as well. Training images are balanced and
+test images are not: accuracy depends on the threshold of ½ as well, AUC does not. Runs are made
+side by side, one thread each.
 """
 
 import argparse
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -24,11 +25,12 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 import tl_keras as tl
 from benchmarks.cells import load_cells, split_cells
 from benchmarks.markdown import write_results
+from benchmarks.side_by_side import side_by_side
 from tl_keras.backbones.efficientnet_lite import efficientnet_lite
 from tl_keras.objectives import Objective
 
 BATCH_SIZE = 16
-ALONE, SLOWER = "fine-tuning alone", "fine-tuning alone, half the rate"
+ALONE = "fine-tuning alone"
 
 found = tl.objectives
 
@@ -55,7 +57,6 @@ class Task:
 
 WAYS: dict[str, Callable[[Task], list[Objective]]] = {
     ALONE: lambda task: [],
-    SLOWER: lambda task: [],
     "L2SP": lambda task: [found.L2SP()],
     "L1SP": lambda task: [found.L1SP()],
     "DELTA": lambda task: [found.DELTA()],
@@ -65,13 +66,10 @@ WAYS: dict[str, Callable[[Task], list[Objective]]] = {
 }
 
 
-def schedule(images: int, steps: int, rate: float) -> tuple[tl.Stage, ...]:
+def schedule(images: int, steps: int, rate: float | None) -> tuple[tl.Stage, ...]:
     """Return the head alone, then everything for a number of steps, whatever the images."""
     epochs = math.ceil(steps / math.ceil(images / BATCH_SIZE))
-    return (
-        tl.Stage(20, learning_rate=1e-3),
-        tl.Stage(epochs, unfreeze="all", learning_rate=rate, warmup=0.1, weight_decay=0.0),
-    )
+    return (tl.Stage(20), tl.Stage(epochs, unfreeze="all", learning_rate=rate))
 
 
 def chosen(y: np.ndarray, rows: np.ndarray, per_class: int, seed: int) -> np.ndarray:
@@ -82,15 +80,15 @@ def chosen(y: np.ndarray, rows: np.ndarray, per_class: int, seed: int) -> np.nda
 
 
 def measure(
-    x, y, way: str, per_class: int, seed: int, steps: int, rate: float
+    way: str, per_class: int, seed: int, size: int, steps: int, rate: float | None
 ) -> tuple[float, float, float]:
     """Return accuracy and AUC on the test images, and seconds."""
+    x, y = load_cells(size)
     train, test = split_cells(y, seed)
     rows = chosen(y, train, per_class, seed)
     keras.utils.set_random_seed(seed)
     model = tl.build_transfer_model("EfficientNetLite0", 2, input_shape=x.shape[1:])
     task = imagenet_task(model, x[rows], y[rows])
-    rate = rate / 2 if way == SLOWER else rate
     started = time.perf_counter()
     tl.fine_tune(
         model,
@@ -129,39 +127,37 @@ def line(way: str, per_class: int, results: np.ndarray, alone: np.ndarray) -> st
 
 def measure_all(options: argparse.Namespace) -> list[str]:
     """Measure everything; return the lines of the table, which are printed as they come."""
-    x, y = load_cells(options.image_size)
+    settings = (options.image_size, options.steps, options.rate)
     lines = [
         "| images a class | training | accuracy | AUC | accuracy against alone | seconds |",
         "|-|-|-|-|-|-|",
     ]
     print("\n".join(lines), flush=True)
     ways = [ALONE, *(way for way in options.ways or WAYS if way != ALONE)]
-    for per_class in options.sizes:
-        table: dict[str, np.ndarray] = {}
-        for way in ways:
-            results = [
-                measure(x, y, way, per_class, seed, options.steps, options.rate)
-                for seed in seeds_of(options, per_class)
-            ]
-            table[way] = np.array(results)
-            lines.append(line(way, per_class, table[way], table[ALONE]))
+    with side_by_side() as starmap:
+        for per_class in options.sizes:
+            table: dict[str, np.ndarray] = {}
+            seeds = seeds_of(options)
+            jobs = [(way, per_class, seed, *settings) for way in ways for seed in seeds]
+            results = starmap(measure, jobs)
+            for way in ways:
+                table[way] = np.array(list(itertools.islice(results, len(seeds))))
+                lines.append(line(way, per_class, table[way], table[ALONE]))
+                print(lines[-1], flush=True)
+            lines.append(verdict(per_class, table))
             print(lines[-1], flush=True)
-        lines.append(verdict(per_class, table))
-        print(lines[-1], flush=True)
     return lines
 
 
-def seeds_of(options: argparse.Namespace, per_class: int) -> range:
-    """Return the seeds of a size."""
-    count = options.seeds or (10 if per_class <= 20 else 5)
-    return range(options.first_seed, options.first_seed + count)
+def seeds_of(options: argparse.Namespace) -> range:
+    """Return the seeds."""
+    return range(options.first_seed, options.first_seed + options.seeds)
 
 
 def verdict(per_class: int, table: dict[str, np.ndarray]) -> str:
     """Return the line that says how many ways beat fine-tuning alone, by accuracy and by AUC."""
     means = {way: results.mean(axis=0) for way, results in table.items()}
     plain = means.pop(ALONE)
-    means.pop(SLOWER, None)
     cells = []
     for column, name in enumerate(("accuracy", "AUC")):
         better = sum(own[column] > plain[column] for own in means.values())
@@ -174,11 +170,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[20, 50, 100])
-    parser.add_argument("--seeds", type=int, help="by default 10 at 20 images a class, 5 above")
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--steps", type=int, default=120, help="with everything trained")
-    parser.add_argument("--rate", type=float, default=1e-3, help="with everything trained")
+    parser.add_argument(
+        "--rate", type=float, help="with everything trained; the default of such a stage"
+    )
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), help="rows besides the plain one")
     parser.add_argument("--quick", action="store_true", help="one seed and size, not written")
     options = parser.parse_args(arguments)
@@ -187,15 +185,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started = time.perf_counter()
     lines = measure_all(options)
     minutes = (time.perf_counter() - started) / 60
-    seeds = ", ".join(
-        f"{seeds_of(options, size)[0]} … {seeds_of(options, size)[-1]} at {size} a class"
-        for size in options.sizes
-    )
+    rate = "the default rate" if options.rate is None else f"a rate of {options.rate:g}"
     lines += [
         "",
         f"EfficientNetLite0 at {options.image_size} pixels, {options.steps} steps with all blocks "
-        f"at a rate of {options.rate:g}; seeds {seeds}; mean ± standard deviation; "
-        f"{minutes:.0f} minutes.",
+        f"at {rate}; seeds {seeds_of(options)[0]} … {seeds_of(options)[-1]}; mean ± standard "
+        f"deviation; {minutes:.0f} minutes.",
     ]
     print(lines[-1])
     if not options.quick:
