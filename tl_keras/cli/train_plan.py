@@ -122,7 +122,8 @@ def with_chosen(
         elif is_main and epochs is not None:
             fields["epochs"] = epochs
         if is_main and learning_rate is not None:
-            fields["learning_rate"] = learning_rate * stage.learning_rate / first
+            share = stage.learning_rate / first if stage.learning_rate and first else 1.0
+            fields["learning_rate"] = learning_rate * share
         changed.append(dataclasses.replace(stage, **fields))
     return tuple(changed)
 
