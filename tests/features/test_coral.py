@@ -149,3 +149,13 @@ def test_bad_input_is_refused():
     constant, where = feature_domains.stacked(source=Xs, target=np.ones((4, 5)))
     fails("CORAL: all features of the target are constant", constant, where)
     fails("target: no sample belongs to domain 'new'", X, domain, target="new")
+
+
+def test_shrinkage_of_all_variance_is_no_division_by_zero():
+    # Ledoit and Wolf shrink variances that are equal in all directions to one number.
+    random = np.random.default_rng(0)
+    X = np.linalg.qr(random.normal(size=(40, 4)))[0] * np.sqrt(40)
+    domain = np.repeat(["source", "target"], 20)
+    X[20:] = np.linalg.qr(random.normal(size=(20, 4)) - 0.0)[0]
+    aligned = CORAL(ridge="auto").fit_transform(X, domain=domain)
+    assert np.isfinite(aligned).all()

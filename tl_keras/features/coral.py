@@ -153,7 +153,10 @@ class CORAL(OneToOneFeatureMixin, DomainTransformer):
     def _warn_of_offset(self, middle: np.ndarray, domain: Any) -> None:
         """Warn where the map moves the middle of all samples `(1, features)` far."""
         moved = float(np.linalg.norm(self._recoloured(middle, domain) - middle))
-        spread = float(np.sqrt(self.target_covariance_.variances.sum()))
+        target = self.target_covariance_
+        # Shrinkage keeps the sum of the variances, and may put all of it into the ridge.
+        shrunk = target.ridge * middle.shape[1] if self.ridge == "auto" else 0.0
+        spread = float(np.sqrt(target.variances.sum() + shrunk))
         if moved > spread:
             warnings.warn(
                 f"CORAL: the features lie far from zero, so that the map moves domain {domain!r} "
