@@ -175,6 +175,25 @@ class Batch(Mapping):
         return tf.where(real, self.per_batch(value), 0.0)
 
 
+def without_target_labels(batch: Batch) -> Batch:
+    """Return a batch whose target domains have no labels, as if there had never been any."""
+
+    def blank(name: str, domain: DomainBatch) -> DomainBatch:
+        if not is_target(name) or domain.y is None:
+            return domain
+        counts = Counts(domain.counts.examples, tf.constant(0.0))
+        return dataclasses.replace(domain, y=None, labelled=None, counts=counts)
+
+    return dataclasses.replace(
+        batch,
+        domains={name: blank(name, one) for name, one in batch.domains.items()},
+        views={
+            view: {name: blank(name, one) for name, one in domains.items()}
+            for view, domains in batch.views.items()
+        },
+    )
+
+
 def pooled(domains: Sequence[DomainBatch]) -> DomainBatch:
     """Return several domains as one; labels are kept if any domain has some.
 

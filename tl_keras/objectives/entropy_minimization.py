@@ -63,6 +63,7 @@ class EntropyMinimization(Objective):
 
     ramps: ClassVar[bool] = True
     partly_labelled: ClassVar[bool] = True
+    unlabelled_only: ClassVar[bool] = True
 
     def __init__(self, diversity: float = 1.0, *, weight: Any = WEIGHT):
         super().__init__(weight)

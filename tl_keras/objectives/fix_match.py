@@ -40,6 +40,7 @@ class FixMatch(Objective):
     """
 
     partly_labelled: ClassVar[bool] = True
+    unlabelled_only: ClassVar[bool] = True
 
     def __init__(self, threshold: float = 0.95, strong: Any = None, *, weight: Any = 1.0):
         super().__init__(weight)

@@ -106,6 +106,7 @@ class Objective(abc.ABC):
         validates: Whether validation data is measured by it, with its weight at the end of the
             stage; where the weights of all such objectives are 0 there, each counts once.
         partly_labelled: Whether it is made for data in which some labels are −1 or NaN.
+        unlabelled_only: Whether its loss is of examples without a label only.
         reads_images: Whether it needs the images, so that no feature store can stand in for them.
         reads_views_only: Whether it reads its own views and nothing of the pass over the images
             themselves; where all objectives do, that pass is left out.
@@ -118,6 +119,7 @@ class Objective(abc.ABC):
     ramps: ClassVar[bool] = False
     validates: ClassVar[bool] = False
     partly_labelled: ClassVar[bool] = False
+    unlabelled_only: ClassVar[bool] = False
     reads_images: ClassVar[bool] = False
     reads_views_only: bool = False
     reads_feature_map: str = ""

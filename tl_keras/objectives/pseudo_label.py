@@ -71,6 +71,7 @@ class PseudoLabel(Objective):
 
     ramps: ClassVar[bool] = True
     partly_labelled: ClassVar[bool] = True
+    unlabelled_only: ClassVar[bool] = True
 
     def __init__(self, threshold: float = 0.95, *, weight: Any = WEIGHT):
         super().__init__(weight)

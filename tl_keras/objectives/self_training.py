@@ -45,6 +45,8 @@ class SelfTraining(Objective):
 
     ramps: ClassVar[bool] = True
 
+    unlabelled_only: ClassVar[bool] = True
+
     def __init__(self, threshold: float = 0.9, *, weight: Any = WEIGHT):
         super().__init__(weight)
         self.threshold = number(threshold, "threshold", least=0, below=1)

@@ -44,11 +44,16 @@ def weighted_losses(
 
 
 def measured_on(
-    objectives: Sequence[Objective], batch: Batch, losses: Mapping[str, Any], parts: int
+    objectives: Sequence[Objective],
+    batch: Batch,
+    losses: Mapping[str, Any],
+    parts: int,
+    whole: Batch | None = None,
 ) -> dict[str, tf.Tensor]:
     """Return name → `(2,)`: losses or metrics, and the numbers of examples that they are of.
 
-    Both are one of `parts` that add up over replicas and slices.
+    Both are one of `parts` that add up over replicas and slices. Metrics are measured on `whole`,
+    the batch with labels that objectives do not see, if there is one.
     """
     every = tf.add_n([one.counts.examples for one in batch.values()])
     numbers = {}
@@ -60,5 +65,5 @@ def measured_on(
     found = {name: (value, numbers.get(name, every)) for name, value in losses.items()}
     return {
         name: tf.stack([value, tf.cast(number, tf.float32) / parts])
-        for name, (value, number) in (found | batch_metrics(batch)).items()
+        for name, (value, number) in (found | batch_metrics(whole or batch)).items()
     }

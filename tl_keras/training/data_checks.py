@@ -17,6 +17,7 @@ from tl_keras.errors import InputError, counted
 from tl_keras.model_inputs import check_examples
 from tl_keras.objectives import Objective, is_target
 from tl_keras.targets import TargetSpec
+from tl_keras.training.settings import Settings
 from tl_keras.transfer_model import TransferModel
 
 
@@ -157,3 +158,60 @@ def has_changing_order(examples: Examples | None) -> bool:
     if isinstance(examples, DomainExamples):
         return any(has_changing_order(one) for one in examples.values())
     return isinstance(examples, DatasetExamples) and not examples.has_fixed_order()
+
+
+def used_labels(encoded: Mapping[str, Any], *, target_labels: bool) -> dict[str, Any]:
+    """Return the labels that objectives learn from.
+
+    Args:
+        encoded: Domain name → its encoded targets.
+        target_labels: Whether those of target domains are among them.
+
+    Raises:
+        InputError: If none is left.
+    """
+    used = {name: y for name, y in encoded.items() if target_labels or not is_target(name)}
+    if encoded and not used:
+        raise InputError(
+            f"target_labels: False leaves no labels to learn from; only {list(encoded)} have some. "
+            "Name a domain that is no target, or leave the argument out."
+        )
+    return used
+
+
+def warn_where_nothing_is_unlabelled(
+    objectives: Sequence[Objective], domains: DomainExamples, used: Mapping[str, Any]
+) -> None:
+    """Warn of objectives for examples without a label where every example has one."""
+    adapted = [name for name in domains if is_target(name)] or list(domains)
+    if any(
+        name not in used or any(np.isnan(one).any() for one in tf.nest.flatten(used[name]))
+        for name in adapted
+    ):
+        return
+    for objective in objectives:
+        if objective.unlabelled_only:
+            count = sum(len(domains[name]) for name in adapted)
+            warnings.warn(
+                f"objectives: {type(objective).__name__} learns from examples without a label, and "
+                f"all {count} of {' and '.join(map(repr, adapted))} have one: its loss is 0. Pass "
+                "target_labels=False to use the labels of targets for metrics only, or mark some "
+                "as missing (−1).",
+                stacklevel=3,
+            )
+
+
+def say_target_labels(train: DomainExamples, targets: Specs, settings: Settings) -> None:
+    """Say how many labels of each target domain the training uses."""
+    if targets is None or train.only is not None or not settings.verbose:
+        return
+    for name in filter(is_target, train.labelled(targets)):
+        rows = tf.nest.flatten(train[name].encoded_targets(targets))
+        known = int(np.any([~np.isnan(one).any(axis=1) for one in rows], axis=0).sum())
+        if settings.target_labels:
+            settings.say(
+                f"{name}: {known} of {len(train[name])} examples have labels, and training uses "
+                f"these {known}; target_labels=False uses them for metrics only"
+            )
+        else:
+            settings.say(f"{name}: training uses 0 of {known} labels; they are for metrics only")

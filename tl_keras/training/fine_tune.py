@@ -1,5 +1,6 @@
 """`fine_tune`: checks everything, then trains."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +24,13 @@ from tl_keras.training.checks import (
     warn_of_compile,
 )
 from tl_keras.training.class_weights import resolve_class_weight
-from tl_keras.training.data_checks import check_names_agree, checked_domains, data_targets
+from tl_keras.training.data_checks import (
+    check_names_agree,
+    checked_domains,
+    data_targets,
+    used_labels,
+    warn_where_nothing_is_unlabelled,
+)
 from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.training.run import Run
 from tl_keras.training.train_stages import train_stages
@@ -56,6 +63,7 @@ def fine_tune(
     deterministic: bool = False,
     seed: int = 0,
     verbose: bool = True,
+    target_labels: bool = True,
 ) -> Run:
     """Train a transfer model on new data.
 
@@ -110,6 +118,10 @@ def fine_tune(
             numbers of Python, NumPy and TensorFlow.
         seed: Seed of the order of examples and of augmentation.
         verbose: Whether to show progress.
+        target_labels: Whether labels of target domains in `data` are learned from, where there are
+            any; a line says how many. With False they are for metrics only, and training is the
+            same as without them. Pass False where they are there to watch the accuracy, or pass
+            them in `validation`.
 
     Returns:
         The run: history, audit of what trained, `.plot()`, and the directory's path. The losses in
@@ -132,6 +144,9 @@ def fine_tune(
         cache=cache,
         verbose=verbose,
     )
+    if not isinstance(target_labels, bool):
+        raise InputError(f"target_labels: expected True or False, got {target_labels!r}.")
+    settings = dataclasses.replace(settings, target_labels=target_labels)
     if settings.early_stopping is not None and validation is None:
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     join_cluster()
@@ -142,12 +157,14 @@ def fine_tune(
         asked = resolve_objectives(objectives, label_smoothing, class_weight)
         targets = data_targets(model, data, asked)
         encoded = checked_domains(model, train, targets, "data", asked)
+        used = used_labels(encoded, target_labels=settings.target_labels)
+        warn_where_nothing_is_unlabelled(asked, train, used)
         if held_out is not None:
             checked_domains(model, held_out, targets, "validation", asked)
         warn_of_scaled_images(model, {"data": train, "validation": held_out})
         stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
         if objectives is None:
-            weights = resolve_class_weight(class_weight, model.targets, list(encoded.values()))
+            weights = resolve_class_weight(class_weight, model.targets, list(used.values()))
             asked = (Supervised(label_smoothing, weights),)
         return train_stages(
             model,

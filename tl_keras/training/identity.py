@@ -132,6 +132,7 @@ def _common(
         "objectives": [objective.config() for objective in objectives],
         "batch_size": settings.batch_size,
         "seed": settings.seed,
+        "target_labels": settings.target_labels,
         "early_stopping": settings.early_stopping,
         "augmentation": describe(settings.augmentation),
         "cache": _cache(settings),

@@ -21,6 +21,7 @@ class Settings:
         checkpoints: When the state is saved.
         cache: Where features of frozen layers are kept; None to compute them in every epoch.
         verbose: Whether to show progress.
+        target_labels: Whether objectives learn from labels of target domains.
     """
 
     batch_size: int
@@ -31,6 +32,7 @@ class Settings:
     checkpoints: Checkpoints
     cache: FeatureCache | None
     verbose: bool
+    target_labels: bool = True
 
     def say(self, line: str) -> None:
         """Print a line if progress is wanted."""

@@ -76,6 +76,7 @@ class StageEpochs:
                 total_steps=self.steps * stage.epochs,
                 seed=(self.settings.seed, progress.stage),
                 teachers=data.teachers,
+                target_labels=self.settings.target_labels,
                 average=self.state.average,
             )
             if self.validation is not None:

@@ -18,7 +18,7 @@ from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.training.agreement import check_agreement, from_chief
 from tl_keras.training.checks import check_combination
-from tl_keras.training.data_checks import check_order, warn_of_changing_order
+from tl_keras.training.data_checks import check_order, say_target_labels, warn_of_changing_order
 from tl_keras.training.identity import check_same_run, run_config, shared_facts
 from tl_keras.training.regression_heads import standard_targets
 from tl_keras.training.run import Run, finished_run, write_finished_run
@@ -72,6 +72,7 @@ def train_stages(
     check_order(strategy, {"data": train, "validation": held_out}, deterministic)
     if not is_chief(strategy):
         settings = dataclasses.replace(settings, verbose=False)
+    say_target_labels(train, targets, settings)
     check_agreement(strategy, shared_facts(model, stages, objectives, settings, train, held_out))
     if deterministic:
         _make_deterministic(settings.seed)
@@ -88,7 +89,7 @@ def train_stages(
             deterministic=deterministic,
         )
         if _is_finished(directory, config, strategy, train, settings, resume, overwrite):
-            begin_objectives(model, objectives, train, targets, settings.seed)
+            begin_objectives(model, objectives, train, targets, settings)
             take_up_objectives(objectives, directory.read_objectives())
             return finished_run(directory, model, stages)
     targets = standard_targets(model, train, targets, strategy, settings.say)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tl_keras.data.rows import Part, share_of
 from tl_keras.objectives import Counts, Objective, Supervised
+from tl_keras.objectives.batch import without_target_labels
 from tl_keras.training.averaging import WeightAverage
 from tl_keras.training.batch_means import measured_on, weighted_losses
 from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
@@ -90,6 +91,7 @@ def make_train_step(
     seed: tuple[int, int] = (0, 0),
     teachers: Mapping[str, Callable[[Any], Any]] | None = None,
     average: WeightAverage | None = None,
+    target_labels: bool = True,
 ) -> Step:
     """Return the compiled step of one stage.
 
@@ -109,6 +111,7 @@ def make_train_step(
         seed: Seed of the run and number of the stage, for the objectives' views.
         teachers: Name → function of images, for teachers that run in the step.
         average: The moving average of the weights, if the stage keeps one.
+        target_labels: Whether objectives see labels of target domains; metrics always do.
 
     Raises:
         InputError: At the first step, if no weight that trains has a gradient.
@@ -139,9 +142,10 @@ def make_train_step(
                 sliced=accumulation > 1,
                 training=True,
             )
-            losses = weighted_losses(objectives, batch)
+            seen = batch if target_labels else without_target_labels(batch)
+            losses = weighted_losses(objectives, seen)
             loss = losses["loss"]
-            sums = measured_on(objectives, batch, losses, replicas * accumulation)
+            sums = measured_on(objectives, seen, losses, replicas * accumulation, batch)
             if model.losses:
                 penalty = tf.add_n([tf.cast(value, loss.dtype) for value in model.losses])
                 loss += penalty / (replicas * accumulation)

@@ -10,7 +10,7 @@ from tl_keras.data import Epochs
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
 from tl_keras.errors import InputError, counted
-from tl_keras.objectives import Objective, Setup
+from tl_keras.objectives import Objective, Setup, is_target
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.agreement import check_agreement, shared_statistics
@@ -76,7 +76,7 @@ class Trainer:
         self.directory = directory
         self.targets = targets
         with strategy.scope():
-            begin_objectives(model, objectives, train, targets, settings.seed)
+            begin_objectives(model, objectives, train, targets, settings)
         networks = [variable for one in objectives for variable in one.network_variables()]
         for callback in resumable(settings.callbacks):
             callback.networks = tuple(networks)
@@ -260,9 +260,12 @@ def begin_objectives(
     objectives: tuple[Objective, ...],
     train: DomainExamples,
     targets: Specs,
-    seed: int,
+    settings: Settings,
 ) -> None:
     """Let every objective make what it trains or remembers."""
-    setup = Setup(model, tuple(train), train.labelled(targets), seed)
+    labelled = tuple(
+        name for name in train.labelled(targets) if settings.target_labels or not is_target(name)
+    )
+    setup = Setup(model, tuple(train), labelled, settings.seed)
     for objective in objectives:
         objective.begin(setup)
