@@ -5,7 +5,6 @@ import inspect
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
@@ -83,11 +82,9 @@ def test_a_compiled_model_says_what_is_not_used(blobs):
     assert len([one for one in said if "model.compile" in str(one.message)]) == 1
 
 
-def test_a_model_trains_under_the_strategy_that_it_was_built_under(blobs):
-    devices = [device.name for device in tf.config.list_logical_devices("CPU")][:2]
-    strategy = tf.distribute.MirroredStrategy(devices)
+def test_a_model_trains_under_the_strategy_that_it_was_built_under(blobs, two_devices):
     keras.utils.set_random_seed(0)
-    with strategy.scope():
+    with two_devices.scope():
         model = tl.build_transfer_model(tiny_network(), 3)
     keras.utils.set_random_seed(0)
     alone = tl.build_transfer_model(tiny_network(), 3)
