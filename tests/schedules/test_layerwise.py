@@ -362,13 +362,13 @@ def model(network):
 
 def test_layer_decay_counts_blocks_from_the_top(model):
     assert [block.name for block in model.blocks] == ["stem", "block1", "block2"]
-    stage = tl.Stage(1, unfreeze="all", layer_decay=0.5)
+    stage = tl.Stage(1, unfreeze="all", learning_rate=1e-3, layer_decay=0.5)
     assert block_factors(model, stage) == (0.125, 0.25, 0.5, 1.0)
     apply_freezing(model, stage)
     by_layer = {"stem": 0.125, "block1_conv": 0.25, "block2_conv": 0.5, "head": 1.0}
     expected = {v.path: by_layer[v.path.split("/")[0]] for v in model.trainable_variables}
     assert factors_of(model, stage) == expected and len(expected) == 8
-    upper = tl.Stage(1, unfreeze=1, layer_decay=0.5)
+    upper = tl.Stage(1, unfreeze=1, learning_rate=1e-3, layer_decay=0.5)
     apply_freezing(model, upper)
     kept = {path: f for path, f in expected.items() if path.startswith(("block2", "head"))}
     assert factors_of(model, upper) == kept

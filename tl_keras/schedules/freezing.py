@@ -122,7 +122,7 @@ def audit(model: TransferModel, stage: Stage) -> Audit:
     """
     parts = [*((block.name, block.layers) for block in model.blocks), ("head", (model.head,))]
     return Audit(
-        _audit_row(name, layers, stage.learning_rate * factor)
+        _audit_row(name, layers, stage.head_rate * factor)
         for (name, layers), factor in zip(parts, block_factors(model, stage), strict=True)
     )
 

@@ -23,7 +23,8 @@ def block_factors(model: TransferModel, stage: Stage) -> tuple[float, ...]:
     """
     names = [block.name for block in model.blocks]
     depth = len(names)
-    factors = [stage.layer_decay ** (depth - index) for index in range(depth)] + [1.0]
+    share = stage.block_rate / stage.head_rate
+    factors = [share * stage.layer_decay ** (depth - index) for index in range(depth)] + [1.0]
     # The last pattern is written first, so that the first one that fits stays.
     for pattern, rate in reversed((stage.learning_rates or {}).items()):
         fits = [index for index, name in enumerate(names) if fnmatch.fnmatchcase(name, pattern)]
@@ -35,7 +36,7 @@ def block_factors(model: TransferModel, stage: Stage) -> tuple[float, ...]:
                 f"'head' is the head.{did_you_mean(pattern, [*names, 'head'])}"
             )
         for index in fits:
-            factors[index] = rate / stage.learning_rate
+            factors[index] = rate / stage.head_rate
     return tuple(factors)
 
 

@@ -10,6 +10,7 @@ from tl_keras.arguments import whole
 from tl_keras.errors import InputError, counted, did_you_mean
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
+BLOCKS_SHARE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,14 +22,16 @@ class Stage:
         unfreeze: What trains besides the head: 0 (nothing), a whole number n (the n blocks nearest
             the head), a share below 1 (that share of the blocks, rounded up), `"all"`, or a
             pattern for block names (`"block6*"`, as in `fnmatch`).
-        learning_rate: Peak learning rate, > 0.
+        learning_rate: Peak learning rate of what trains, > 0. By default 1e-3 for the head (1e-2
+            with SGD where it trains alone), 1e-4 for the blocks: larger rates can destroy them.
         batch_norm: `"frozen"`: every BatchNormalization layer of the backbone keeps its statistics
             and its scale. `"update"`: those in unfrozen blocks train as usual.
         optimizer: `"adamw"`, `"adam"` or `"sgd"` (with Nesterov momentum 0.9).
         weight_decay: Decoupled weight decay; left out for biases, normalisation, scales, class
             tokens, and embeddings of positions and of words.
         warmup: Share of the stage's steps in which the learning rate rises from 0; itself from 0
-            to below 1.
+            to below 1. By default 0.1 where blocks train at their default rate with cosine decay,
+            else 0.
         decay: `"cosine"` (to 0 at the end of the stage) or `"constant"` after the warm-up.
         layer_decay: What the learning rate is multiplied by from block to block, counted from the
             top over all blocks: the head has the factor 1, the topmost block `layer_decay`, the
@@ -49,11 +52,11 @@ class Stage:
 
     epochs: int
     unfreeze: int | float | str = dataclasses.field(default=0, kw_only=True)
-    learning_rate: float = dataclasses.field(default=1e-3, kw_only=True)
+    learning_rate: float | None = dataclasses.field(default=None, kw_only=True)
     batch_norm: Literal["frozen", "update"] = dataclasses.field(default="frozen", kw_only=True)
     optimizer: Literal["adamw", "adam", "sgd"] = dataclasses.field(default="adamw", kw_only=True)
     weight_decay: float = dataclasses.field(default=1e-4, kw_only=True)
-    warmup: float = dataclasses.field(default=0.0, kw_only=True)
+    warmup: float | None = dataclasses.field(default=None, kw_only=True)
     decay: Literal["cosine", "constant"] = dataclasses.field(default="cosine", kw_only=True)
     layer_decay: float = dataclasses.field(default=1.0, kw_only=True)
     learning_rates: Mapping[str, float] | None = dataclasses.field(
@@ -86,6 +89,26 @@ class Stage:
         if not self.name:
             object.__setattr__(self, "name", self._describe())
 
+    @property
+    def head_rate(self) -> float:
+        """Peak learning rate of the head, unless `learning_rates` names another."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 1e-2 if self.optimizer == "sgd" and self.unfreeze == 0 else 1e-3
+
+    @property
+    def block_rate(self) -> float:
+        """Peak learning rate of the backbone's blocks, before `layer_decay`."""
+        return self.head_rate * (1.0 if self.learning_rate is not None else BLOCKS_SHARE)
+
+    @property
+    def warmup_share(self) -> float:
+        """Share of the steps in which the learning rate rises."""
+        if self.warmup is not None:
+            return self.warmup
+        is_default = self.unfreeze != 0 and self.learning_rate is None
+        return 0.1 if is_default and self.decay == "cosine" else 0.0
+
     def _check_numbers(self):
         for field, expected, fits in (
             ("learning_rate", "a number > 0", lambda value: 0 < value < math.inf),
@@ -96,7 +119,8 @@ class Stage:
             ("ema", "a number between 0 and 1 or None", lambda value: 0 < value < 1),
         ):
             value = getattr(self, field)
-            if value is None and expected.endswith("None"):
+            optional = expected.endswith("None") or field in ("learning_rate", "warmup")
+            if value is None and optional:
                 continue
             if not _is_number(value) or not fits(value):
                 raise InputError(f"{field}: expected {expected}, got {value!r}.")

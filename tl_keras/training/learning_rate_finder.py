@@ -135,10 +135,13 @@ def find_learning_rate(
 
 def _checked_stage(stage: Stage | None) -> Stage:
     if stage is None:
-        return Stage(1, decay="constant")
+        return Stage(1, learning_rate=1e-3, decay="constant")
     if not isinstance(stage, Stage):
         raise InputError(f"stage: expected one tl.Stage or None, got {stage!r}.")
-    return dataclasses.replace(stage, decay="constant", warmup=0.0, ema=None, accumulation=1)
+    rate = stage.head_rate if stage.unfreeze == 0 else stage.block_rate
+    return dataclasses.replace(
+        stage, learning_rate=rate, decay="constant", warmup=0.0, ema=None, accumulation=1
+    )
 
 
 @contextlib.contextmanager

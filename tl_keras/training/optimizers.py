@@ -28,21 +28,21 @@ def learning_rate_of(
     stage: Stage, total_steps: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """Return the stage's learning rate: warm-up, then cosine decay to 0 or a constant."""
-    warmup_steps = round(stage.warmup * total_steps)
+    warmup_steps = round(stage.warmup_share * total_steps)
     if stage.decay == "cosine":
         return keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup_steps else stage.learning_rate,
+            initial_learning_rate=0.0 if warmup_steps else stage.head_rate,
             decay_steps=max(1, total_steps - warmup_steps),
-            warmup_target=stage.learning_rate if warmup_steps else None,
+            warmup_target=stage.head_rate if warmup_steps else None,
             warmup_steps=warmup_steps,
         )
     if warmup_steps:
         return keras.optimizers.schedules.PolynomialDecay(
             initial_learning_rate=0.0,
             decay_steps=warmup_steps,
-            end_learning_rate=stage.learning_rate,
+            end_learning_rate=stage.head_rate,
         )
-    return float(stage.learning_rate)
+    return float(stage.head_rate)
 
 
 def last_learning_rate(

@@ -1,5 +1,6 @@
 """`pretrain`: trains a backbone on examples without labels, before `fine_tune`."""
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Sequence
@@ -25,7 +26,10 @@ from tl_keras.training.run import Run
 from tl_keras.training.train_stages import train_stages
 from tl_keras.transfer_model import TransferModel
 
-EVERYTHING = Stage(50, unfreeze="all", batch_norm="update", warmup=0.05, name="pretraining")
+RATE = 1e-3
+EVERYTHING = Stage(
+    50, unfreeze="all", learning_rate=RATE, batch_norm="update", warmup=0.05, name="pretraining"
+)
 
 
 @points_from(OF_PRETRAINING)
@@ -63,6 +67,7 @@ def pretrain(
         objectives: What is minimised, summed with their weights: `Reconstruction`, `SimCLR`,
             `VICReg`, `RotationPrediction`, … Objectives that need labels are refused.
         schedule: A stage or several; by default 50 epochs of all layers, BatchNorm included.
+            Without a `learning_rate` of its own, everything in a stage has 1e-3.
         strategy: As for `fine_tune`, and so are all that follow.
         batch_size: Examples per update, of each domain, over all devices. Contrastive objectives
             like large ones.
@@ -121,7 +126,9 @@ def pretrain(
             train,
             None,
             settings,
-            resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size),
+            _with_rates(
+                resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
+            ),
             targets=None,
             strategy=strategy,
             output=output,
@@ -129,3 +136,11 @@ def pretrain(
             overwrite=overwrite,
             deterministic=deterministic,
         )
+
+
+def _with_rates(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Return the stages, with one rate for all layers: no head has trained before them."""
+    return tuple(
+        one if one.learning_rate is not None else dataclasses.replace(one, learning_rate=RATE)
+        for one in stages
+    )

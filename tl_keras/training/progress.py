@@ -17,6 +17,8 @@ class Progress:
         epoch: Number of the running epoch over all stages, from 0.
         step: Steps done in that epoch.
         names: What the running means are of.
+        start_loss: Loss before the stage's first update; None before it, infinite once it was said
+            that the loss left its range.
         stage_starts: Epoch in which each stage so far began.
         history: Name → one value per finished epoch.
         best_epoch: The best epoch, by default that with the smallest validation loss, or None.
@@ -28,6 +30,7 @@ class Progress:
     epoch: int = 0
     step: int = 0
     names: list[str] = dataclasses.field(default_factory=list)
+    start_loss: float | None = None
     stage_starts: list[int] = dataclasses.field(default_factory=list)
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     best_epoch: int | None = None

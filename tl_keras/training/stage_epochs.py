@@ -1,7 +1,9 @@
 """The epochs of one stage: steps, validation, callbacks, and when to stop."""
 
 import contextlib
+import math
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 import keras
@@ -54,6 +56,7 @@ class StageEpochs:
         self.stage = stage
         self.callbacks = callbacks
         self.last_logs = trainer.last_logs
+        self.watches = all(one.validates for one in trainer.objectives)
         self.criterion, self.has_best = trainer.criterion, trainer.has_best
         self.reads_all = read_every_batch(trainer.settings.callbacks)
         self.signals = signals
@@ -125,6 +128,8 @@ class StageEpochs:
         epoch, started = progress.epoch, time.perf_counter()
         self._begin_epoch(epoch)
         logs = self._train()
+        if self.watches:
+            self._warn_of_lost_range(logs["loss"])
         with state.average.in_place() if state.average else contextlib.nullcontext():
             if self.validation is not None:
                 logs |= self._validate()
@@ -138,6 +143,24 @@ class StageEpochs:
             if better or not self.has_best:
                 state.kept.keep(epoch, write=better)
         state.totals = Totals.zero()
+
+    def _warn_of_lost_range(self, loss: float) -> None:
+        """Say once in a stage that its loss is far above where it started."""
+        progress, targets = self.state.progress, self.model.targets
+        starts = [progress.start_loss, *progress.history.get("loss", [])[-1:]]
+        if getattr(targets, "kind", "") == "classification":
+            starts.append(math.log(targets.size) if progress.stage == 0 else 0.0)
+        start = max(starts)
+        if not loss > 1.5 * start + 0.25:
+            return
+        progress.start_loss = math.inf
+        warnings.warn(
+            f"the loss of stage {self.stage.name!r} rose from {start:.3g} to {loss:.3g}: its "
+            f"learning rate {self.stage.head_rate:.2g} is probably too large. Try learning_rate="
+            f"{self.stage.head_rate / 10:.0e}, warmup=0.1, or what "
+            "tl.find_learning_rate suggests.",
+            stacklevel=2,
+        )
 
     def _begin_epoch(self, epoch: int) -> None:
         """Let callbacks begin; a resumed epoch keeps the learning rate that they set before."""
@@ -164,6 +187,8 @@ class StageEpochs:
             due = self.reads_all or now - read_at > SECONDS_BETWEEN_READINGS
             if due or progress.step == self.steps:
                 logs, read_at = self._read(), now
+            if progress.start_loss is None:
+                progress.start_loss = logs["loss"]
             self.callbacks.on_train_batch_end(progress.step - 1, logs)
             if state.is_due():
                 self.check_loss()

@@ -148,6 +148,7 @@ class Trainer:
                 carry_slots(state.optimizer, optimizer)
                 progress.stage, progress.stage_over = index, False
                 progress.stage_starts.append(progress.epoch)
+                progress.start_loss = None
             if self.counts is None:
                 self._begin(optimizer, callbacks)
             state.set_optimizer(optimizer, self._average(stage))
