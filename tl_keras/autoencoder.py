@@ -45,17 +45,18 @@ class Autoencoder:
         return self.objective.decoder
 
     def reconstruct(self, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
-        """Return images encoded and decoded, float32, 0–255.
+        """Return images encoded and decoded, float32, in the range that the model takes.
 
         Args:
-            images: `(n, height, width, channels)`, 0–255.
+            images: `(n, height, width, channels)`, 0–255 or in the model's `pixel_range`.
             batch_size: Images at a time.
         """
         decoder = self.decoder
 
         @tf.function(reduce_retracing=True)
         def run(batch):
-            return 255.0 * decoder(tf.cast(self.model.feature_map(batch), tf.float32))
+            decoded = decoder(tf.cast(self.model.feature_map(batch), tf.float32))
+            return preprocessing.from_eight_bits(255.0 * decoded, self.model.pixel_range)
 
         parts = [run(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
         return np.concatenate([part.numpy() for part in parts])
@@ -67,6 +68,7 @@ def build_autoencoder(
     filters: Sequence[int] = (32, 64, 128),
     latent: int | None = None,
     noise: float = 0.0,
+    pixel_range: tuple[float, float] | None = None,
     name: str = "autoencoder",
 ) -> Autoencoder:
     """Return a convolutional autoencoder for images, to pretrain an encoder without labels.
@@ -76,12 +78,14 @@ def build_autoencoder(
     also works on any other backbone).
 
     Args:
-        input_shape: `(height, width, channels)` of the images, 0–255.
+        input_shape: `(height, width, channels)` of the images.
         filters: Channels of each convolution, at least one.
         latent: Length of the code. None leaves the last feature map as the code, which the head
             averages over positions; a vector keeps what is where.
         noise: Standard deviation, ≥ 0, of the noise on the encoder's input as a share of the pixel
             range: above 0 it is a denoising autoencoder.
+        pixel_range: Darkest and brightest value of the images, as for `build_transfer_model`;
+            None for 0–255.
         name: Name of the encoder.
 
     Returns:
@@ -129,4 +133,5 @@ def build_autoencoder(
         mirrored = list(filters[::-1])
     encoder = keras.Model(inputs, x, name=name)
     backbone = Backbone(name, encoder, preprocessing.unit_range(), shape)
-    return Autoencoder(build_transfer_model(backbone), Reconstruction(mirrored, noise))
+    model = build_transfer_model(backbone, pixel_range=pixel_range)
+    return Autoencoder(model, Reconstruction(mirrored, noise))

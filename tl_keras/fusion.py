@@ -82,6 +82,7 @@ def build_fusion_model(
     else:
         targets = _common_targets(members)
         shape = _common_shape([member.image_shape for member in members])
+        _check_common_range([member.pixel_range for member in members])
         if how == "average":
             return _average(members, member_weights, targets, shape, classifier_activation, name)
         layer = FusedPredictions(members, name="stacked_predictions")
@@ -118,9 +119,11 @@ def _fused_features(members, weights, input_shape) -> Backbone:
         shape = input_shape or (parts[0].input_shape if parts else None)
         parts.append(resolve_backbone(member, weights=weights, input_shape=shape))
     shape = _common_shape([part.input_shape for part in parts])
+    stated = [part.stated_preprocessing() for part in parts]
+    _check_common_range([getattr(layer, "pixel_range", None) for layer in stated])
     layer = FusedFeatures(
         [part.network for part in parts],
-        [part.stated_preprocessing() for part in parts],
+        stated,
         name="fused_features",
     )
     return Backbone(layer.name, layer, preprocessing.identity(), shape)
@@ -165,6 +168,14 @@ def _common_targets(members: Sequence[Any]) -> TargetSpec:
                 f"{members[0].targets}. Fuse models with the same outputs, or use how='features'."
             )
     return members[0].targets
+
+
+def _check_common_range(ranges: Sequence[tuple[float, float] | None]) -> None:
+    if len(set(ranges)) > 1:
+        raise InputError(
+            f"members: they take images of different ranges, pixel_range={ranges}. Build them "
+            "with the same pixel_range; backbones by name take 0–255."
+        )
 
 
 def _common_shape(shapes: Sequence[tuple[int | None, ...]]) -> tuple[int | None, ...]:

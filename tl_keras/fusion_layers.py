@@ -40,6 +40,11 @@ class FusedFeatures(keras.layers.Layer):
         self.preprocessings = list(preprocessings)
         self.pooling = GlobalPooling(dtype="float32", name="pooling")
 
+    @property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """Darkest and brightest value of the images that all networks take; None for 8 bits."""
+        return getattr(self.preprocessings[0], "pixel_range", None)
+
     def build(self, input_shape):
         """Build what is not built yet."""
         for network, layer in zip(self.networks, self.preprocessings, strict=True):
@@ -108,6 +113,11 @@ class FusedPredictions(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
         self.members = list(members)
         self.shares = None if shares is None else [float(share) for share in shares]
+
+    @property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """Darkest and brightest value of the images that all members take; None for 8 bits."""
+        return self.members[0].pixel_range
 
     def build(self, input_shape):
         """Do nothing: the members are built."""

@@ -94,7 +94,7 @@ def _unlike_pixels(low: float, high: float, pixel_range: tuple[float, float] | N
             f"the model takes images of {darkest:g}–{brightest:g}, and {found}. Build it with "
             "pixel_range=(darkest, brightest) of the images, such as (0, 4095) for 12 bits."
         )
-    if pixel_range and darkest < high - darkest < FAR_BELOW * (brightest - darkest):
+    if pixel_range and 0 < high - darkest < FAR_BELOW * (brightest - darkest):
         return (
             f"the model takes images of {darkest:g}–{brightest:g}, and all {found}. Pass them in "
             "the range that the model was built with."

@@ -68,10 +68,7 @@ class ImagePreprocessing(keras.layers.Layer):
 
     def call(self, images):
         """Preprocess a batch of images."""
-        images = ops.cast(images, "float32")
-        if self.pixel_range is not None:
-            low, high = self.pixel_range
-            images = (ops.clip(images, low, high) - low) * (255.0 / (high - low))
+        images = to_eight_bits(images, self.pixel_range)
         if self.reverse_channels:
             images = ops.flip(images, axis=-1)
         if not self.is_identity:
@@ -101,6 +98,28 @@ class ImagePreprocessing(keras.layers.Layer):
         """Build the layer from `get_config`'s answer."""
         config = {key: value for key, value in config.items() if key != "trainable"}
         return cls(**config)
+
+
+def to_eight_bits(images: Any, pixel_range: tuple[float, float] | None) -> Any:
+    """Return images of a range as float32 of 0–255, not rounded; what is outside is cut off.
+
+    Args:
+        images: Of any shape, in `pixel_range`.
+        pixel_range: Darkest and brightest value; None for images of 0–255, which stay as they are.
+    """
+    images = ops.cast(images, "float32")
+    if pixel_range is None:
+        return images
+    low, high = pixel_range
+    return (ops.clip(images, low, high) - low) * (255.0 / (high - low))
+
+
+def from_eight_bits(images: Any, pixel_range: tuple[float, float] | None) -> Any:
+    """Return float32 images of 0–255 in a range again; nothing is cut off."""
+    if pixel_range is None:
+        return images
+    low, high = pixel_range
+    return low + images * ((high - low) / 255.0)
 
 
 def check_pixel_range(pixel_range: Any) -> tuple[float, float] | None:

@@ -116,7 +116,9 @@ class TransferModel(keras.Model):
     @property
     def pixel_range(self) -> tuple[float, float] | None:
         """Darkest and brightest value of the images that the model takes; None for 8 bits."""
-        return getattr(self.preprocessing, "pixel_range", None)
+        own = getattr(self.preprocessing, "pixel_range", None)
+        # Fused networks have preprocessing of their own, inside.
+        return own or getattr(self.backbone, "pixel_range", None)
 
     @property
     def blocks(self) -> Blocks:

@@ -14,6 +14,7 @@ from tl_keras.cli.train_plan import (
     augmentation_layers,
     backbone_and_size,
     check_precision,
+    checked_range,
     count_table,
     dtype_policy,
     labelled_images,
@@ -43,6 +44,7 @@ def train(
     head: options.Head = "linear",
     weights: options.Weights = "imagenet",
     image_size: options.ImageSize = None,
+    pixel_range: options.PixelRange = None,
     schedule: options.ScheduleName = Schedule.auto,
     epochs: options.Epochs = None,
     head_epochs: options.HeadEpochs = None,
@@ -127,7 +129,8 @@ def train(
     keras.utils.set_random_seed(seed)
     with dtype_policy(mixed_precision):
         spec, size = backbone_and_size(backbone, weights_or_none, image_size)
-    reading = {"image_size": size, "on_problem": on_problem.value}
+    pixel_range = checked_range(pixel_range)
+    reading = {"image_size": size, "pixel_range": pixel_range, "on_problem": on_problem.value}
     parts = tables.read_images(data, columns, split=split, seed=seed, **reading)
     parts = dict(zip(part_names(*shares), parts, strict=True))
     training = parts["training"]
@@ -155,6 +158,7 @@ def train(
             weights=weights_or_none,
             input_shape=(*size, 3),
             labels=training.class_names,
+            pixel_range=pixel_range,
         )
     check_precision(model.backbone, mixed_precision)
     chosen = resolve_schedule(stages, num_examples=len(training), batch_size=batch_size)

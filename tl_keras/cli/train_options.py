@@ -61,6 +61,15 @@ ImageSize = Annotated[
     ),
 ]
 
+PixelRange = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="LOW HIGH",
+        help="Darkest and brightest value of images of more than 8 bits, such as 0 4095.",
+        rich_help_panel=DATA,
+    ),
+]
+
 ScheduleName = Annotated[Schedule, typer.Option(help="What trains when.", rich_help_panel=TRAINING)]
 
 Epochs = Annotated[

@@ -166,6 +166,16 @@ def backbone_and_size(name: str, weights: str | None, image_size: int | None):
     return resolved, shape[:2]
 
 
+def checked_range(pixel_range: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the range of the images, or raise `InputError` with the option's name."""
+    from tl_keras.preprocessing import check_pixel_range
+
+    try:
+        return check_pixel_range(pixel_range)
+    except InputError as error:
+        raise InputError("--" + str(error).replace("pixel_range", "pixel-range", 1)) from error
+
+
 def with_controls(stages: Sequence, **controls) -> tuple:
     """Return the stages with the same fields set in each."""
     return tuple(dataclasses.replace(stage, **controls) for stage in stages)

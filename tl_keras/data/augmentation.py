@@ -15,6 +15,7 @@ from tl_keras.data.aug_mix import aug_mix
 from tl_keras.data.random_states import random_states, reseeded
 from tl_keras.errors import InputError
 from tl_keras.errors import describe as describe_value
+from tl_keras.preprocessing import from_eight_bits, to_eight_bits
 
 LABEL_MIXING = (keras.layers.MixUp, keras.layers.CutMix)
 _WRAPPERS = (keras.Sequential, keras.layers.Pipeline)
@@ -93,34 +94,46 @@ def batch_seed(seed: int, epoch: Any, batch: Any, part: Any = 0) -> tf.Tensor:
 
 @tf.autograph.experimental.do_not_convert
 def augment(
-    layers: tuple[keras.layers.Layer, ...], x: tf.Tensor, y: Any, seed: tf.Tensor
+    layers: tuple[keras.layers.Layer, ...],
+    x: tf.Tensor,
+    y: Any,
+    seed: tf.Tensor,
+    pixel_range: tuple[float, float] | None = None,
 ) -> tuple[tf.Tensor, Any]:
     """Augment a batch, as a function of the arguments and nothing else.
 
     The same arguments give bit-equal results, eagerly and in `tf.data`, in any number of threads
     and with other layers of the same configuration; the layers' own `seed` plays no part. Within
-    the batch, every image is augmented by itself where Keras' layer does so.
+    the batch, every image is augmented by itself where Keras' layer does so. The layers see images
+    of 0–255, whatever range they have outside.
 
     Args:
         layers: From `resolve_augmentation`; `MixUp` and `CutMix` mix the targets too.
-        x: Images `(b, h, w, c)`, 0–255; `b` may be 0.
+        x: Images `(b, h, w, c)`, 0–255 or in `pixel_range`; `b` may be 0.
         y: Targets `(b, size)` as `TargetSpec.encode` gives them; anything if no layer mixes.
         seed: Integers `(2,)`, such as `batch_seed` gives.
+        pixel_range: Darkest and brightest value of the images as their model takes them. Where
+            there are layers, what is outside is cut off, as the model would do.
 
     Returns:
-        Images float32 `(b, h, w, c)` and the targets. An empty batch stays empty.
+        Images float32 `(b, h, w, c)` in the range that they came in, and the targets. An empty
+        batch stays empty.
 
     Raises:
         InputError: If a layer changes variables other than its own random state.
     """
     count = tf.shape(x)[0]
     x = _never_empty(tf.cast(x, tf.float32), count)
+    if layers:
+        x = to_eight_bits(x, pixel_range)
     for position, layer in enumerate(layers):
         own_seed = tf.random.experimental.stateless_fold_in(
             tf.cast(seed, tf.int64), tf.constant(position, tf.int64)
         )
         x, y = _apply(layer, x, y, own_seed, count)
         x = tf.cast(x, tf.float32)
+    if layers:
+        x = from_eight_bits(x, pixel_range)
     return x[:count], y
 
 

@@ -81,7 +81,8 @@ def _check_pixels(layer: keras.layers.Layer) -> None:
     if value_range is not None and tuple(float(bound) for bound in value_range) != (0.0, 255.0):
         raise InputError(
             f"augmentation: {_named(layer)} has value_range={tuple(value_range)}, but images are "
-            "0–255 here; the model scales them itself. Make the layer with value_range=(0, 255)."
+            "0–255 here, whatever pixel_range the model has; it scales them itself. Make the layer "
+            "with value_range=(0, 255)."
         )
     if layer.compute_dtype in ("float16", "bfloat16"):
         raise InputError(

@@ -12,6 +12,7 @@ from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.decoders import build_decoder
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.reconstruction import reconstruction_error
+from tl_keras.preprocessing import from_eight_bits
 
 
 class CrossReconstruction(Objective):
@@ -21,7 +22,8 @@ class CrossReconstruction(Objective):
     the encoder is left with what the domains share. `cross = mean over pairs of a source and a
     target, both ways, of ‖x_a/255 − D_a(E(255·D_b(E(x_a))))‖²`: an image painted in the other
     domain must still say what it was. `loss = own + cross weight · cross`; both are means per
-    pixel, `own` a mean over domains.
+    pixel, `own` a mean over domains. With a `pixel_range` of the model, its darkest and brightest
+    value take the place of 0 and 255.
 
     Add `Supervised` to keep the classes apart in the shared space, and an alignment such as `MMD`
     where the domains' features still differ. For images of the same objects by different means
@@ -82,9 +84,10 @@ class CrossReconstruction(Objective):
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the weighted sum and its two terms."""
         maps = {name: tf.cast(one.feature_map, tf.float32) for name, one in batch.items()}
+        pixel_range = batch.model.pixel_range
         own = tf.add_n(
             [
-                one.mean(reconstruction_error(one.x, self.decoders[name](maps[name])))
+                one.mean(reconstruction_error(one.x, self.decoders[name](maps[name]), pixel_range))
                 for name, one in batch.items()
             ]
         ) / len(batch)
@@ -96,14 +99,17 @@ class CrossReconstruction(Objective):
 
     def _crossed(self, batch: Batch, maps: dict[str, Any]) -> Any:
         """Return the mean error of images that went through the other domain's decoder."""
-        painted = [255.0 * self.decoders[other](maps[own]) for own, other in self._pairs]
+        pixel_range = batch.model.pixel_range
+        painted = [
+            from_eight_bits(255.0 * self.decoders[other](maps[own]), pixel_range)
+            for own, other in self._pairs
+        ]
         sizes = [tf.shape(images)[0] for images in painted]
         again = batch.model.feature_map(tf.concat(painted, axis=0), training=False)
         pieces = tf.split(tf.cast(again, tf.float32), sizes, num=len(sizes))
         errors = []
         for (own, _), piece in zip(self._pairs, pieces, strict=True):
             piece.set_shape([None, *again.shape[1:]])
-            errors.append(
-                batch[own].mean(reconstruction_error(batch[own].x, self.decoders[own](piece)))
-            )
+            decoded = self.decoders[own](piece)
+            errors.append(batch[own].mean(reconstruction_error(batch[own].x, decoded, pixel_range)))
         return tf.add_n(errors) / len(errors)

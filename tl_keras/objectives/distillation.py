@@ -76,8 +76,8 @@ class Distillation(Objective):
     and the same views for both.
 
     Args:
-        teachers: A Keras model that takes the same images, 0–255, or several. Of a `TransferModel`
-            the logits are taken.
+        teachers: A Keras model that takes the same images, 0–255 or in the `pixel_range` of the
+            model that learns, or several. Of a `TransferModel` the logits are taken.
         temperature: `T` > 0, of teachers and model; 2 … 8 is usual.
         teacher_weights: Numbers ≥ 0, one per teacher; equal by default.
         outputs: What teachers of other kinds give, `"logits"` or `"probabilities"`.

@@ -62,9 +62,10 @@ class FeatureHints(Objective):
     Romero, Ballas, Kahou, Chassang, Gatta, Bengio: *FitNets: Hints for Thin Deep Nets*, ICLR 2015.
 
     Args:
-        teachers: A Keras model that takes the same images, 0–255, and gives the hint, such as
-            `keras.Model(network.input, network.get_layer("block4").output)`, or a list of them. Of
-            a `TransferModel` the backbone's output is taken.
+        teachers: A Keras model that takes the same images, 0–255 or in the `pixel_range` of the
+            model that learns, and gives the hint, such as `keras.Model(network.input,
+            network.get_layer("block4").output)`, or a list of them. Of a `TransferModel` the
+            backbone's output is taken.
         weight: What the loss is multiplied by.
 
     Raises:

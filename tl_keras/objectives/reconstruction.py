@@ -13,18 +13,20 @@ from tl_keras.objectives.augmented_views import checked_view, require_images
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.decoders import build_decoder
 from tl_keras.objectives.objective import Objective, Setup
+from tl_keras.preprocessing import to_eight_bits
 
 VIEW = "reconstruction_noisy"
 
 
-def reconstruction_error(images, decoded):
+def reconstruction_error(images, decoded, pixel_range=None):
     """Return the mean squared error of each image `(b,)` over pixels and channels.
 
     Args:
-        images: `(b, …)`, 0–255.
-        decoded: `(b, …)`, 0 … 1.
+        images: `(b, …)`, 0–255 or in `pixel_range`.
+        decoded: `(b, …)`, 0 … 1 from the darkest value to the brightest.
+        pixel_range: Darkest and brightest value of the images; None for 0–255.
     """
-    difference = tf.cast(images, tf.float32) / 255.0 - decoded
+    difference = to_eight_bits(images, pixel_range) / 255.0 - decoded
     return tf.reduce_mean(tf.square(difference), axis=tuple(range(1, len(decoded.shape))))
 
 
@@ -67,9 +69,11 @@ class Reconstruction(Objective):
     """An autoencoder: the backbone encodes, and a decoder of the objective's own paints the image.
 
     `loss = mean ‖x/255 − D(E(x'))‖² / (h·w·c)` with `x' = x`, or with noise `x' = x + 255·σ·n`,
-    `n ~ N(0, 1)` (a denoising autoencoder, which cannot get away with copying). To pretrain an
-    encoder on images without labels, see `tl.build_autoencoder` and `tl.pretrain`; or beside
-    `Supervised`, to keep what unlabelled images show: with `domains="target"` that is DRCN.
+    `n ~ N(0, 1)` (a denoising autoencoder, which cannot get away with copying). Images of a model
+    with a `pixel_range` are brought to 0–255 first, and the model cuts their noise off at the
+    range. To pretrain an encoder on images without labels, see `tl.build_autoencoder` and
+    `tl.pretrain`; or beside `Supervised`, to keep what unlabelled images show: with
+    `domains="target"` that is DRCN.
 
     Args:
         filters: Channels of the decoder after each doubling of the size, from the features to the
@@ -142,7 +146,11 @@ class Reconstruction(Objective):
         if self._layers:
             seen = [batch.views[VIEW][name] for name in self._names]
         errors = [
-            reconstruction_error(one.x, self.decoder(tf.cast(other.feature_map, tf.float32)))
+            reconstruction_error(
+                one.x,
+                self.decoder(tf.cast(other.feature_map, tf.float32)),
+                batch.model.pixel_range,
+            )
             for one, other in zip(clean, seen, strict=True)
         ]
         return {"loss": pooled(seen).mean(tf.concat(errors, axis=0))}

@@ -1,5 +1,6 @@
 """Teachers: networks that never change and take the same images as the model that learns."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,7 +29,23 @@ def resolve_models(teachers: Any, argument: str = "teachers") -> list[keras.Mode
 
 
 def check_images(model: keras.Model, setup: Setup, argument: str) -> None:
-    """Raise `InputError` unless a teacher takes the images that the model takes."""
+    """Raise `InputError` unless a teacher takes the images that the model takes.
+
+    Warns where a model learns from images of a `pixel_range`, of which the teacher says nothing.
+    """
+    own = setup.model.pixel_range
+    if isinstance(model, TransferModel):
+        if model.pixel_range != own:
+            raise InputError(
+                f"{argument}: {model.name!r} takes pixel_range={model.pixel_range}, and the model "
+                f"that learns {own}. A teacher reads the same images: build both with the same."
+            )
+    elif own is not None:
+        warnings.warn(
+            f"{argument}: {model.name!r} gets the images as they are, {own[0]:g}–{own[1]:g} by the "
+            "model's pixel_range. If it takes 0–255, put a keras.layers.Rescaling in front of it.",
+            stacklevel=2,
+        )
     inputs = getattr(model, "inputs", None)
     if not inputs:
         return
@@ -36,8 +53,9 @@ def check_images(model: keras.Model, setup: Setup, argument: str) -> None:
     if len(inputs) != 1 or not shape.is_compatible_with(setup.model.image_shape):
         raise InputError(
             f"{argument}: {model.name!r} takes {[tuple(one.shape[1:]) for one in inputs]}, and the "
-            f"model that learns {setup.model.image_shape}. A teacher reads the same images, 0–255: "
-            "put a keras.layers.Resizing in front of it, in a keras.Model of its own."
+            f"model that learns {setup.model.image_shape}. A teacher reads the same images, 0–255 "
+            "or in its pixel_range: put a keras.layers.Resizing in front of it, in a keras.Model "
+            "of its own."
         )
 
 

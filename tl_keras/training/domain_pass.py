@@ -76,7 +76,7 @@ def domain_pass(
     for teacher, function in (teachers or {}).items():
         for name, values in inputs.items():
             outputs[name][teacher] = tf.stop_gradient(function(values))
-    views = _views(objectives, inputs, seed) if training else {}
+    views = _views(objectives, inputs, seed, model.pixel_range) if training else {}
     keyed = dict(views)
     if not views or not all(one.reads_views_only for one in objectives):
         keyed = {(None, name): values for name, values in inputs.items()} | views
@@ -119,7 +119,9 @@ def _total_over_replicas(values: Any) -> Any:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(values))
 
 
-def _views(objectives: Sequence[Objective], inputs: Mapping[str, Any], seed: Any) -> dict:
+def _views(
+    objectives: Sequence[Objective], inputs: Mapping[str, Any], seed: Any, pixel_range: Any
+) -> dict:
     views = {}
     for objective in objectives:
         for view, (layers, domains) in objective.views().items():
@@ -127,7 +129,7 @@ def _views(objectives: Sequence[Objective], inputs: Mapping[str, Any], seed: Any
                 own = tf.random.experimental.stateless_fold_in(
                     seed, tf.constant(domain_seed(0, f"{view}/{name}"), tf.int64)
                 )
-                views[view, name] = augment(layers, inputs[name], None, own)[0]
+                views[view, name] = augment(layers, inputs[name], None, own, pixel_range)[0]
     return views
 
 

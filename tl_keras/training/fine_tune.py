@@ -94,8 +94,9 @@ def fine_tune(
             several tasks: task name → one of these.
         label_smoothing: Share of each label spread over all classes, from 0 to below 1.
         augmentation: Keras layer or layers applied to training images only, in order, such as
-            `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`. What mixes labels
-            leaves domains alone in which some are missing.
+            `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`. They see 0–255,
+            whatever `pixel_range` the model has. What mixes labels leaves domains alone in which
+            some are missing.
         early_stopping: Epochs without a better validation loss after which a stage ends.
         callbacks: Keras callbacks, called as in `fit`; `mode="auto"` knows losses, accuracies and
             the names of Keras' metrics. `stop_training` ends the stage, not the run. Those with

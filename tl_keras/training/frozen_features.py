@@ -36,6 +36,7 @@ def stored_features(
     *,
     augmentation: Sequence[keras.layers.Layer] = (),
     seed: int = 0,
+    pixel_range: tuple[float, float] | None = None,
     verbose: bool = True,
 ) -> Examples | None:
     """Return examples whose `x` is what the prefix gives, computed once and read from disk.
@@ -52,6 +53,7 @@ def stored_features(
         cache: Where, how and how much.
         augmentation: Layers that change the images; `cache.views` views of each image are stored.
         seed: Seed of the views.
+        pixel_range: Darkest and brightest value of the images, for augmentation; None for 0–255.
         verbose: Whether to print what happens and show a progress bar.
 
     Returns:
@@ -63,7 +65,7 @@ def stored_features(
     """
     say = tqdm.write if verbose else _say_nothing
     check_precision(cache.precision)
-    job = _Job(prefix, examples, targets, cache, tuple(augmentation), seed, say)
+    job = _Job(prefix, examples, targets, cache, tuple(augmentation), seed, pixel_range, say)
     try:
         return job.run(verbose)
     except _NoStore as error:
@@ -83,13 +85,14 @@ class _NoStore(Exception):
 class _Job:
     """One call of `stored_features`."""
 
-    def __init__(self, prefix, examples, targets, cache, augmentation, seed, say):
+    def __init__(self, prefix, examples, targets, cache, augmentation, seed, pixel_range, say):
         self._prefix: Prefix = prefix
         self._examples: Examples = examples
         self._targets: Specs = targets
         self._cache: FeatureCache = cache
         self._augmentation: tuple[keras.layers.Layer, ...] = augmentation
         self._seed: int = seed
+        self._pixel_range: tuple[float, float] | None = pixel_range
         self._say: Callable[[str], None] = say
         spec = examples.batches(targets, 1).element_spec
         x, self._y_spec = spec if isinstance(spec, tuple) else (spec, None)
@@ -201,7 +204,7 @@ class _Job:
         return tf.function(self._augment, autograph=False, reduce_retracing=True)
 
     def _augment(self, x: Any, y: Any, seed: Any) -> tuple[Any, Any]:
-        return augment(self._augmentation, x, y, seed)
+        return augment(self._augmentation, x, y, seed, self._pixel_range)
 
     def _values(self, x: tf.Tensor, y: Any, number: int) -> list[np.ndarray]:
         """Return one array per column for a batch, the views of an example after one another."""

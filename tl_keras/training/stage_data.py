@@ -98,6 +98,7 @@ def stage_data(
                         settings.cache,
                         augmentation=augmentation.get(name, ()),
                         seed=settings.seed,
+                        pixel_range=model.pixel_range,
                         verbose=settings.verbose,
                     )
                     if features is None:
@@ -128,7 +129,9 @@ def stage_data(
     def train_batches(epochs: Epochs) -> Any:
         def make(part: Part) -> tf.data.Dataset:
             batches = chosen.batches(targets, settings.batch_size, epochs=epochs, part=part)
-            return _augmented(batches, changes, epochs, part, steps) if changes else batches
+            if not changes:
+                return batches
+            return _augmented(batches, changes, epochs, part, steps, model.pixel_range)
 
         return distribute(strategy, make)
 
@@ -186,7 +189,9 @@ def _all_labelled(examples: Examples, targets: Specs) -> bool:
     return encoded is not None and not any(np.isnan(one).any() for one in tf.nest.flatten(encoded))
 
 
-def _augmented(batches, layers: Layers, epochs: Epochs, part: Part, steps: int) -> tf.data.Dataset:
+def _augmented(
+    batches, layers: Layers, epochs: Epochs, part: Part, steps: int, pixel_range: Any
+) -> tf.data.Dataset:
     """Change every batch by random numbers that depend on seed, epoch, batch and part only."""
     first = epochs.first * steps + epochs.skip
     numbers = tf.data.Dataset.range(first, first + epochs.count * steps)
@@ -197,7 +202,8 @@ def _augmented(batches, layers: Layers, epochs: Epochs, part: Part, steps: int) 
         changed = {}
         for name in x:
             own = epochs.seed if len(x) == 1 else domain_seed(epochs.seed, name)
-            changed[name] = augment(layers[name], x[name], y.get(name), batch_seed(own, *place))
+            seed = batch_seed(own, *place)
+            changed[name] = augment(layers[name], x[name], y.get(name), seed, pixel_range)
         images = {name: pair[0] for name, pair in changed.items()}
         return images, {name: changed[name][1] for name in y}
 

@@ -157,6 +157,11 @@ def _check_models(model_a: Any, model_b: Any) -> None:
             f"model_b: expected images of the shape that model_a takes, {model_a.image_shape}, "
             f"got {model_b.image_shape}. Build both models with the same input_shape."
         )
+    if model_a.pixel_range != model_b.pixel_range:
+        raise InputError(
+            f"model_b: expected the pixel_range of model_a, {model_a.pixel_range}, got "
+            f"{model_b.pixel_range}. Each reads the other's images: build both with the same."
+        )
 
 
 def _classes(spec: TargetSpec) -> str:
