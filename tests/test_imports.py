@@ -11,7 +11,17 @@ import tl_keras
 
 ROOT = pathlib.Path(tl_keras.__file__).parent
 LEVELS = (
-    {"errors", "registration", "misplaced", "arguments", "cluster", "targets", "plots", "memory"},
+    {
+        "errors",
+        "registration",
+        "misplaced",
+        "arguments",
+        "cluster",
+        "targets",
+        "plots",
+        "memory",
+        "terminal",
+    },
     {"arrays", "divergences"},
     {"instances", "features", "relations"},
     {"validation"},

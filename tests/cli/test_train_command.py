@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import typer
 from tensorflow.core.util import event_pb2
 
 from tl_keras.cli.choices import MixedPrecision
+from tl_keras.cli.output import patience
 from tl_keras.cli.train_plan import dtype_policy, split_shares, stages_of, with_chosen
 from tl_keras.errors import InputError
 from tl_keras.schedules import Stage
@@ -357,3 +359,10 @@ def test_ctrl_c_names_the_command_that_resumes(
     code, out, err = tl_keras_cli(*shlex.split(line.partition("Resume with: tl-keras ")[2]))
     assert code == 0, err
     assert "resumed in epoch" in out
+
+
+def test_early_stopping_is_a_number_auto_or_none():
+    assert [patience(word) for word in ("3", "auto", "none")] == [3, "auto", None]
+    for word in ("0", "-1", "2.5", "yes"):
+        with pytest.raises(typer.BadParameter, match="auto or none"):
+            patience(word)

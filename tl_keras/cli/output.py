@@ -100,6 +100,15 @@ def share_or_none(value: float | None) -> float | None:
     return value
 
 
+def patience(value: str) -> int | str | None:
+    """Return a number of epochs, `"auto"`, or None for `none`; a callback of typer."""
+    if value in ("auto", "none"):
+        return None if value == "none" else value
+    if not value.isdecimal() or int(value) < 1:
+        raise typer.BadParameter(f"expected a number of epochs ≥ 1, auto or none, got {value!r}")
+    return int(value)
+
+
 def class_or_number(word: str | None, class_names: Sequence[str]) -> str | int | None:
     """Return the word as a class, or as its number where no class is called so."""
     is_number = word is not None and word.isdecimal() and word not in class_names

@@ -68,7 +68,7 @@ def train(
     seed: options.Seed = 0,
     class_weight: options.ClassWeighting = ClassWeight.none,
     label_smoothing: options.LabelSmoothing = 0.0,
-    early_stopping: options.EarlyStopping = None,
+    early_stopping: options.EarlyStopping = "auto",
     mixed_precision: options.Precision = MixedPrecision.none,
     deterministic: options.Deterministic = False,
     tensorboard: options.Tensorboard = False,

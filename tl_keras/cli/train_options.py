@@ -13,7 +13,7 @@ from tl_keras.cli.choices import (
     Schedule,
     Strategy,
 )
-from tl_keras.cli.output import between, share_or_none
+from tl_keras.cli.output import between, patience, share_or_none
 
 DATA, MODEL, TRAINING = "Data", "Model", "Training"
 
@@ -153,9 +153,13 @@ LabelSmoothing = Annotated[
 ]
 
 EarlyStopping = Annotated[
-    int | None,
+    str,
     typer.Option(
-        min=1, metavar="N", help="Stop after N epochs without gain.", rich_help_panel=TRAINING
+        metavar="N|auto|none",
+        callback=patience,
+        help="End a stage after N epochs without a better validation loss. auto: where there is a "
+        "validation split and auto chose the epochs, a fifth of the stage's.",
+        rich_help_panel=TRAINING,
     ),
 ]
 

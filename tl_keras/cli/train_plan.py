@@ -44,7 +44,7 @@ def split_shares(
     validation: float,
     test: float,
     wanted: float | None,
-    patience: int | None,
+    patience: int | str | None,
     own: Collection[str] = (),
 ) -> tuple[float, ...]:
     """Return the shares of the parts that there are.
@@ -53,7 +53,7 @@ def split_shares(
         validation: Share that is split off.
         test: The same.
         wanted: Accuracy asked for, or None.
-        patience: Of early stopping, or None.
+        patience: Of early stopping, `"auto"` or None.
         own: Parts that have images of their own.
     """
     if validation + test >= 1:
@@ -66,7 +66,7 @@ def split_shares(
             "--assert-accuracy-at-least: it is measured on the test split, and --test-split is 0. "
             "Use --test-split 0.15."
         )
-    if patience and not validation and "validation" not in own:
+    if isinstance(patience, int) and not validation and "validation" not in own:
         raise InputError(
             "--early-stopping: it watches the validation split, and --validation-split is 0. Use "
             "--validation-split 0.15."

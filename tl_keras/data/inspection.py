@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from tl_keras.data.decoding import decode_image, is_sixteen_bit
 from tl_keras.data.problems import EXTENSIONS, Problem, problem_table
+from tl_keras.terminal import can_redraw
 
 __all__ = ["Problem", "inspect_image", "inspect_images", "problem_table"]
 
@@ -103,7 +105,7 @@ def inspect_images(
                 unit=" files",
                 delay=_SECONDS_BEFORE_PROGRESS,
                 leave=False,
-                disable=not progress,
+                disable=not (progress and can_redraw(sys.stderr)),
             )
         )
     usable = [result is None or result.usable for result in results]

@@ -1,5 +1,6 @@
 """One pass over examples, through one model or several at once."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from tl_keras.data.examples import Examples
 from tl_keras.errors import InputError
 from tl_keras.model_inputs import check_pixel_ranges
 from tl_keras.targets import Kind, TargetSpec, closing_activation
+from tl_keras.terminal import can_redraw
 from tl_keras.transfer_model import TransferModel
 
 PROGRESS_AFTER_SECONDS = 5.0
@@ -63,7 +65,7 @@ def predict(
         unit="batch",
         delay=PROGRESS_AFTER_SECONDS,
         leave=False,
-        disable=not progress,
+        disable=not (progress and can_redraw(sys.stderr)),
     )
     targets, outputs = [], []
     for x, y in bar:

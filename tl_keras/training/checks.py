@@ -17,6 +17,7 @@ from tl_keras.objectives import Joint, MultiTask, Objective, Supervised
 from tl_keras.schedules import Stage, block_factors
 from tl_keras.schedules.freezing import unfrozen_blocks
 from tl_keras.training.checkpoints import Checkpoints
+from tl_keras.training.early_stopping import resolve_early_stopping
 from tl_keras.training.folding import check_precision
 from tl_keras.training.keras_callbacks import check_callbacks
 from tl_keras.training.settings import Settings
@@ -94,7 +95,7 @@ def resolve_settings(
     """
     settings = Settings(
         batch_size=whole(batch_size, "batch_size"),
-        early_stopping=None if early_stopping is None else whole(early_stopping, "early_stopping"),
+        early_stopping=resolve_early_stopping(early_stopping),
         augmentation=resolve_augmentation(augmentation),
         callbacks=_resolve_callbacks(callbacks),
         seed=_resolve_seed(seed),

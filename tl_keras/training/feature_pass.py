@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from tl_keras.data.feature_store import FeatureStore
 from tl_keras.data.fingerprint import Content, add_numbers, image_hashes
 from tl_keras.data.locks import FileLock, is_locked
 from tl_keras.errors import InputError, counted
+from tl_keras.terminal import can_redraw
 
 LARGEST_BATCH = 32
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -205,7 +207,11 @@ class FeaturePass:
     def _bar(self, shards: Iterable[int]) -> tqdm:
         total = sum(len(self._layout.examples_of(shard)) for shard in shards)
         return tqdm(
-            total=total, desc="features", unit="img", disable=not self._verbose, leave=False
+            total=total,
+            desc="features",
+            unit="img",
+            disable=not (self._verbose and can_redraw(sys.stderr)),
+            leave=False,
         )
 
     def _wait(self) -> None:

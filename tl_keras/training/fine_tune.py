@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -15,7 +15,7 @@ from tl_keras.errors import InputError
 from tl_keras.misplaced import OF_TRAINING, points_from
 from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import Objective, Supervised
-from tl_keras.schedules import Stage, resolve_schedule
+from tl_keras.schedules import Stage, auto, resolve_schedule
 from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.checks import (
     check_model,
@@ -31,6 +31,7 @@ from tl_keras.training.data_checks import (
     used_labels,
     warn_where_nothing_is_unlabelled,
 )
+from tl_keras.training.early_stopping import with_early_stopping
 from tl_keras.training.lost_workers import readable_worker_errors
 from tl_keras.training.run import Run
 from tl_keras.training.train_stages import train_stages
@@ -53,7 +54,7 @@ def fine_tune(
     class_weight: str | Mapping | None = None,
     label_smoothing: float = 0.0,
     augmentation: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
-    early_stopping: int | None = None,
+    early_stopping: int | Literal["auto"] | None = "auto",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     output: str | os.PathLike | None = None,
     resume: bool = True,
@@ -97,7 +98,10 @@ def fine_tune(
             `keras.layers.RandomFlip("horizontal")` or `keras.layers.MixUp()`. They see 0–255,
             whatever `pixel_range` the model has. What mixes labels leaves domains alone in which
             some are missing.
-        early_stopping: Epochs without a better validation loss after which a stage ends.
+        early_stopping: Epochs without a better validation loss after which a stage ends; None to
+            run all. `"auto"`: with validation data, and epochs that `schedule="auto"` chose, a
+            fifth of the stage's epochs, at least 3, and as many as warm up; else None, as where
+            the callbacks have an `EarlyStopping`.
         callbacks: Keras callbacks, called as in `fit`; `mode="auto"` knows losses, accuracies and
             the names of Keras' metrics. `stop_training` ends the stage, not the run. Those with
             patience (attributes `patience` and `wait`) begin again with every stage; the best value
@@ -118,7 +122,8 @@ def fine_tune(
             For the rest of the process it switches TensorFlow's operations, and it seeds the random
             numbers of Python, NumPy and TensorFlow.
         seed: Seed of the order of examples and of augmentation.
-        verbose: Whether to show progress.
+        verbose: Whether to show progress: a bar in a terminal or a notebook, else a line an epoch.
+            After the first epoch of a stage follows an estimate of the time that it takes.
         target_labels: Whether labels of target domains in `data` are learned from, where there are
             any; a line says how many. With False they are for metrics only, and training is the
             same as without them. Pass False where they are there to watch the accuracy, or pass
@@ -148,7 +153,7 @@ def fine_tune(
     if not isinstance(target_labels, bool):
         raise InputError(f"target_labels: expected True or False, got {target_labels!r}.")
     settings = dataclasses.replace(settings, target_labels=target_labels)
-    if settings.early_stopping is not None and validation is None:
+    if isinstance(settings.early_stopping, int) and validation is None:
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     join_cluster()
     with readable_worker_errors():
@@ -164,6 +169,13 @@ def fine_tune(
             checked_domains(model, held_out, targets, "validation", asked)
         warn_of_scaled_images(model, {"data": train, "validation": held_out})
         stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
+        settings = with_early_stopping(
+            settings,
+            stages,
+            auto(len(train), batch_size=settings.batch_size),
+            asked,
+            has_validation=held_out is not None,
+        )
         if objectives is None:
             weights = resolve_class_weight(class_weight, model.targets, list(used.values()))
             asked = (Supervised(label_smoothing, weights),)

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import math
 import numbers
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
+from tl_keras.terminal import can_redraw
 from tl_keras.training.checks import check_model
 from tl_keras.training.data_checks import checked_domains
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
@@ -177,7 +179,12 @@ def _record(model, targets, examples, stage, rates, batch_size, seed, width, ver
     update, measure = _functions(model, optimizer, forward, measured[0])
     losses: list[float] = []
     best = math.inf
-    with tqdm(total=len(rates), desc="learning rates", disable=not verbose, leave=False) as bar:
+    with tqdm(
+        total=len(rates),
+        desc="learning rates",
+        disable=not (verbose and can_redraw(sys.stderr)),
+        leave=False,
+    ) as bar:
         for rate, (x, y) in zip(rates, batches, strict=False):
             loss = float(np.mean([measure(*batch) for batch in measured]))
             if not math.isfinite(loss):

@@ -1,11 +1,16 @@
 """What stays the same over all stages of a run."""
 
 import dataclasses
+import math
+from typing import Literal
 
 import keras
 
 from tl_keras.data.feature_cache import FeatureCache
+from tl_keras.schedules import Stage
 from tl_keras.training.checkpoints import Checkpoints
+
+LEAST_PATIENCE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +19,8 @@ class Settings:
 
     Attributes:
         batch_size: Examples per update over all replicas.
-        early_stopping: Epochs without a better validation loss after which a stage ends, or None.
+        early_stopping: Epochs without a better validation loss after which a stage ends, `"auto"`
+            for a number that goes with the length of the stage, or None.
         augmentation: Layers that change training batches, in order.
         callbacks: Keras callbacks.
         seed: Seed of orders and augmentation.
@@ -25,7 +31,7 @@ class Settings:
     """
 
     batch_size: int
-    early_stopping: int | None
+    early_stopping: int | Literal["auto"] | None
     augmentation: tuple[keras.layers.Layer, ...]
     callbacks: tuple[keras.callbacks.Callback, ...]
     seed: int
@@ -33,6 +39,16 @@ class Settings:
     cache: FeatureCache | None
     verbose: bool
     target_labels: bool = True
+
+    def patience(self, stage: Stage) -> int | None:
+        """Return after how many epochs without a better validation loss a stage ends, or None.
+
+        `"auto"` is a fifth of the stage's epochs, at least 3, and as many as warm up.
+        """
+        if self.early_stopping != "auto":
+            return self.early_stopping
+        warming = math.ceil(stage.warmup_share * stage.epochs)
+        return max(LEAST_PATIENCE, math.ceil(stage.epochs / 5)) + warming
 
     def say(self, line: str) -> None:
         """Print a line if progress is wanted."""

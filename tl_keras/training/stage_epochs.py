@@ -18,6 +18,7 @@ from tl_keras.training.interrupts import StopAsked, StopSignals
 from tl_keras.training.keras_callbacks import read_every_batch
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import last_learning_rate
+from tl_keras.training.progress_lines import Pace, time_line
 from tl_keras.training.stage_data import StageData
 from tl_keras.training.step_errors import warn_of_idle
 from tl_keras.training.train_step import make_train_step, make_validation_step
@@ -37,6 +38,7 @@ class StageEpochs:
         data: What it reads.
         callbacks: Keras' list of callbacks.
         signals: Says whether the run was asked to stop.
+        later: Stages after this one.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class StageEpochs:
         data: StageData,
         callbacks: keras.callbacks.CallbackList,
         signals: StopSignals,
+        later: int,
     ):
         self.model = trainer.model
         self.strategy = trainer.strategy
@@ -60,6 +63,8 @@ class StageEpochs:
         self.criterion, self.has_best = trainer.criterion, trainer.has_best
         self.reads_all = read_every_batch(trainer.settings.callbacks)
         self.signals = signals
+        self.later, self.pace, self.has_stepped = later, Pace(), False
+        self.patience = trainer.settings.patience(stage)
         self.validation = data.validation
         self.with_others = several_workers(trainer.strategy)
         progress = self.state.progress
@@ -98,7 +103,7 @@ class StageEpochs:
         Raises:
             StopAsked: If the run was asked to stop; the state is that after a whole step.
         """
-        progress, patience = self.state.progress, self.settings.early_stopping
+        progress, patience = self.state.progress, self.patience
         self.model.stop_training = False
         while progress.epoch < self.last:
             self._run_epoch()
@@ -125,7 +130,7 @@ class StageEpochs:
 
     def _run_epoch(self) -> None:
         state, progress = self.state, self.state.progress
-        epoch, started = progress.epoch, time.perf_counter()
+        epoch, before, started = progress.epoch, progress.step, time.perf_counter()
         self._begin_epoch(epoch)
         logs = self._train()
         if self.watches:
@@ -138,11 +143,23 @@ class StageEpochs:
             )
             self.callbacks.on_epoch_end(epoch, logs)
             # Keras' own callbacks write the rate of the update to come.
-            own = {"learning_rate": logs["learning_rate"], "seconds": time.perf_counter() - started}
+            seconds = time.perf_counter() - started
+            own = {"learning_rate": logs["learning_rate"], "seconds": seconds}
+            steps_done = progress.step - before
             better = progress.record(self.last_logs.values | own, self.criterion)
             if better or not self.has_best:
                 state.kept.keep(epoch, write=better)
         state.totals = Totals.zero()
+        self._say_time(seconds, steps_done)
+
+    def _say_time(self, seconds: float, steps_done: int) -> None:
+        """Say once in a stage how long it will take, or the run in its last stage."""
+        progress, left = self.state.progress, self.last - self.state.progress.epoch
+        pace = self.pace.of_epoch(seconds, steps_done, self.steps) if left else None
+        if pace is not None:
+            before = sum(progress.history["seconds"])
+            early = self.patience is not None
+            self.settings.say(time_line(before, pace * left, self.later, may_end_early=early))
 
     def _warn_of_lost_range(self, loss: float) -> None:
         """Say once in a stage that its loss is far above where it started."""
@@ -177,7 +194,11 @@ class StageEpochs:
         while progress.step < self.steps:
             self.callbacks.on_train_batch_begin(progress.step)
             stop = self.signals.received is not None
+            asked_at = time.perf_counter()
             state.totals = self.step(*next(self.batches), state.totals, stop=stop)
+            if not self.has_stepped:
+                self.pace.first_calls += time.perf_counter() - asked_at
+                self.has_stepped = True
             progress.step += 1
             progress.names = list(self.step.names)
             if self.step.idle:

@@ -2,6 +2,7 @@
 
 import math
 import signal
+import sys
 
 import keras
 import tensorflow as tf
@@ -9,10 +10,11 @@ import tensorflow as tf
 from tl_keras.data import Epochs
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
-from tl_keras.errors import InputError, counted
+from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Setup, is_target
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
+from tl_keras.terminal import can_redraw
 from tl_keras.training.agreement import check_agreement, shared_statistics
 from tl_keras.training.averaging import WeightAverage, changing_variables
 from tl_keras.training.interrupts import StopAsked, StopSignals
@@ -24,6 +26,7 @@ from tl_keras.training.keras_callbacks import (
     settle_modes,
 )
 from tl_keras.training.optimizers import build_optimizer, carry_slots, computes_in_float16
+from tl_keras.training.progress_lines import EpochLines, stage_line
 from tl_keras.training.regression_heads import MOST_EXAMPLES, start_regression_heads
 from tl_keras.training.resumable_callback import resumable
 from tl_keras.training.run_directory import RunDirectory
@@ -106,11 +109,14 @@ class Trainer:
             self.settings.say(
                 f"resumed in epoch {progress.epoch + 1} after step {progress.step} of {self.steps}"
             )
+        epochs = sum(stage.epochs for stage in stages)
+        has_bar = self.settings.verbose and can_redraw(sys.stdout)
+        lines = [EpochLines(epochs)] if self.settings.verbose and not has_bar else []
         callbacks = keras.callbacks.CallbackList(
-            [*called(self.settings.callbacks), self.last_logs],
-            add_progbar=self.settings.verbose,
+            [*called(self.settings.callbacks), *lines, self.last_logs],
+            add_progbar=has_bar,
             model=self.model,
-            epochs=sum(stage.epochs for stage in stages),
+            epochs=epochs,
             steps=self.steps,
             verbose=int(self.settings.verbose),
         )
@@ -156,10 +162,8 @@ class Trainer:
             return
         variables = trained_variables(self.model, self.objectives)
         count = sum(math.prod(variable.shape) for variable in variables)
-        self.settings.say(
-            f"stage {index + 1} of {stages}: {stage.name}, "
-            f"{counted(count, 'weight trains', 'weights train')}, {counted(stage.epochs, 'epoch')}"
-        )
+        patience = self.settings.patience(stage)
+        self.settings.say(f"stage {index + 1} of {stages}: {stage_line(stage, count, patience)}")
         if state.is_new:
             self.counts.begin_stage()
             for callback in resumable(self.settings.callbacks):
@@ -180,7 +184,10 @@ class Trainer:
         try:
             self._start_heads(data)
             with StopSignals() as signals, shared_statistics(self.model, self.strategy):
-                self._run_epochs(stage, data, callbacks, signals)
+                epochs = StageEpochs(
+                    self, stage, data, callbacks, signals, later=stages - index - 1
+                )
+                self._run_epochs(epochs, signals)
         finally:
             data.close()
 
@@ -207,9 +214,8 @@ class Trainer:
         if not self.state.waits:
             self.state.progress.epoch = self.model._initial_epoch or 0
 
-    def _run_epochs(self, stage: Stage, data: StageData, callbacks, signals: StopSignals) -> None:
+    def _run_epochs(self, epochs: StageEpochs, signals: StopSignals) -> None:
         state = self.state
-        epochs = StageEpochs(self, stage, data, callbacks, signals)
         check_agreement(self.strategy, {"cache": str(epochs.element_spec)})
         try:
             ended_early = epochs.run()
