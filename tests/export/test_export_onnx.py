@@ -60,3 +60,9 @@ def test_a_missing_package_is_named_with_its_remedy(build, tmp_path, monkeypatch
 def test_the_file_name_must_say_onnx(build, tmp_path):
     with pytest.raises(InputError, match=r"ends in \.onnx, got .*Use 'model\.onnx'"):
         export.onnx(build(3), tmp_path / "model")
+
+
+def test_a_model_of_another_pixel_range_takes_its_images(build, images, tmp_path):
+    plain, deep = build(3), build(3, pixel_range=(-1000, 3095))
+    found = run(export.onnx(deep, tmp_path / "model.onnx"), images * (4095 / 255) - 1000)
+    np.testing.assert_allclose(found["scores"], plain.predict(images, verbose=0), atol=1e-4)
