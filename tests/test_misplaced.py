@@ -92,3 +92,11 @@ def test_a_model_trains_under_the_strategy_that_it_was_built_under(blobs, two_de
         tl.fine_tune(one, blobs, schedule=tl.Stage(1), verbose=False)
     for ours, plain in zip(model.weights, alone.weights, strict=True):
         np.testing.assert_allclose(ours.numpy(), plain.numpy(), atol=1e-5)
+
+
+def test_warnings_show_the_line_of_the_user(blobs):
+    model = tl.build_transfer_model(tiny_network(), 3)
+    model.compile("sgd", "categorical_crossentropy")
+    with pytest.warns(UserWarning) as said:
+        tl.fine_tune(model, blobs, schedule=tl.Stage(1), verbose=False)
+    assert {one.filename for one in said if "fine_tune" in str(one.message)} == {__file__}

@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import keras
@@ -12,7 +11,7 @@ from tl_keras.arguments import whole
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.cluster import join_cluster
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, warn_user
 from tl_keras.heads import Head, HeadSpec, TaskHeads, resolve_head
 from tl_keras.misplaced import OF_BUILDING, points_from
 from tl_keras.preprocessing import ImagePreprocessing, check_pixel_range
@@ -83,11 +82,10 @@ def build_transfer_model(
     if preprocessing is None:
         preprocessing = resolved.stated_preprocessing()
         if resolved.is_raw:
-            warnings.warn(
+            warn_user(
                 f"preprocessing: pixels 0–255 reach {resolved.name!r} as they are, and it has no "
                 "Rescaling. Pass preprocessing=tl.preprocessing.… as it was trained with, or "
-                "identity() if with these.",
-                stacklevel=2,
+                "identity() if with these."
             )
     else:
         preprocessing = type(preprocessing).from_config(preprocessing.get_config())

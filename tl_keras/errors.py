@@ -1,7 +1,9 @@
 """The exceptions that are written for users, and help with what they say."""
 
 import difflib
+import sys
 import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,6 +25,19 @@ class WorkerLost(RuntimeError):
     Nothing that the user wrote is wrong: the job can be started again as it is. The message says
     which worker it was, if that is known.
     """
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn with the line of the user's code that called this package, however deep inside it is.
+
+    Args:
+        message: One line that says what may surprise, and what to do.
+        category: Of the warning.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("tl_keras."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:

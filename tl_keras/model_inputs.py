@@ -1,6 +1,5 @@
 """What is checked about examples before they reach a model: shape and range."""
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from tl_keras.data.base import Examples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.data.image_files import ImageFiles
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, warn_user
 from tl_keras.image_batches import shape_remedy
 from tl_keras.preprocessing import ImagePreprocessing
 
@@ -65,7 +64,7 @@ def warn_of_scaled_images(model: "TransferModel", data: Mapping[str, Any]) -> No
             text = None if found is None else _unlike_pixels(*found, model.pixel_range)
             if text is not None:
                 where = f"{argument}[{name!r}]" if domains.only is None else argument
-                warnings.warn(f"{where}: {text}", stacklevel=3)
+                warn_user(f"{where}: {text}")
                 return
 
 

@@ -1,9 +1,10 @@
 """Recognising a whole classifier that was named as a backbone."""
 
-import warnings
 from collections.abc import Sequence
 
 import keras
+
+from tl_keras.errors import warn_user
 
 PUBLISHED = (1000, 1001, 10450, 11221, 11821, 21841, 21843)
 """Numbers of classes that published ImageNet classifiers have."""
@@ -53,10 +54,9 @@ def warn_of_classes(name: str, shape: Sequence[int | None], output: str | None) 
 
 
 def _warn(name: str, classes: int | None, remedy: str) -> None:
-    warnings.warn(
+    warn_user(
         f"backbone: {name!r} is a whole classifier: its features would be the scores of its "
-        f"{classes} classes. {remedy}.",
-        stacklevel=4,
+        f"{classes} classes. {remedy}."
     )
 
 

@@ -71,7 +71,7 @@ class TransferComponentAnalysis(ComponentTransformer):
         >>> X = random.normal(size=(60, 3))
         >>> X[30:, 0] += 5  # the domains differ in the first feature
         >>> domain = np.repeat(["source", "target"], 30)
-        >>> analysis = TransferComponentAnalysis(2, kernel="linear", regularization=0.01)
+        >>> analysis = TransferComponentAnalysis(2, kernel="linear", regularization=0.001)
         >>> Z = analysis.fit_transform(X, domain=domain)
         >>> bool(np.linalg.norm(Z[:30].mean(0) - Z[30:].mean(0)) < 0.1)
         True

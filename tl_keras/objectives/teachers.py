@@ -1,13 +1,12 @@
 """Teachers: networks that never change and take the same images as the model that learns."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, warn_user
 from tl_keras.objectives.objective import Setup
 from tl_keras.transfer_model import TransferModel
 
@@ -41,10 +40,9 @@ def check_images(model: keras.Model, setup: Setup, argument: str) -> None:
                 f"that learns {own}. A teacher reads the same images: build both with the same."
             )
     elif own is not None:
-        warnings.warn(
+        warn_user(
             f"{argument}: {model.name!r} gets the images as they are, {own[0]:g}–{own[1]:g} by the "
-            "model's pixel_range. If it takes 0–255, put a keras.layers.Rescaling in front of it.",
-            stacklevel=2,
+            "model's pixel_range. If it takes 0–255, put a keras.layers.Rescaling in front of it."
         )
     inputs = getattr(model, "inputs", None)
     if not inputs:

@@ -1,7 +1,6 @@
 """`predict`: labels and scores for files, folders, arrays and datasets."""
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import tensorflow as tf
 from tl_keras.arguments import whole
 from tl_keras.data.examples import Examples, as_examples
 from tl_keras.data.image_files import ImageFiles
-from tl_keras.errors import InputError, counted, decodable
+from tl_keras.errors import InputError, counted, decodable, warn_user
 from tl_keras.evaluation.evaluate import targets_of
 from tl_keras.model_inputs import check_examples
 from tl_keras.predictions.files import find_files
@@ -66,7 +65,7 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
         text = f"{counted(len(unread), 'file')} cannot be read, such as {name!r}: {reason}"
         if len(unread) == len(predictions):
             raise InputError(f"data: {text}. Check the spelling, or convert the files.")
-        warnings.warn(f"data: {text}", stacklevel=2)
+        warn_user(f"data: {text}")
     return predictions
 
 

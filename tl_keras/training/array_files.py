@@ -3,7 +3,6 @@
 import io
 import json
 import pathlib
-import warnings
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.whole_files import written_whole
+from tl_keras.errors import warn_user
 
 CONTENTS = "contents.json"
 
@@ -51,10 +51,7 @@ def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, An
             }
         return arrays, contents["state"]
     except Exception as error:  # A damaged archive can fail in any part of zipfile and NumPy.
-        warnings.warn(
-            f"{path.name} is damaged and is passed over ({type(error).__name__}: {error}).",
-            stacklevel=2,
-        )
+        warn_user(f"{path.name} is damaged and is passed over ({type(error).__name__}: {error}).")
         return None
 
 

@@ -1,7 +1,6 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
 import importlib.util
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import tensorflow as tf
 from tl_keras.arguments import whole
 from tl_keras.data.augmentation import resolve_augmentation
 from tl_keras.data.feature_cache import FeatureCache
-from tl_keras.errors import InputError, counted, listed
+from tl_keras.errors import InputError, counted, listed, warn_user
 from tl_keras.objectives import Joint, MultiTask, Objective, Supervised
 from tl_keras.schedules import Stage, block_factors
 from tl_keras.schedules.freezing import unfrozen_blocks
@@ -40,11 +39,10 @@ def check_model(model: Any, *, head: bool = True) -> None:
 def warn_of_compile(model: TransferModel) -> None:
     """Say what stands in for the arguments of `model.compile`, which training does not read."""
     if model.compiled:
-        warnings.warn(
+        warn_user(
             "model: fine_tune does not use what model.compile(…) was given. Optimizer and learning "
             "rate are those of stages, schedule=tl.Stage(10, optimizer='adam', learning_rate=1e-3);"
-            " the loss follows from the head and objectives=[…].",
-            stacklevel=4,
+            " the loss follows from the head and objectives=[…]."
         )
 
 

@@ -1,7 +1,6 @@
 """What is checked about data before anything is trained: labels, shapes, order."""
 
 import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from tl_keras.data.base import Specs
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.data.output_order import check_same_names
-from tl_keras.errors import InputError, counted
+from tl_keras.errors import InputError, counted, warn_user
 from tl_keras.model_inputs import check_examples
 from tl_keras.objectives import Objective, is_target
 from tl_keras.targets import TargetSpec
@@ -146,10 +145,9 @@ def check_order(
 def warn_of_changing_order(train: Examples) -> None:
     """Warn where a run that goes on cannot know which examples its last epoch has seen."""
     if has_changing_order(train):
-        warnings.warn(
+        warn_user(
             "data: the dataset comes in another order in each pass, so that the epoch which was "
-            f"interrupted sees some examples twice and others not at all. {REMEDY}",
-            stacklevel=3,
+            f"interrupted sees some examples twice and others not at all. {REMEDY}"
         )
 
 
@@ -192,12 +190,11 @@ def warn_where_nothing_is_unlabelled(
     for objective in objectives:
         if objective.unlabelled_only:
             count = sum(len(domains[name]) for name in adapted)
-            warnings.warn(
+            warn_user(
                 f"objectives: {type(objective).__name__} learns from examples without a label, and "
                 f"all {count} of {' and '.join(map(repr, adapted))} have one: its loss is 0. Pass "
                 "target_labels=False to use the labels of targets for metrics only, or mark some "
-                "as missing (−1).",
-                stacklevel=3,
+                "as missing (−1)."
             )
 
 

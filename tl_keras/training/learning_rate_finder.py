@@ -6,7 +6,6 @@ import itertools
 import math
 import numbers
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.data import Epochs, Examples, as_examples
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import ONE_DOMAIN, DomainExamples
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, warn_user
 from tl_keras.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
@@ -126,11 +125,10 @@ def find_learning_rate(
         rates[: len(losses)], losses, width=width, fallback=stage.learning_rate, diverged=diverged
     )
     if not found.falls:
-        warnings.warn(
+        warn_user(
             f"find_learning_rate: the loss does not fall between {rates[0]:.2g} and "
             f"{rates[len(losses) - 1]:.2g}, so the suggestion is the stage's own learning rate, "
-            f"{stage.learning_rate:.2g}. Check the labels, or try more steps and a wider range.",
-            stacklevel=2,
+            f"{stage.learning_rate:.2g}. Check the labels, or try more steps and a wider range."
         )
     return found
 

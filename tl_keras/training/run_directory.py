@@ -7,14 +7,13 @@ import os
 import pathlib
 import re
 import shutil
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from tl_keras.data.whole_files import remove_partials, written_whole
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, warn_user
 from tl_keras.training.array_files import read_arrays, write_arrays
 from tl_keras.training.checkpoints import checkpoint_states, read_checkpoint, write_checkpoint
 from tl_keras.transfer_model import TransferModel
@@ -112,7 +111,7 @@ class RunDirectory:
         except InputError:
             raise
         except Exception as error:
-            warnings.warn(f"{name} could not be drawn: {error}", stacklevel=2)
+            warn_user(f"{name} could not be drawn: {error}")
 
     def write_weights(self, model: TransferModel) -> None:
         """Write the weights of the best epoch, which the model has at the end of a run."""

@@ -1,12 +1,11 @@
 """What is wrong with a step and is found only while it is traced."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.errors import InputError, listed
+from tl_keras.errors import InputError, listed, warn_user
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
 from tl_keras.transfer_model import TransferModel
@@ -70,10 +69,9 @@ def idle_objectives(
 def warn_of_idle(idle: Sequence[Objective], stage: Stage, number: int) -> None:
     """Warn of objectives that move nothing of the model in a stage."""
     for objective in idle:
-        warnings.warn(
+        warn_user(
             f"objectives: {type(objective).__name__} changes nothing of the model in stage "
             f"{number + 1} ({stage.name}): its loss depends on no weight that trains there. Let "
             "the stage train what it depends on, e.g. tl.Stage(…, unfreeze='all'), or leave the "
-            "objective out.",
-            stacklevel=2,
+            "objective out."
         )
