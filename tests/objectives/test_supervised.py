@@ -110,3 +110,9 @@ def test_class_weights_that_do_not_fit_the_model_are_refused(given, build, text)
 def test_label_smoothing_out_of_range_is_refused():
     with pytest.raises(InputError, match="label_smoothing: expected a share"):
         Supervised(label_smoothing=-0.1)
+
+
+def test_label_smoothing_of_values_is_refused():
+    with pytest.raises(InputError, match="label_smoothing: the model predicts values"):
+        Supervised(label_smoothing=0.1).begin(setup(head="regression"))
+    Supervised(label_smoothing=0.1).begin(setup(head="multi_label"))

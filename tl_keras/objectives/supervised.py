@@ -77,8 +77,14 @@ class Supervised(Objective):
 
     def begin(self, setup: Setup) -> None:
         """Give every class of the model its weight."""
+        targets = setup.model.targets
+        specs = targets.values() if isinstance(targets, Mapping) else [targets]
+        if self.label_smoothing and all(spec.kind == "regression" for spec in specs):
+            raise InputError(
+                f"label_smoothing: the model predicts values, which have no classes to spread "
+                f"{self.label_smoothing:g} over. Leave it out."
+            )
         if self.class_weight is not None:
-            targets = setup.model.targets
             if is_by_task(self.class_weight, targets):
                 check_tasks(self.class_weight, targets)
                 self._of_each_class = {
