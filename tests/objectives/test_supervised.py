@@ -97,9 +97,9 @@ def test_class_weights_that_are_none_are_refused(given, text):
         ([1, 2], {}, "expected 3 weights, one per class, got 2"),
         ({0: 1.0, 2: 1.0}, {}, r"no weight for the classes \['1'\]"),
         ({0: 1.0, 1: 1.0, 3: 1.0}, {}, "3 is no class"),
-        ([1, 1, 1], {"head": "multi_label"}, "only models with one single-label head"),
-        ([1, 1, 1], {"head": "regression"}, "only models with one single-label head"),
-        ([1, 1, 1], {"classes": {"a": 3, "b": 3}}, "only models with one single-label head"),
+        ([1, 1, 1], {"head": "multi_label"}, "only single-label heads can weight classes"),
+        ([1, 1, 1], {"head": "regression"}, "only single-label heads can weight classes"),
+        ([1, 1, 1], {"classes": {"a": 3, "b": 3}}, "only single-label heads can weight classes"),
     ],
 )
 def test_class_weights_that_do_not_fit_the_model_are_refused(given, build, text):
