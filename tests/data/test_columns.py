@@ -39,6 +39,15 @@ def test_columns_in_any_order(kind, order):
         np.testing.assert_array_equal(encoded(frame.astype(bool), SPECS[kind]), ROWS[kind])
 
 
+@pytest.mark.parametrize("dtype", [str, "string", "category"])
+@pytest.mark.parametrize("kind", SPECS)
+def test_columns_of_numbers_as_text_are_taken_by_name(kind, dtype):
+    frame = pd.DataFrame(ROWS[kind], columns=list(LABELS))[["c", "a", "b"]].astype(str)
+    np.testing.assert_array_equal(encoded(frame.astype(dtype), SPECS[kind]), ROWS[kind])
+    with pytest.raises(tl.InputError, match=r"numbers in the columns \['c', 'a', 'b'\], got text"):
+        encoded(frame.replace(frame.iloc[0, 0], "yes"), SPECS[kind])
+
+
 @pytest.mark.parametrize("kind", SPECS)
 def test_unknown_and_missing_columns_are_named(kind):
     frame = pd.DataFrame(ROWS[kind], columns=["b", "c", "d"])

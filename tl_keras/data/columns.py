@@ -47,6 +47,23 @@ def by_column(y: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     return {name: _numbers(y[:, index]) for index, name in enumerate(names)}
 
 
+def numbers_of_columns(y: np.ndarray, names: tuple[str, ...], argument: str) -> np.ndarray:
+    """Return labels `(n, columns)` of several named columns as numbers, also if text writes them.
+
+    Raises:
+        InputError: If a cell of several columns is another text.
+    """
+    if y.dtype.kind not in "USO" or y.ndim != 2 or y.shape[1] == 1 or y.shape[1] != len(names):
+        return y
+    try:
+        return y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{argument}: expected numbers in the columns {list(names[:5])}, got text ({error}). "
+            "Pass 0 and 1, one-hot rows or values there, or one column of class names."
+        ) from error
+
+
 def _plain(array: np.ndarray, *, from_table: bool) -> np.ndarray:
     """Replace what tables write for missing values, and return numbers as numbers."""
     if array.dtype != object or not from_table:

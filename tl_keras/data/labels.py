@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.base import Specs, Targets
-from tl_keras.data.columns import by_column
+from tl_keras.data.columns import by_column, numbers_of_columns
 from tl_keras.data.output_order import output_order, warn_of_own_numbers
 from tl_keras.errors import InputError
 from tl_keras.targets import TargetSpec
@@ -41,12 +41,30 @@ def encode_labels(
     if isinstance(spec, dict) and isinstance(names, tuple) and np.ndim(y) == 2:
         y, names = by_column(y, names), None
     check_tasks(y, spec, argument)
+    _check_names_by_task(y, names, argument)
     if isinstance(spec, dict):
         return {
             task: _encode(y[task], one, f"{argument}[{task!r}]", names_of(names, task), lost)
             for task, one in spec.items()
         }
     return _encode(y, spec, argument, names_of(names), lost)
+
+
+def _check_names_by_task(y: Any, names: Names, argument: str) -> None:
+    """Raise `InputError` unless class names have the form of the labels: a dict for a dict."""
+    if isinstance(y, dict) and isinstance(names, tuple):
+        raise InputError(
+            f"{argument}: labels of several tasks need class_names by task, got {list(names[:5])}. "
+            f"Set class_names = {{{min(y)!r}: […], …}}."
+        )
+    by_task = names if isinstance(names, Mapping) else {}
+    strangers = [task for task in by_task if not isinstance(y, dict) or task not in y]
+    if strangers:
+        tasks = f"tasks {sorted(y)}" if isinstance(y, dict) else "one unnamed task"
+        raise InputError(
+            f"{argument}: class_names has the tasks {strangers[:5]}, the labels have {tasks}. Name "
+            "the classes of the tasks that the labels have."
+        )
 
 
 def names_of(names: Names, task: str | None = None) -> tuple[str, ...] | None:
@@ -62,6 +80,8 @@ def _encode(
     if isinstance(y, list):
         return spec.encode(y, argument)
     y = np.asarray(y)
+    if names is not None:
+        y = numbers_of_columns(y, names, argument)
     order = output_order(names, y.shape, y.dtype.kind in "USO", spec, argument)
     if order is not None:
         return order.in_order(order.spec.encode(y, argument))

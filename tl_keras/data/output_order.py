@@ -58,9 +58,14 @@ def output_order(
     Raises:
         InputError: If names are not the model's, or none can be matched and the numbers differ.
     """
-    if names is None or is_text:
-        return None
     is_rows = len(shape) == 2 and shape[1] > 1
+    if names is None or (is_text and not is_rows):
+        return None
+    if is_text and shape[1] == len(names):
+        raise InputError(
+            f"{argument}: expected numbers in the columns {list(names)[:NAMES_AT_MOST]}, got text. "
+            "Pass 0 and 1, one-hot rows or values there."
+        )
     if is_rows:
         if shape[1] != len(names):
             return None  # Rows as long as the model's outputs; `encode` refuses all others.
