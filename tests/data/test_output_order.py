@@ -148,6 +148,43 @@ def test_names_that_a_map_lost_are_asked_for(folder):
     assert accuracy(right_model(), dataset) == 1.0
 
 
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_class_names_of_several_tasks_are_mapped_task_by_task(one_hot):
+    y = np.array([0, 1, 2, 1])
+    spec = {"a": SPEC, "b": TargetSpec("classification", 2, ("x", "y"))}
+    labels = {"a": np.eye(3)[y] if one_hot else y, "b": np.array([0, 1, 1, 0])}
+    dataset = named(coloured(y), labels, [])
+    dataset.class_names = {"a": ["blue", "red", "green"], "b": ["y", "x"]}
+    expected = {"a": np.eye(3)[[2, 0, 1, 0]], "b": np.eye(2)[[1, 0, 0, 1]]}
+    found = as_examples(dataset)
+    (_, batch), *_ = found.batches(spec, 4)
+    for task, rows in expected.items():
+        np.testing.assert_array_equal(found.encoded_targets(spec)[task], rows)
+        np.testing.assert_array_equal(batch[task], rows)
+    mapped = as_examples(dataset.map(lambda x, y: (x, y)))
+    with pytest.raises(tl.InputError, match=r"y\['a'\]: the dataset was made with the classes"):
+        mapped.encoded_targets(spec)
+    for names, text in ((["x", "y"], "class_names by task"), ({"c": ["x"]}, "tasks \\['c'\\]")):
+        dataset.class_names = names
+        with pytest.raises(tl.InputError, match=text):
+            as_examples(dataset).encoded_targets(spec)
+
+
+JOINED = {
+    "zip": lambda d: tf.data.Dataset.zip((d, tf.data.Dataset.range(9))).map(lambda xy, _: xy),
+    "sample": lambda d: tf.data.Dataset.sample_from_datasets([d, d], seed=1),
+    "enumerate": lambda d: d.enumerate().map(lambda _, xy: xy),
+    "choose": lambda d: tf.data.Dataset.choose_from_datasets([d], tf.data.Dataset.range(1)),
+}
+
+
+@pytest.mark.parametrize("step", JOINED)
+def test_names_that_joined_datasets_lost_are_asked_for(step):
+    dataset = JOINED[step](named(coloured(np.array([1, 0])), [0, 1], ["green", "red"]))
+    with pytest.raises(tl.InputError, match=r"made with the classes \['green', 'red'\]"):
+        as_examples(dataset).encoded_targets(SPEC)
+
+
 def test_integers_that_may_count_other_classes_are_warned_of():
     x, y = coloured(np.array([1, 0, 1])), [0, 1, 0]
     with pytest.warns(UserWarning, match="only the integers 0 … 1, read as the first of"):

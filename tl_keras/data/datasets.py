@@ -4,6 +4,7 @@ import hashlib
 import math
 import time
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.labels import encode_labels, encode_labels_in_graph
+from tl_keras.data.labels import Names, encode_labels, encode_labels_in_graph
 from tl_keras.data.output_order import check_lost_names
 from tl_keras.data.rows import WHOLE, Cycle, Epochs, Order, Part, share_of
 from tl_keras.data.values import Values
@@ -46,7 +47,8 @@ class DatasetExamples(Examples):
 
     Integers and rows count the dataset's own `class_names`, where it has any, as
     `keras.utils.image_dataset_from_directory` sets them; they are matched with the model's by name.
-    `.batch`, `.shuffle`, `.take` and the like keep them here, `.map` does not.
+    `.batch`, `.shuffle`, `.take` and the like keep them here, `.map` does not. For several tasks
+    they are a dict of lists by task.
 
     Args:
         dataset: The dataset. `y` may be integers, strings, one-hot rows, values, or a dict of
@@ -89,10 +91,10 @@ class DatasetExamples(Examples):
     def encoded_targets(self, spec: Specs) -> Targets:
         """Return all targets; see `Examples.encoded_targets`."""
         argument, labels = f"{self._argument}: y", self._scan().labels
-        lost = self._lost_names is None
-        targets = encode_labels(labels, spec, argument, self.class_names, lost=lost)
-        if isinstance(spec, TargetSpec) and targets is not None and self._lost_names:
-            check_lost_names(self._lost_names, labels, spec, argument)
+        targets = encode_labels(labels, spec, argument, self.class_names, lost=not self._lost_names)
+        if targets is not None:
+            for names in self._lost_names:
+                _check_lost(names, labels, spec, argument)
         return targets
 
     def batches(
@@ -177,20 +179,42 @@ class DatasetExamples(Examples):
         return self._scanned
 
 
-def _class_names(dataset: Any) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Return the dataset's class names, and those that were lost in a step such as `.map`."""
-    is_sure, above = True, ""
-    while dataset is not None:
-        names = getattr(dataset, "class_names", None)
+def _class_names(dataset: tf.data.Dataset) -> tuple[Names, list[Names]]:
+    """Return the dataset's class names, and those that were lost in steps such as `.map`.
+
+    A zip, or a sample from several datasets, may have lost names of each of them.
+    """
+    lost, steps = [], [(dataset, "", True)]
+    while steps:
+        one, above, is_sure = steps.pop()
+        names = getattr(one, "class_names", None)
         if names is not None:
-            names = tuple(map(label_name, names))
-            return (names, None) if is_sure else (None, names)
-        below = type(dataset).__name__.strip("_")
+            if isinstance(names, Mapping):
+                names = {task: own and tuple(map(label_name, own)) for task, own in names.items()}
+            else:
+                names = tuple(map(label_name, names))
+            if is_sure:
+                return names, []
+            lost.append(names)
+            continue
+        below = type(one).__name__.strip("_")
         # What TensorFlow puts below .unbatch maps without a function of the user's.
         is_dense = above == "RestructuredDataset" and below == "MapDataset"
-        is_sure, above = is_sure and (is_dense or below in _KEEP_LABELS), below
-        dataset = getattr(dataset, "_input_dataset", None)
-    return None, None
+        is_sure = is_sure and (is_dense or below in _KEEP_LABELS)
+        steps += [(each, below, is_sure) for each in one._inputs()]
+    return None, lost
+
+
+def _check_lost(names: Names, y: Any, spec: Specs, argument: str) -> None:
+    """Check names that a step has lost, of each task that they can belong to."""
+    if isinstance(spec, TargetSpec):
+        if isinstance(names, tuple):
+            check_lost_names(names, y, spec, argument)
+        return
+    for task, one in spec.items():
+        own = names if isinstance(names, tuple) else names.get(task)
+        if own and (isinstance(names, Mapping) or set(own) <= set(one.labels or ())):
+            check_lost_names(own, y[task], one, f"{argument}[{task!r}]")
 
 
 class _Patience:
