@@ -52,7 +52,8 @@ def tiny_backbone(tmp_path_factory):
     import keras
 
     images = keras.Input((32, 32, 3))
-    convolved = keras.layers.Conv2D(8, 5, strides=4, activation="relu", name="one")(images)
+    scaled = keras.layers.Rescaling(1 / 255)(images)
+    convolved = keras.layers.Conv2D(8, 5, strides=4, activation="relu", name="one")(scaled)
     convolved = keras.layers.Conv2D(8, 3, activation="relu", name="two")(convolved)
     path = tmp_path_factory.mktemp("backbones") / "tiny.keras"
     keras.Model(images, convolved, name="tiny").save(path)

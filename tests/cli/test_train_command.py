@@ -219,7 +219,7 @@ def test_broken_files_are_refused_on_request(train, tmp_path, write_pictures):
     assert code == 2
     lines = err.splitlines()
     assert "red/broken.png" in err
-    assert lines[-1].startswith("error: path: 1 problem in")
+    assert lines[-1].startswith("error: DIR: 1 problem in")
     assert sum(line.startswith("error: ") for line in lines) == 1
 
 

@@ -232,7 +232,7 @@ def test_one_sample_with_all_weight_is_a_warning():
     with pytest.warns(DegenerateWeights, match=r"last round .* size is 1\.\d of 40 .* one of them"):
         TrAdaBoostClassifier(estimator, n_estimators=8, beta="bounded").fit(X, y)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", DegenerateWeights)
         TrAdaBoostClassifier(estimator, n_estimators=2).fit(X, y)
 
 
