@@ -1,5 +1,7 @@
 """Regression heads learn in standard units and predict in the user's, whatever these are."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import tl_keras as tl
 from tl_keras.data.labels import encode_labels_in_graph
 from tl_keras.errors import InputError
 from tl_keras.targets import TargetSpec
+from tl_keras.training.regression_heads import _outlying
 from tl_keras.training.ridge import STRENGTHS, ridge_regression
 
 
@@ -207,6 +210,22 @@ def test_what_cannot_be_learned_or_shown_is_said():
     np.testing.assert_allclose(model.predict(x, verbose=0), 7.0, atol=0.2)
     with pytest.warns(UserWarning, match="predictions are float32, in steps of"):
         tl.fine_tune(build(), (x, 1e9 + y), schedule=tl.Stage(1), verbose=False)
+
+
+@pytest.mark.parametrize("absurd", [-9999.0, 1e6, -999.0])
+def test_a_mark_of_a_missing_value_is_named(absurd):
+    x, y, _ = photographs(count=60)
+    y[17] = absurd
+    with pytest.warns(UserWarning, match=re.escape(f"target {absurd:g} in row 17 is far from")):
+        tl.fine_tune(build(), (x, y), schedule=tl.Stage(1), verbose=False)
+
+
+def test_usual_values_are_not_taken_for_marks():
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        usual = random.normal(size=500), random.exponential(size=500), random.lognormal(size=500)
+        for values in (*usual, random.poisson(0.2, 500), np.ones(9), np.zeros(0)):
+            assert _outlying(np.asarray(values, float)) is None
 
 
 @pytest.mark.parametrize("shape", [(40, 12), (12, 40)])

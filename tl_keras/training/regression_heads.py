@@ -23,6 +23,10 @@ MOST_EXAMPLES = 4096
 FAR = 10.0
 """Scales by which data may be off from the model's before this is said."""
 ROUNDING = 2.0**-23
+OUTLYING = 20.0
+"""Robust scales from the median at which a value may be a mark of a missing one."""
+RUINED = 3.0
+"""How many times such values widen the standard deviation before this is said."""
 RESOLVED = 0.01
 """Largest share of the scale that rounding of predictions may be before it is said."""
 
@@ -56,6 +60,7 @@ def standard_targets(
     for task, layer in model.target_scales.items():
         mean, scale = from_chief(strategy, _moments(train, targets, task if several else None))
         last = _last_layer(model, task)
+        _warn_of_outliers(train, targets, task if several else None)
         _warn(layer, task if several else "", mean, scale, is_new=_takes_scale(layer, last))
         if _takes_scale(layer, last):
             _set_scale(layer, last, mean, np.where(scale > 0, scale, 1.0))
@@ -85,6 +90,42 @@ def _moments(train: DomainExamples, targets: Specs, task: str | None) -> list[np
     scale = distances.std(axis=0)
     scale[scale <= 1e-12 * np.abs(near)] = 0.0
     return [near + distances.mean(axis=0), scale]
+
+
+def _warn_of_outliers(train: DomainExamples, targets: Specs, task: str | None) -> None:
+    """Name a value so far from the others that it alone makes the unit."""
+    for name, encoded in train.encoded_targets(targets).items():
+        if encoded is None:
+            continue
+        rows = np.asarray(encoded if task is None else encoded[task], np.float64)
+        for column in range(rows.shape[1]):
+            values = rows[:, column]
+            outlying = _outlying(values[~np.isnan(values)])
+            if outlying is None:
+                continue
+            low, high = outlying
+            row = int(np.flatnonzero((values < low) | (values > high))[0])
+            found = train[name].row_names(np.array([row]))
+            where = found[0] if found else f"row {row}"
+            which = "" if task is None else f" of {task!r}"
+            warnings.warn(
+                f"data: the target {values[row]:g}{which} in {where} is far from the others, which "
+                f"are in {low:g} … {high:g}. Is it a mark of a missing value? Remove it, or pass "
+                "NaN where targets may be missing.",
+                stacklevel=3,
+            )
+
+
+def _outlying(values: np.ndarray) -> tuple[float, float] | None:
+    """Return smallest and largest of the values that are not outlying, None if all are not."""
+    if not len(values):
+        return None
+    distance = np.abs(values - np.median(values))
+    scale = 1.4826 * np.median(distance) or np.ptp(np.percentile(values, [5, 95]))
+    near = values[distance <= OUTLYING * scale]
+    if scale == 0 or len(near) == len(values) or values.std() < RUINED * near.std():
+        return None
+    return float(near.min()), float(near.max())
 
 
 def _in_words(mean: np.ndarray, scale: np.ndarray) -> str:
