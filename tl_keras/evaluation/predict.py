@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from tl_keras.data.examples import Examples
 from tl_keras.errors import InputError
+from tl_keras.image_batches import shape_remedy
 from tl_keras.model_inputs import check_pixel_ranges
 from tl_keras.targets import Kind, TargetSpec, closing_activation
 from tl_keras.terminal import can_redraw
@@ -93,7 +94,7 @@ def _check_shape(shape: tf.TensorShape, model: TransferModel) -> None:
     if not tf.TensorShape(model.image_shape).is_compatible_with(shape):
         raise InputError(
             f"data: expected inputs of shape {model.image_shape} for {model.name!r}, got "
-            f"{tuple(shape)}. Resize the data, or build the model with this input_shape."
+            f"{tuple(shape)}. {shape_remedy(tuple(shape), model.image_shape)}"
         )
 
 
