@@ -96,6 +96,11 @@ class ArrayExamples(Examples):
 
 def _as_numbers(x: Any, argument: str) -> tuple[np.ndarray, tuple[float, float] | None]:
     """Return examples as uint8 or float32, and the range of their values."""
+    if isinstance(x, tf.data.Dataset):
+        raise InputError(
+            f"{argument} must be an array (n, …), got a tf.data.Dataset beside labels. Put the "
+            "labels into it: tf.data.Dataset.zip((x, tf.data.Dataset.from_tensor_slices(y)))."
+        )
     try:
         array = np.asarray(x)
     except ValueError as error:
