@@ -2,24 +2,57 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tl_keras.errors import InputError, describe
 
 
-def check_array(images: Any, image_shape: tuple[int | None, ...]) -> Any:
+def check_predicted(x: Any, image_shape: tuple[int | None, ...]) -> None:
+    """Check what `model.predict` gets: arrays, and that labels beside images are no text.
+
+    Args:
+        x: Array, tensor or table of images, or data in batches, of which only the first batch
+            of a `PyDataset` is looked at.
+        image_shape: Shape of one image that the model takes.
+
+    Raises:
+        InputError: If it is something else, has text beside it, is empty or not finite.
+    """
+    other = "For lists of images and for data with labels call tl.predict(model, data)."
+    if isinstance(x, keras.utils.PyDataset):
+        batch = x[0]
+        labels = tf.nest.flatten(batch[1:]) if isinstance(batch, (tuple, list)) else []
+        if any(np.asarray(part).dtype.kind in "OSU" for part in labels):
+            raise InputError(f"x: expected batches of images, got labels that are text. {other}")
+        return
+    if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
+        return
+    if isinstance(x, (tuple, list, dict)):
+        raise InputError(f"x: expected one array of images, got {describe(x)}. {other}")
+    if not hasattr(x, "dtype") and hasattr(x, "__array__"):
+        x = np.asarray(x)
+    check_array(x, image_shape, "x")
+    if "complex" in str(x.dtype):
+        raise InputError(f"x: expected real numbers, got {x.dtype}. Pass e.g. np.abs(x).")
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise InputError("x: expected finite numbers, got NaN or infinity. Remove or fix these.")
+
+
+def check_array(images: Any, image_shape: tuple[int | None, ...], argument: str = "images") -> Any:
     """Return a batch of images as an array or a tensor.
 
     Args:
         images: Array or tensor `(batch, *image_shape)`, or a list of such images.
         image_shape: Shape of one image that the model takes.
+        argument: Name that errors use.
 
     Raises:
         InputError: If it is something else.
     """
     sides = ", ".join(str(side) for side in ("batch", *image_shape))
-    expected = f"images: expected an array of numbers ({sides})"
+    expected = f"{argument}: expected an array of numbers ({sides})"
     if isinstance(images, (list, tuple)):
         try:
             images = np.asarray(images)

@@ -14,7 +14,7 @@ from tl_keras.backbones.cuts import Blocks, find_blocks
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
 from tl_keras.heads import Head, HeadSpec
-from tl_keras.image_batches import check_array
+from tl_keras.image_batches import check_array, check_predicted
 from tl_keras.regression_layers import TargetScale
 from tl_keras.targets import TargetSpec
 
@@ -179,7 +179,8 @@ class TransferModel(keras.Model):
             float32 `(n, size)`, or task name → that.
 
         Raises:
-            InputError: If `x` names files, or is a dataset without an end and `steps` is None.
+            InputError: If `x` names files, is no array of finite images of the model's shape, has
+                text beside the images, or is a dataset without an end and `steps` is None.
         """
         first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
         if isinstance(first, (str, os.PathLike)):
@@ -197,6 +198,7 @@ class TransferModel(keras.Model):
                 "x: expected data with an end, got some without. Leave out .repeat(), end it with "
                 ".take(n), or pass steps=…."
             )
+        check_predicted(x, self.image_shape)
         return super().predict(
             x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
         )

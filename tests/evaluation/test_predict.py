@@ -188,3 +188,40 @@ def test_a_generator_without_end_is_refused(monkeypatch):
         tl.evaluate(right_model(), from_generator())
     ended = from_generator().take(7).apply(tf.data.experimental.assert_cardinality(7))
     assert tl.evaluate(right_model(), ended, verbose=False)["accuracy"] == 1.0
+
+
+UNFIT = {
+    "text labels": (Batches(X, np.array(NAMES)), r"call tl\.predict"),
+    "a tuple": ((X, NAMES, CLASSES), r"call tl\.predict"),
+    "a list of images": (list(X), r"call tl\.predict"),
+    "no images": (X[:0], "got none"),
+    "nothing": (None, "got None"),
+    "gray": (X[..., 0], "axis of channels"),
+    "NaN": (np.where(X > 99, np.nan, X), "NaN or infinity"),
+    "complex": (X * 1j, "complex128"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_the_model_says_what_it_cannot_predict(name):
+    data, text = UNFIT[name]
+    with pytest.raises(tl.InputError, match=f"^x: expected .*{text}"):
+        right_model().predict(data, verbose=0)
+
+
+def test_what_keras_takes_is_still_predicted():
+    model = right_model()
+    expected = model.predict(X, verbose=0)
+    for data in (tf.constant(X), X.astype("float64"), Batches(X, CLASSES)):
+        np.testing.assert_allclose(model.predict(data, verbose=0), expected, rtol=1e-5)
+    assert labels_of(tl.predict(model, memoryview(X))) == NAMES
+
+
+def test_evaluate_says_how_shapes_are_mended():
+    with pytest.raises(tl.InputError, match=r"np\.newaxis"):
+        tl.evaluate(right_model(), (X[..., 0], CLASSES), verbose=False)
+
+
+def test_a_dataset_beside_labels_is_told_where_they_go():
+    with pytest.raises(tl.InputError, match=r"^data: x .*Dataset\.zip"):
+        tl.evaluate(right_model(), (tf.data.Dataset.from_tensor_slices(X), NAMES), verbose=False)

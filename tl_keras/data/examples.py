@@ -60,7 +60,7 @@ def as_examples(data: Any, argument: str = "data") -> Examples:
                 + (" Sample weights are not taken; use class_weight." if len(data) == 3 else "")
             )
         return ArrayExamples(*data, argument=argument)
-    if isinstance(data, (np.ndarray, tf.Tensor, list)) or hasattr(data, "__array__"):
+    if isinstance(data, (np.ndarray, tf.Tensor, list, memoryview)) or hasattr(data, "__array__"):
         return ArrayExamples(data, argument=argument)
     raise InputError(f"{argument}: {_ACCEPTED}; got {describe(data)}.{_remedy(data)}")
 

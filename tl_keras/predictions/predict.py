@@ -73,7 +73,12 @@ def _as_words(data: Any) -> list[str] | None:
     """Return names of files, folders or patterns, or None if the data is something else."""
     if isinstance(data, (str, os.PathLike)):
         return [os.fspath(data)]
-    if isinstance(data, Sequence) and data and all(isinstance(d, (str, os.PathLike)) for d in data):
+    if (
+        isinstance(data, Sequence)
+        and not isinstance(data, memoryview)
+        and data
+        and all(isinstance(d, (str, os.PathLike)) for d in data)
+    ):
         return [os.fspath(one) for one in data]
     return None
 
