@@ -197,6 +197,17 @@ def test_rows_that_contradict(folder):
         assert len(image_folder(folder / "loose.csv", image_size=8)) == 2
 
 
+def test_a_repeated_index_hides_no_row(folder):
+    half = pd.DataFrame({"path": paths(), "label": range(12)})
+    frame = pd.concat([half, half.assign(label=range(100, 112))])
+    with pytest.raises(InputError, match=r"12 of 12 images .* Keep one row for each image"):
+        read(frame, folder=folder, task="regression")
+    tags = pd.concat([half.assign(label="cat"), half.assign(label="indoor")])
+    images = read(tags, folder=folder, task="multi_label")
+    spec = TargetSpec("multi_label", 2, ("cat", "indoor"))
+    np.testing.assert_array_equal(images.encoded_targets(spec), np.ones((12, 2)))
+
+
 def test_splits_share_out_labels_values_and_tasks(folder):
     for seed in range(5):
         random = np.random.default_rng(seed)

@@ -76,3 +76,8 @@ def test_folders_in_class_folders_are_noted_if_there_is_nothing_else(tmp_path):
         assert image_folder(kinds, image_size=8).class_names == ("animals", "vehicles")
     mixed = tree(write_folder(tmp_path / "mixed", {"cats": 1, "dogs": 1}), "dogs/puppies")
     assert image_folder(mixed, image_size=8).problems == []
+
+
+def test_an_empty_path_is_not_the_working_directory():
+    with pytest.raises(InputError, match=r"path: expected a folder or a CSV file, got ''"):
+        image_folder("")

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tl_keras.data.layouts import split_folders
 from tl_keras.errors import InputError
 
 PANEL = "Data"
@@ -130,6 +129,8 @@ def read_images(data: Path, columns: Columns | None, **options: Any) -> Any:
 
 
 def _refuse_splits(data: Path) -> None:
+    from tl_keras.data.layouts import split_folders
+
     splits = split_folders(data)
     if "train" not in splits:
         return

@@ -58,6 +58,8 @@ def list_images(
             f"path: expected a folder or a CSV file, got {type(path).__name__}. "
             "Arrays and tf.data.Dataset go to tl.fine_tune and tl.evaluate as they are."
         )
+    if not os.fspath(path):
+        raise InputError("path: expected a folder or a CSV file, got ''. Pass '.' for this folder.")
     root = pathlib.Path(path).expanduser()
     hints = {}
     if root.is_dir():

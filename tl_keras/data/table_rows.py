@@ -64,8 +64,9 @@ def files_of(
         if not any(value is not None for value in values.values()):
             problems.append(Problem(name, "no label", place))
             continue
-        known = files.setdefault(found, TableFile(found, name, values, place))
-        if known.place == place:
+        known = files.get(found)
+        if known is None:
+            files[found] = TableFile(found, name, values, place)
             continue
         try:
             joined = {t: c.join(known.values[t], values[t]) for t, c in tasks.items()}
@@ -78,10 +79,13 @@ def files_of(
             problems.append(Problem(name, "listed twice", detail, usable=True))
         known.values = joined
     if contradicted and 2 * len(contradicted) > len(files):
+        several = any(columns.kind == "classification" for columns in tasks.values())
+        remedy = "For several labels per image use tl.data.image_table(…, task='multi_label')."
+        if not several:
+            remedy = "Keep one row for each image, such as the mean of its values."
         raise InputError(
             f"label: {len(contradicted)} of {len(files)} images in {table.source} have several "
-            "rows with different labels. For several labels per image use "
-            "tl.data.image_table(…, task='multi_label')."
+            f"rows with different labels. {remedy}"
         )
     complete = []
     for file in sorted(files.values(), key=lambda file: file.name):
