@@ -246,7 +246,7 @@ def test_epochs_go_to_the_named_schedule():
 def test_what_auto_chose_takes_epochs_and_learning_rate():
     def stages(*arguments):
         found = with_chosen(*arguments)
-        return [(stage.epochs, stage.learning_rate) for stage in found]
+        return [(stage.epochs, stage.head_rate) for stage in found]
 
     head, blocks = Stage(5), Stage(7, unfreeze=0.5, learning_rate=1e-3)
     rest = Stage(9, unfreeze="all", learning_rate=5e-4)
