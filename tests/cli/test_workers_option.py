@@ -58,7 +58,8 @@ def test_workers_get_the_same_words(monkeypatch, tmp_path, capsys):
         return 7
 
     monkeypatch.setattr("tl_keras.cli.train.run_workers", start)
-    words = ["train", "-o", str(tmp_path / "a run"), "some images", "--workers=3"]
+    (tmp_path / "some images").mkdir()
+    words = ["train", "-o", str(tmp_path / "a run"), str(tmp_path / "some images"), "--workers=3"]
     words += ["--batch-size", "16", "--schedule", "two_stage", "--export-saved-model"]
     words += ["--label-smoothing", "0.1", "--weights", "-odd name"]
     assert main(words) == 7
@@ -82,7 +83,7 @@ def test_every_worker_gets_its_address_threads_and_gpus():
     assert (first["TF_NUM_INTRAOP_THREADS"], second["TF_NUM_INTRAOP_THREADS"]) == ("3", "1")
     assert (first["CUDA_VISIBLE_DEVICES"], second["CUDA_VISIBLE_DEVICES"]) == ("0", "1")
     assert "CUDA_VISIBLE_DEVICES" not in worker_variables(2, [1, 1], [])[0]
-    with pytest.raises(InputError, match="2 workers cannot share 1 GPUs"):
+    with pytest.raises(InputError, match=r"2 workers cannot share 1 GPU\."):
         worker_variables(2, [1, 1], ["0"])
 
 
@@ -110,7 +111,8 @@ def test_cores_are_divided(monkeypatch):
     ],
 )
 def test_options_that_contradict_workers(tl_keras_cli, tmp_path, options, text):
-    words = ("train", "images", "--output", tmp_path / "run", "--workers", 2)
+    (tmp_path / "images").mkdir()
+    words = ("train", tmp_path / "images", "--output", tmp_path / "run", "--workers", 2)
     code, _, err = tl_keras_cli(*words, *options)
     assert code == 2
     assert text in err

@@ -183,7 +183,7 @@ class StageEpochs:
         """Let callbacks begin; a resumed epoch keeps the learning rate that they set before."""
         optimizer = self.state.optimizer
         is_resumed, rate = self.state.progress.step > 0, optimizer.learning_rate
-        rate = float(rate) if hasattr(rate, "assign") else None
+        rate = float(rate.numpy()) if hasattr(rate, "assign") else None
         self.callbacks.on_epoch_begin(epoch)
         if is_resumed and rate is not None:
             optimizer.learning_rate = rate
