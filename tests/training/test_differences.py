@@ -18,7 +18,8 @@ def refusal(before, now):
 
 @pytest.mark.parametrize("count", [1, 2, 6])
 def test_one_field_of_the_last_stage(count):
-    stages = [dataclasses.asdict(Stage(2, unfreeze=0.1 * (i + 1))) for i in range(count)]
+    rates = {"learning_rate": 1e-3}
+    stages = [dataclasses.asdict(Stage(2, unfreeze=0.1 * (i + 1), **rates)) for i in range(count)]
     after = [*stages[:-1], {**stages[-1], "learning_rate": 3e-4}]
     line = f"  stages[{count - 1}].learning_rate: 0.001 before, 0.0003 now"
     lines = refusal({"stages": stages}, {"stages": after}).splitlines()
