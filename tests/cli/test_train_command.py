@@ -351,7 +351,7 @@ def test_ctrl_c_names_the_command_that_resumes(
         patch.setattr(StageEpochs, "check_loss", interrupt)
         code, _, err = tl_keras_cli(*words, "--overwrite")
     assert code == 130, err
-    line = err.strip().splitlines()[-1]
+    (line,) = [one for one in err.splitlines() if one.startswith("error: ")]
     assert line == (
         f"error: interrupted; the state is saved in {str(run)!r}. Resume with: "
         f"{shlex.join(['tl-keras', *words])}"
