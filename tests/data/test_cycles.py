@@ -46,7 +46,7 @@ def test_every_batch_is_full_and_passes_are_whole(kind):
     if kind == "taught":
         for x in batches:
             np.testing.assert_array_equal(x.x, x.outputs["same"])
-    # A later start, in the middle of an epoch and of a pass, goes on with the same batches.
+    # A later start, in the middle of an epoch and of a pass, resumes with the same batches.
     rest = examples.batches(None, BATCH, epochs=Epochs(1, first=1, count=2, skip=2))
     for (x, _), rows in zip(rest, found[9:], strict=True):
         np.testing.assert_array_equal(rows_of(x["target"]), rows)

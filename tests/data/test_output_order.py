@@ -16,7 +16,7 @@ from tl_keras.targets import TargetSpec
 SPEC = TargetSpec("classification", 3, ("red", "green", "blue"))
 STEPS = {
     "as it comes": lambda dataset: dataset,
-    "batched anew": lambda dataset: dataset.unbatch().batch(5).prefetch(1),
+    "batched again": lambda dataset: dataset.unbatch().batch(5).prefetch(1),
     "shuffled": lambda dataset: dataset.shuffle(8, seed=1, reshuffle_each_iteration=False).cache(),
 }
 

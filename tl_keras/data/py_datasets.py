@@ -11,7 +11,7 @@ from tl_keras.errors import InputError
 
 
 def py_dataset_examples(data: keras.utils.PyDataset, argument: str) -> DatasetExamples:
-    """Return the batches of a `PyDataset` as examples; they are read anew in each pass.
+    """Return the batches of a `PyDataset` as examples; they are read again in each pass.
 
     Class names come from the `class_indices` of Keras' directory iterators.
 

@@ -64,7 +64,7 @@ def check_image_size(image_size: Any) -> tuple[int, int]:
         height = width = 0
     if height < 1 or width < 1 or isinstance(image_size, bool):
         raise InputError(
-            "image_size: expected pixels as one whole number or as (height, width), at least 1, "
+            "image_size: expected pixels as an integer or as (height, width), at least 1, "
             f"got {image_size!r}. Use e.g. image_size=224."
         )
     return height, width

@@ -69,7 +69,7 @@ class Ignored:
         return [Problem(shown, "not read", detail, expected=True)]
 
     def add(self, entry: os.DirEntry) -> None:
-        """Count an entry if somebody could miss it: a folder, or a file named as an image."""
+        """Count an entry that may be missed: a folder, or a file named like an image."""
         if is_folder(entry) or pathlib.PurePath(entry.name).suffix.lower() in IMAGE_EXTENSIONS:
             self.names[entry.name] += 1
 

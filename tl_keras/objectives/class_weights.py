@@ -49,7 +49,7 @@ def is_by_task(class_weight: Any, targets: Any) -> bool:
 
 
 def check_tasks(class_weight: Mapping[str, Any], targets: Mapping[str, TargetSpec]) -> None:
-    """Raise `InputError` where weights are given for what is no task of classes."""
+    """Raise `InputError` where weights are given for an unknown task, or one without classes."""
     fitting = [task for task, spec in targets.items() if spec.kind == "classification"]
     strangers = [task for task in class_weight if task not in fitting]
     if strangers:

@@ -181,7 +181,7 @@ def counts_of(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:
     return {k: np.asarray(v, float) for k, v in found.items() if isinstance(v, numbers.Real)}
 
 
-def take_up_counts(callback: keras.callbacks.Callback, counts: Mapping[str, np.ndarray]) -> None:
+def restore_counts(callback: keras.callbacks.Callback, counts: Mapping[str, np.ndarray]) -> None:
     """Set what `counts_of` returned."""
     for name, value in counts.items():
         setattr(callback, name, float(value) if name == "best" else int(value))

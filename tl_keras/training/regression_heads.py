@@ -178,7 +178,7 @@ def _warn(layer: TargetScale, task: str, mean, scale, *, is_new: bool) -> None:
         warnings.warn(
             f"{where}: the targets are {mean[index]:.6g} ± {scale[index]:.3g}, and the head, which "
             f"keeps its units, was made for {own_mean[index]:.6g} ± {own_scale[index]:.3g}: it may "
-            "learn badly. Build the model anew, or bring the targets to the former unit.",
+            "learn badly. Build a new model, or bring the targets to the former unit.",
             stacklevel=2,
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from tl_keras.training.keras_callbacks import counts_of, take_up_counts
+from tl_keras.training.keras_callbacks import counts_of, restore_counts
 
 
 class ResumableCallback(keras.callbacks.Callback):
@@ -59,7 +59,7 @@ def take_up_callbacks(
         if own and isinstance(callback, ResumableCallback):
             callback.take_up(own)
         else:
-            take_up_counts(callback, own)
+            restore_counts(callback, own)
 
 
 def _state(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:
