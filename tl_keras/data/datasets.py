@@ -3,7 +3,6 @@
 import hashlib
 import math
 import time
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from tl_keras.data.labels import Names, encode_labels, encode_labels_in_graph
 from tl_keras.data.output_order import check_lost_names
 from tl_keras.data.rows import WHOLE, Cycle, Epochs, Order, Part, share_of
 from tl_keras.data.values import Values
-from tl_keras.errors import InputError, counted
+from tl_keras.errors import InputError, counted, warn_user
 from tl_keras.targets import TargetSpec, label_name
 
 _SHUFFLE_EXAMPLES = 10_000
@@ -246,7 +245,7 @@ class _Patience:
             raise InputError(text)
         if seconds > SECONDS_IN_SILENCE and not self._said:
             self._said = True
-            warnings.warn(text, stacklevel=2)
+            warn_user(text)
 
 
 def _is_generated(dataset: Any) -> bool:

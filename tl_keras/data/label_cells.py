@@ -1,14 +1,13 @@
 """What label cells look like: one class, several labels, or numbers."""
 
 import collections
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tl_keras.data.tables import number_of, text_of
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, warn_user
 
 _MANY_CLASSES = 20
 _FEW_IMAGES = 5
@@ -53,11 +52,10 @@ def check_class_cells(names: Sequence[str], column: str, source: str) -> None:
     separator = likely_separator(distinct)
     if separator is not None:
         example = next(name for name in distinct if separator in name)
-        warnings.warn(
+        warn_user(
             f"{source}: labels such as {example!r} look like several labels, and each is read as a "
             f"class of its own. For several labels per image use tl.data.image_table(…, "
-            f"label={column!r}, separator={separator!r}), else task='classification'.",
-            stacklevel=2,
+            f"label={column!r}, separator={separator!r}), else task='classification'."
         )
 
 
@@ -72,10 +70,9 @@ def _check_numbers(names, numbers, distinct, column, source) -> None:
             f"{call}'regression'); if they are classes, {call}'classification')."
         )
     if many:
-        warnings.warn(
+        warn_user(
             f"{source}: the integers in {column!r} are read as {len(distinct)} classes. To learn "
-            f"them as values use {call}'regression').",
-            stacklevel=2,
+            f"them as values use {call}'regression')."
         )
 
 

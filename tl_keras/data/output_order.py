@@ -1,14 +1,13 @@
 """Labels that count the data's own classes, in the order of the model's outputs: by name."""
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, warn_user
 from tl_keras.targets import TargetSpec
 
 NAMES_AT_MOST = 20
@@ -117,19 +116,17 @@ def warn_of_own_numbers(y: np.ndarray, spec: TargetSpec, argument: str, *, lost:
     if all(label.isdecimal() for label in labels):
         other = [n for n in numbers if n < len(labels) and labels[n] != str(n)]
         if other and {str(number) for number in numbers} <= set(labels):
-            warnings.warn(
+            warn_user(
                 f"{argument}: integers count the model's labels from 0, so that {other[0]} is read "
                 f"as {labels[other[0]]!r}; its labels are {shown}. Pass names (strings) if the "
-                "numbers are names.",
-                stacklevel=2,
+                "numbers are names."
             )
             return
     if lost and len(numbers) < len(labels) and numbers == list(range(len(numbers))):
-        warnings.warn(
+        warn_user(
             f"{argument}: there are only the integers 0 … {len(numbers) - 1}, read as the first of "
             f"the model's labels {shown}. If the data lacks classes and counts its own, set "
-            "dataset.class_names = […], which .map loses.",
-            stacklevel=2,
+            "dataset.class_names = […], which .map loses."
         )
 
 

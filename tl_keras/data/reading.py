@@ -2,7 +2,6 @@
 
 import dataclasses
 import operator
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from tl_keras.data.inspection import inspect_images
 from tl_keras.data.problems import Problem, problem_table
-from tl_keras.errors import InputError, counted, did_you_mean
+from tl_keras.errors import InputError, counted, did_you_mean, warn_user
 
 ROWS_IN_A_MESSAGE = 20
 
@@ -110,8 +109,7 @@ def report_problems(
         )
     if problems:
         notes = len(problems) - len(refused)
-        warnings.warn(
+        warn_user(
             f"{counted(len(refused), 'problem')} (left out) and {counted(notes, 'note')} in "
-            f"{source}; problem_table() lists them all.\n{table}",
-            stacklevel=3,
+            f"{source}; problem_table() lists them all.\n{table}"
         )

@@ -1,7 +1,6 @@
 """What regression heads take from training data: the targets' units, and where they start."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
+from tl_keras.errors import warn_user
 from tl_keras.heads import CosineClassifier, Head
 from tl_keras.objectives.batch import pooled
 from tl_keras.regression_layers import CenteredDense, TargetScale, change_units
@@ -108,11 +108,10 @@ def _warn_of_outliers(train: DomainExamples, targets: Specs, task: str | None) -
             found = train[name].row_names(np.array([row]))
             where = found[0] if found else f"row {row}"
             which = "" if task is None else f" of {task!r}"
-            warnings.warn(
+            warn_user(
                 f"data: the target {values[row]:g}{which} in {where} is far from the others, which "
                 f"are in {low:g} … {high:g}. Is it a mark of a missing value? Remove it, or pass "
-                "NaN where targets may be missing.",
-                stacklevel=3,
+                "NaN where targets may be missing."
             )
 
 
@@ -156,30 +155,27 @@ def _warn(layer: TargetScale, task: str, mean, scale, *, is_new: bool) -> None:
     where = f"data[{task!r}]" if task else "data"
     if (scale == 0).any():
         index = int(np.argmin(scale))
-        warnings.warn(
+        warn_user(
             f"{where}: all values of output {index} are {mean[index]:g}, which "
-            "leaves nothing to learn.",
-            stacklevel=2,
+            "leaves nothing to learn."
         )
     unresolved = (scale > 0) & (ROUNDING * np.abs(mean) > RESOLVED * scale)
     if unresolved.any():
         index = int(np.argmax(unresolved))
-        warnings.warn(
+        warn_user(
             f"{where}: values near {mean[index]:g} differ by {scale[index]:.3g}, and predictions "
             f"are float32, in steps of {ROUNDING * abs(mean[index]):.3g} there. Subtract a "
-            "constant from the targets.",
-            stacklevel=2,
+            "constant from the targets."
         )
     own_mean, own_scale = layer.mean.numpy(), layer.scale.numpy()
     off = (np.abs(mean - own_mean) > FAR * own_scale) | (scale > FAR * own_scale)
     off |= (scale > 0) & (scale * FAR < own_scale)
     if not is_new and off.any():
         index = int(np.argmax(off))
-        warnings.warn(
+        warn_user(
             f"{where}: the targets are {mean[index]:.6g} ± {scale[index]:.3g}, and the head, which "
             f"keeps its units, was made for {own_mean[index]:.6g} ± {own_scale[index]:.3g}: it may "
-            "learn badly. Build a new model, or bring the targets to the former unit.",
-            stacklevel=2,
+            "learn badly. Build a new model, or bring the targets to the former unit."
         )
 
 

@@ -3,14 +3,13 @@
 import contextlib
 import math
 import time
-import warnings
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from tl_keras.data import Epochs
-from tl_keras.errors import counted
+from tl_keras.errors import counted, warn_user
 from tl_keras.schedules import Stage
 from tl_keras.training.agreement import from_chief, several_workers
 from tl_keras.training.finite import check_loss
@@ -171,12 +170,11 @@ class StageEpochs:
         if not loss > 1.5 * start + 0.25:
             return
         progress.start_loss = math.inf
-        warnings.warn(
+        warn_user(
             f"the loss of stage {self.stage.name!r} rose from {start:.3g} to {loss:.3g}: its "
             f"learning rate {self.stage.head_rate:.2g} is probably too large. Try learning_rate="
             f"{self.stage.head_rate / 10:.0e}, warmup=0.1, or what "
-            "tl.find_learning_rate suggests.",
-            stacklevel=2,
+            "tl.find_learning_rate suggests."
         )
 
     def _begin_epoch(self, epoch: int) -> None:
