@@ -1,10 +1,12 @@
 """What training makes of labels of a target domain."""
 
+import keras
 import numpy as np
 import pytest
 
 import tl_keras as tl
 from tests.conformance.test_objectives import images, model_of
+from tests.conftest import tiny_network
 from tl_keras.errors import InputError
 
 found = tl.objectives
@@ -61,3 +63,23 @@ def test_no_label_is_left():
         tl.fine_tune(model, {"target": SOURCE}, target_labels=False, verbose=False)
     with pytest.raises(InputError, match="target_labels: expected True or False, got 'no'"):
         tl.fine_tune(model, {"target": SOURCE}, target_labels="no", verbose=False)
+
+
+def test_values_of_targets_that_are_not_learned_set_neither_unit_nor_start():
+    values = np.linspace(200, 300, 12)
+
+    def large(seed):
+        return np.random.default_rng(seed).integers(0, 256, (12, 16, 16, 3)).astype(np.uint8)
+
+    def weights(target, **settings):
+        model = tl.build_transfer_model(tiny_network(), 1, head="regression")
+        data = {"source": (large(0), values), "target": target}
+        tl.fine_tune(model, data, schedule=tl.Stage(1), verbose=False, **settings)
+        return model.get_weights()
+
+    keras.utils.set_random_seed(0)
+    without = weights(large(1))
+    keras.utils.set_random_seed(0)
+    unused = weights((large(1), values + 1e4), target_labels=False)
+    for one, other in zip(without, unused, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -158,17 +158,17 @@ def has_changing_order(examples: Examples | None) -> bool:
     return isinstance(examples, DatasetExamples) and not examples.has_fixed_order()
 
 
-def used_labels(encoded: Mapping[str, Any], *, target_labels: bool) -> dict[str, Any]:
+def used_labels(encoded: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the labels that objectives learn from.
 
     Args:
         encoded: Domain name → its encoded targets.
-        target_labels: Whether those of target domains are among them.
+        settings: Say whether those of target domains are among them.
 
     Raises:
         InputError: If none is left.
     """
-    used = {name: y for name, y in encoded.items() if target_labels or not is_target(name)}
+    used = {name: y for name, y in encoded.items() if settings.learns_from(name)}
     if encoded and not used:
         raise InputError(
             f"target_labels: False leaves no labels to learn from; only {list(encoded)} have some. "

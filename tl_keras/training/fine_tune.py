@@ -163,7 +163,7 @@ def fine_tune(
         asked = resolve_objectives(objectives, label_smoothing, class_weight)
         targets = data_targets(model, data, asked)
         encoded = checked_domains(model, train, targets, "data", asked)
-        used = used_labels(encoded, target_labels=settings.target_labels)
+        used = used_labels(encoded, settings)
         warn_where_nothing_is_unlabelled(asked, train, used)
         if held_out is not None:
             checked_domains(model, held_out, targets, "validation", asked)

@@ -1,7 +1,7 @@
 """What regression heads take from training data: the targets' units, and where they start."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,12 @@ def standard_targets(
 ) -> Specs:
     """Set the units of new regression heads, and return what labels are encoded for.
 
-    Mean and standard deviation of each output are those of all labelled training examples. A head
+    Mean and standard deviation of each output are those of all labels that are learned from. A head
     that has been trained, or whose units were given, keeps its units.
 
     Args:
         model: Its `target_scales` are set.
-        train: Training examples.
+        train: Labelled domains that are learned from.
         targets: What the labels are encoded for, in the user's units.
         strategy: All of its workers take the chief's numbers.
         say: Prints a line.
@@ -185,6 +185,7 @@ def start_regression_heads(
     forward: ForwardPass,
     batches: Callable[[], Any],
     steps: int,
+    domains: Collection[str],
     say: Callable[[str], None],
 ) -> None:
     """Let new regression heads start from the ridge regression on the features they read.
@@ -199,13 +200,14 @@ def start_regression_heads(
         forward: Forward pass on the `x` of the batches.
         batches: Makes distributed batches `(x, y)`, dicts by domain, of one epoch.
         steps: How many batches to read.
+        domains: Those whose labels are learned from.
         say: Prints a line.
     """
     layers = {task: _last_layer(model, task) for task in model.target_scales}
     new = [k for k, last in layers.items() if isinstance(last, CenteredDense) and last.is_new]
     if not new:
         return
-    rows = _rows(model, strategy, forward, batches(), steps, new)
+    rows = _rows(model, strategy, forward, batches(), steps, new, domains)
     for task, (features, y) in rows.items():
         if len(y):
             found = from_chief(strategy, ridge_regression(features, y))
@@ -213,11 +215,11 @@ def start_regression_heads(
             say(f"the head starts from the ridge regression on the features of {len(y):,} examples")
 
 
-def _rows(model, strategy, forward, batches, steps, tasks) -> dict[str, tuple]:
+def _rows(model, strategy, forward, batches, steps, tasks, domains) -> dict[str, tuple]:
     """Return task → features `(n, channels)` and targets `(n, units)` of labelled examples."""
 
     def replica(x, y):
-        x = {name: x[name] for name in y}
+        x, y = ({name: both[name] for name in domains} for both in (x, y))
         batch = domain_pass(model, forward, x, y, global_counts(x, y), training=False)
         domain = pooled(list(batch.values()))
         found = {}

@@ -7,6 +7,7 @@ from typing import Literal
 import keras
 
 from tl_keras.data.feature_cache import FeatureCache
+from tl_keras.objectives import is_target
 from tl_keras.schedules import Stage
 from tl_keras.training.checkpoints import Checkpoints
 
@@ -39,6 +40,10 @@ class Settings:
     cache: FeatureCache | None
     verbose: bool
     target_labels: bool = True
+
+    def learns_from(self, domain: str) -> bool:
+        """Return whether objectives learn from the labels of a domain, where it has some."""
+        return self.target_labels or not is_target(domain)
 
     def patience(self, stage: Stage) -> int | None:
         """Return after how many epochs without a better validation loss a stage ends, or None.

@@ -14,7 +14,7 @@ from tl_keras.data.augmentation import LABEL_MIXING, augment, batch_seed
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples, domain_seed
 from tl_keras.data.taught_examples import TaughtExamples
-from tl_keras.objectives import Objective, is_target
+from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
 from tl_keras.training.frozen_features import stored_features
 from tl_keras.training.prefix import Prefix, frozen_prefix
@@ -79,7 +79,7 @@ def stage_data(
     prefix = frozen_prefix(model, [o.reads_feature_map for o in objectives if o.reads_feature_map])
     teachers = teachers_of(objectives)
     mixed = settings.augmentation if stage.augment else ()
-    layers = fitting_layers(mixed, train, targets, settings.target_labels)
+    layers = fitting_layers(mixed, train, targets, settings.learns_from)
     live = model.forward if prefix is None else prefix.images_forward
 
     with contextlib.ExitStack() as stores:
@@ -153,7 +153,7 @@ def fitting_layers(
     layers: Sequence[keras.layers.Layer],
     train: DomainExamples,
     targets: Specs,
-    target_labels: bool = True,
+    learns_from: Callable[[str], bool] = lambda domain: True,
 ) -> Layers:
     """Return domain name → the layers that change its images.
 
@@ -165,9 +165,7 @@ def fitting_layers(
     if without_mixing == layers:
         return dict.fromkeys(train, layers)
     return {
-        name: layers
-        if _all_labelled(one, targets) and (target_labels or not is_target(name))
-        else without_mixing
+        name: layers if _all_labelled(one, targets) and learns_from(name) else without_mixing
         for name, one in train.items()
     }
 

@@ -92,7 +92,10 @@ def train_stages(
             begin_objectives(model, objectives, train, targets, settings)
             take_up_objectives(objectives, directory.read_objectives())
             return finished_run(directory, model, stages)
-    targets = standard_targets(model, train, targets, strategy, settings.say)
+    learned = {n: train[n] for n in filter(settings.learns_from, train.labelled(targets))}
+    if learned:
+        learned = DomainExamples(learned)
+        targets = standard_targets(model, learned, targets, strategy, settings.say)
     return _train(
         model, strategy, objectives, train, held_out, settings, stages, directory, targets
     )

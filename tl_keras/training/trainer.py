@@ -11,7 +11,7 @@ from tl_keras.data import Epochs
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
 from tl_keras.errors import InputError
-from tl_keras.objectives import Objective, Setup, is_target
+from tl_keras.objectives import Objective, Setup
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.terminal import can_redraw
@@ -193,7 +193,8 @@ class Trainer:
 
     def _start_heads(self, data: StageData) -> None:
         """Let regression heads that nothing has trained start from the data's features."""
-        if not self.train.labelled(self.targets):
+        domains = tuple(filter(self.settings.learns_from, self.train.labelled(self.targets)))
+        if not domains:
             return
         size, progress = self.settings.batch_size, self.state.progress
         start_regression_heads(
@@ -202,6 +203,7 @@ class Trainer:
             data.forward,
             lambda: data.train(Epochs(self.settings.seed, progress.epoch)),
             min(self.steps, math.ceil(MOST_EXAMPLES / size)),
+            domains,
             self.settings.say,
         )
 
@@ -270,9 +272,7 @@ def begin_objectives(
     settings: Settings,
 ) -> None:
     """Let every objective make what it trains or remembers."""
-    labelled = tuple(
-        name for name in train.labelled(targets) if settings.target_labels or not is_target(name)
-    )
+    labelled = tuple(filter(settings.learns_from, train.labelled(targets)))
     setup = Setup(model, tuple(train), labelled, settings.seed)
     for objective in objectives:
         objective.begin(setup)
