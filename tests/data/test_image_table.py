@@ -197,6 +197,52 @@ def test_rows_that_contradict(folder):
         assert len(image_folder(folder / "loose.csv", image_size=8)) == 2
 
 
+@pytest.mark.parametrize("words", [("True", "False"), ("yes", "no"), ("Y", "N"), ("TRUE", "0")])
+def test_columns_of_yes_and_no_are_labels(folder, words):
+    held = np.array([[row % 2, row // 2 % 2] for row in range(12)], bool)
+    columns = {"path": paths()} | {
+        name: [words[0] if one else words[1] for one in held[:, index]]
+        for index, name in enumerate(("red", "green"))
+    }
+    for source in sources(folder, columns):
+        images = read(**source, label=["red", "green"], task="multi_label")
+        assert images.class_names == ("red", "green")
+        spec = TargetSpec("multi_label", 2, ("red", "green"))
+        np.testing.assert_array_equal(images.encoded_targets(spec), held)
+
+
+def test_columns_that_mix_marks_and_names_are_refused(folder):
+    some = {"path": paths(), "red": [0, 1] * 6, "more": ["round", "flat"] * 6}
+    with pytest.raises(InputError, match=r"0 or 1 in a column .* only \['red'\] hold it"):
+        read(write(folder, some), label=["red", "more"], task="multi_label")
+    marks = {"path": paths(), "red": ["x", ""] * 6, "green": ["x", "x", ""] * 4}
+    with pytest.raises(InputError, match=r"all cells are \{'x'\}. Write 0 and 1"):
+        read(write(folder, marks), label=["red", "green"], task="multi_label")
+
+
+def test_a_number_is_one_class_however_it_is_written(folder):
+    mixed = {"path": paths(), "label": ["0", "1", "2", "0.0", "1.0", "2.00"] * 2}
+    assert read(write(folder, mixed)).class_names == ("0", "1", "2")
+    floats = {"path": paths(), "label": [0.0, 1.0, 2.0] * 4}
+    for source in sources(folder, floats):
+        assert read(**source).class_names == ("0", "1", "2")
+    codes = {"path": paths(), "label": ["00", "01", "10"] * 4}
+    assert read(write(folder, codes)).class_names == ("00", "01", "10")
+
+
+@pytest.mark.parametrize("cell", ["{}%", "{} EUR", "2024-05-{:02}", "name{}", "{}"])
+def test_classes_of_one_image_each_are_pointed_out(folder, cell):
+    table = {"path": paths(), "label": [cell.format(number) for number in range(12)]}
+    with pytest.warns(UserWarning, match="labels of 12 images are 12 classes"):
+        read(write(folder, table))
+
+
+def test_separators_that_fit_in_part_are_pointed_out(folder):
+    table = {"path": paths(), "label": ["red, green", "blue,red", "red"] * 4}
+    with pytest.warns(UserWarning, match="'blue,red' is read as one label.* such as ','"):
+        read(write(folder, table), separator=", ")
+
+
 def test_a_repeated_index_hides_no_row(folder):
     half = pd.DataFrame({"path": paths(), "label": range(12)})
     frame = pd.concat([half, half.assign(label=range(100, 112))])

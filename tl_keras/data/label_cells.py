@@ -1,6 +1,7 @@
 """What label cells look like: one class, several labels, or numbers."""
 
 import collections
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from tl_keras.errors import InputError, warn_user
 
 _MANY_CLASSES = 20
 _FEW_IMAGES = 5
+_SOME_CLASSES = 8
+"""From as many on, classes that hardly any image shares are pointed out."""
+_WORDS = {"true": 1.0, "yes": 1.0, "y": 1.0, "false": 0.0, "no": 0.0, "n": 0.0}
 _SURE_SEPARATORS = ("|", ";")
 _SEPARATORS = (*_SURE_SEPARATORS, ",", "/", "+", "&", " ")
 
@@ -30,6 +34,40 @@ def names_in(cell: Any, separator: str | None) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def indicator_of(cell: Any) -> float | None:
+    """Return 1 or 0 for true and false, yes and no; a number as it is; None for anything else."""
+    if is_collection(cell):
+        return None
+    number = number_of(cell)
+    return _WORDS.get(text_of(cell).strip().lower()) if number is None else number
+
+
+def class_name(cell: Any, are_numbers: bool) -> str:
+    """Return the name of a class; where all are numbers, `1.0` is the class `1`."""
+    text = text_of(cell)
+    return re.sub(r"(?<=\d)\.0+$", "", text) if are_numbers else text
+
+
+def warn_of_other_separators(names: Sequence[str], separator: str, source: str) -> None:
+    """Warn where labels that were separated still look like several.
+
+    Args:
+        names: Labels after the separation.
+        separator: What they were separated by.
+        source: What messages call the table.
+    """
+    candidates = (separator.strip(), *_SURE_SEPARATORS)
+    for other in candidates:
+        example = next((name for name in names if other and other in name), None)
+        if example is not None:
+            warn_user(
+                f"{source}: {example!r} is read as one label, since separator={separator!r} does "
+                f"not part it. Use one separator in all cells, such as {other!r}; blanks around "
+                "labels do not count."
+            )
+            return
+
+
 def check_class_cells(names: Sequence[str], column: str, source: str) -> None:
     """Refuse or warn where cells are hardly one class of few.
 
@@ -47,7 +85,8 @@ def check_class_cells(names: Sequence[str], column: str, source: str) -> None:
     distinct = list(dict.fromkeys(names))
     numbers = [number_of(name) for name in distinct]
     if distinct and all(number is not None for number in numbers):
-        _check_numbers(names, numbers, distinct, column, source)
+        if not _check_numbers(names, numbers, distinct, column, source):
+            _warn_of_single_images(names, distinct, source)
         return
     separator = likely_separator(distinct)
     if separator is not None:
@@ -57,9 +96,22 @@ def check_class_cells(names: Sequence[str], column: str, source: str) -> None:
             f"class of its own. For several labels per image use tl.data.image_table(…, "
             f"label={column!r}, separator={separator!r}), else task='classification'."
         )
+        return
+    _warn_of_single_images(names, distinct, source)
 
 
-def _check_numbers(names, numbers, distinct, column, source) -> None:
+def _warn_of_single_images(names: Sequence[str], distinct: Sequence[str], source: str) -> None:
+    """Warn where most classes have one image: values, dates and descriptions are no classes."""
+    if len(distinct) >= _SOME_CLASSES and 2 * len(distinct) > len(names):
+        warn_user(
+            f"{source}: the labels of {len(names)} images are {len(distinct)} classes, such as "
+            f"{distinct[0]!r} and {distinct[1]!r}, most of one image. Check the column; values are "
+            "plain numbers, with task='regression'."
+        )
+
+
+def _check_numbers(names, numbers, distinct, column, source) -> bool:
+    """Refuse numbers that are values; return whether many classes were warned of."""
     whole = all(float(number).is_integer() for number in numbers)
     many = len(distinct) > _MANY_CLASSES
     call = f"tl.data.image_table(…, label={column!r}, task="
@@ -74,6 +126,7 @@ def _check_numbers(names, numbers, distinct, column, source) -> None:
             f"{source}: the integers in {column!r} are read as {len(distinct)} classes. To learn "
             f"them as values use {call}'regression')."
         )
+    return many
 
 
 def likely_separator(names: Sequence[str]) -> str | None:

@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 
 from tl_keras.data.file_labels import FileLabels
-from tl_keras.data.label_cells import check_class_cells, is_collection, names_in
+from tl_keras.data.label_cells import (
+    check_class_cells,
+    class_name,
+    indicator_of,
+    is_collection,
+    names_in,
+    warn_of_other_separators,
+)
 from tl_keras.data.tables import Table, check_utf8, number_of, text_of
 from tl_keras.errors import InputError, did_you_mean
 from tl_keras.targets import Kind, label_name, sorted_names
@@ -46,6 +53,9 @@ class TaskColumns:
         self._are_numeric = bool(filled) and len(self._are_numbers) == len(filled)
         self.kind = kind or self._kind_of(filled)
         self.is_indicator = self._check_indicators() if self.kind == "multi_label" else False
+        if self.kind == "multi_label" and separator is not None:
+            names = {name for cell in filled for name in names_in(cell, separator)}
+            warn_of_other_separators(sorted(names), separator, table.source)
         if self.kind == "classification":
             if len(self.columns) > 1:
                 raise InputError(
@@ -58,7 +68,7 @@ class TaskColumns:
                     " Use task='multi_label'."
                 )
             if kind is None:
-                texts = [label_name(text_of(cell)) for cell in filled]
+                texts = [self._class_of(cell) for cell in filled]
                 check_class_cells(texts, self.columns[0], table.source)
 
     def _kind_of(self, filled: Sequence[Any]) -> Kind:
@@ -76,16 +86,33 @@ class TaskColumns:
         )
 
     def _check_indicators(self) -> bool:
-        """Return whether the columns hold 0 and 1 for a label each."""
-        if not self._are_numeric or self.separator is not None:
+        """Return whether the columns hold 0 and 1, or yes and no, for a label each."""
+        if self.separator is not None:
             return False
-        others = sorted(set(self._are_numbers) - {0.0, 1.0})
-        if others and len(self.columns) > 1:
+        filled = [[cell for cell in cells if cell is not None] for cells in self._cells]
+        said = [[indicator_of(cell) for cell in cells] for cells in filled]
+        several = len(self.columns) > 1
+        if any(None in values for values in said):
+            own = [v and None not in v for v in said]
+            indicators = [name for name, is_own in zip(self.columns, own, strict=True) if is_own]
+            marks = {str(text_of(cell)) for cells in filled for cell in cells}
+            if several and (indicators or len(marks) == 1):
+                what = f"only {indicators} hold it" if indicators else f"all cells are {marks}"
+                raise InputError(
+                    f"label{self.key}: expected 0 or 1 in a column for each label, or names of "
+                    f"labels in all of {self.columns}; {what}. Write 0 and 1."
+                )
+            return False
+        others = sorted({value for values in said for value in values} - {0.0, 1.0})
+        if others and several:
             raise InputError(
                 f"label{self.key}: expected 0 or 1 in a column for each label, got {others[0]:g}. "
                 "For real values use task='regression'; leave cells empty where a label is unknown."
             )
         return not others
+
+    def _class_of(self, cell: Any) -> str:
+        return label_name(class_name(cell, self._are_numeric))
 
     def value(self, row: int) -> Any:
         """Return what a row says: a name, a frozenset of names, a tuple of numbers, or None.
@@ -101,10 +128,10 @@ class TaskColumns:
         if any(cell is None for cell in cells):
             return None
         if self.kind == "classification":
-            return label_name(text_of(cells[0]))
+            return self._class_of(cells[0])
         if self.is_indicator:
             pairs = zip(self.columns, cells, strict=True)
-            return frozenset(label_name(name) for name, cell in pairs if number_of(cell))
+            return frozenset(label_name(name) for name, cell in pairs if indicator_of(cell))
         numbers = [number_of(cell) for cell in cells]
         for cell, number in zip(cells, numbers, strict=True):
             if number is None or not np.isfinite(number):
