@@ -52,3 +52,13 @@ def test_what_is_missing_from_logits():
     assert closing_activation("classification", "linear") == "softmax"
     assert closing_activation("multi_label", "sigmoid") is None
     assert closing_activation("regression", None) is None
+
+
+def test_numbers_that_are_names_of_labels_are_asked_for_as_text():
+    spec = TargetSpec("classification", 3, ("1", "2", "10"))
+    with pytest.raises(InputError, match=r"got 10 .* as text, y.astype\(int\).astype\(str\)"):
+        spec.encode(np.array([1, 2, 10]), "y")
+    encoded = spec.encode(np.array([1.0, 2.0, 10.0]).astype(int).astype(str), "y")
+    np.testing.assert_array_equal(encoded, np.eye(3))
+    with pytest.raises(InputError, match=r"unknown labels \['1.0'\].*Did you mean '10' or '1'"):
+        spec.encode(np.array(["1.0"]), "y")

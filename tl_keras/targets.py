@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tl_keras.errors import InputError, counted, decodable
+from tl_keras.errors import InputError, counted, decodable, did_you_mean
 
 Kind = Literal["classification", "multi_label", "regression"]
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -133,13 +133,20 @@ class TargetSpec:
             bad = (indices != values) | (indices < 0) | (indices >= self.size)
             if bad.any():
                 raise InputError(
-                    f"{argument}: expected whole class numbers from 0 to {self.size - 1}, got "
+                    f"{argument}: expected integer class numbers from 0 to {self.size - 1}, got "
                     f"{values[bad][0]:g} (and {int(bad.sum()) - 1} more). The model has "
-                    f"num_classes={self.size}."
+                    f"num_classes={self.size}.{self._named_so(values)}"
                 )
         encoded = np.zeros((len(indices), self.size), np.float32)
         encoded[np.arange(len(indices)), indices] = 1.0
         return encoded
+
+    def _named_so(self, values: np.ndarray) -> str:
+        """Return the remedy where numbers are the names of labels, else nothing."""
+        names = {f"{value:g}" for value in np.unique(values)}
+        if not names <= set(self.labels or ()):
+            return ""
+        return " Its labels have these names: pass them as text, y.astype(int).astype(str)."
 
     def _indices_of_names(self, y: np.ndarray, argument: str) -> np.ndarray:
         if self.labels is None:
@@ -153,7 +160,7 @@ class TargetSpec:
         if unknown:
             raise InputError(
                 f"{argument}: unknown labels {unknown[:5]}; the model's labels are "
-                f"{list(self.labels)[:20]}."
+                f"{list(self.labels)[:20]}.{did_you_mean(unknown[0], self.labels)}"
             )
         return np.array([position[name] for name in names], np.int64)
 

@@ -366,3 +366,10 @@ def test_training_evaluation_and_fingerprints(folder, tmp_path):
     predicted = reports["age"].probabilities[:, 0]
     error = np.mean((y - predicted) ** 2)
     np.testing.assert_allclose(reports["age"]["root_mean_squared_error"] ** 2, error, rtol=1e-4)
+
+
+def test_addresses_are_named_as_such(folder):
+    address = "http://example.org/a/0.png"
+    table = {"path": [*paths(), address], "label": ["cat", "dog"] * 6 + ["cat"]}
+    with pytest.warns(UserWarning, match="http://example.org/a/0.png.*it is an address"):
+        assert len(read(write(folder, table))) == 12

@@ -55,6 +55,7 @@ def test_a_folder_goes_before_a_link_to_it(pets):
     images = read(pets)
     assert counts(images) == {"cats": 3, "dogs": 3}
     assert {p.path for p in images.problems if p.kind == "two labels"} == {"cats/all", "aliases"}
+    assert not [p for p in images.problems if p.kind == "empty class"]
 
 
 def test_broken_links_are_reported(pets):

@@ -32,7 +32,7 @@ def test_models_that_cannot_train(blobs):
 
 def test_labels_that_do_not_fit(model, blobs):
     x, y = blobs
-    refused("expected whole class numbers from 0 to 2, got 3", model, (x, y + 1))
+    refused("expected integer class numbers from 0 to 2, got 3", model, (x, y + 1))
     refused("unknown labels", model, (x, np.array(["red", "pink", "blue"] * 15)))
     refused(r"expected labels of shape \(n, 3\)", model, (x, np.eye(4)[y]))
     refused("expected examples with labels, got images only", model, x)

@@ -106,11 +106,12 @@ def _list_class_folders(root: pathlib.Path) -> tuple[list[LabelledFile], list[Pr
     walked, found = walk(root, folders, ignored)
     files = [LabelledFile(file.path, label_name(file.name), labels[file.folder]) for file in walked]
     with_files = {file.label for file in files}
+    explained = {problem.path for problem in found}
     problems += [*found, *ignored.problems()]
     problems += [
         Problem(folder.name, "empty class", "the subfolder holds no files")
         for folder, label in zip(folders, labels, strict=True)
-        if label not in with_files
+        if label not in with_files and folder.name not in explained
     ]
     if not files:
         raise InputError(

@@ -36,6 +36,9 @@ class FileFinder:
 
     def find(self, cell: str) -> tuple[str, str]:
         """Return the path of a file, and its name for messages: `/` between folders."""
+        if "://" in cell:
+            self.hints[cell] = "it is an address; download the images and name the files"
+            return cell, cell
         name = unicodedata.normalize("NFC", pathlib.PurePath(cell).as_posix())
         path = os.path.normpath(self._folder / cell)
         if "\0" in cell:
