@@ -12,7 +12,8 @@ side by side, one thread each.
 Objectives have their defaults, which follow reference implementations; those of DANN,
 EntropyMinimization and SelfTraining were decided after a look at one run each on the digits, with
 seed 10, which the tables do not use. The drawings had no part in any. Rows whose settings were
-chosen by hand, on MNIST → UCI digits, say so. An objective that is more than .02 below source only is marked.
+chosen by hand, on MNIST → UCI digits, say so. An objective that is more than .02 below source only
+is marked.
 """
 
 import argparse
