@@ -21,6 +21,8 @@ CLASSES = {
     "GlobalPooling": "pooling",
     "GeneralizedMeanPooling": "pooling",
     "AttentionPooling": "pooling",
+    "CenteredDense": "regression_layers",
+    "TargetScale": "regression_layers",
     "FusedFeatures": "fusion_layers",
     "FusedPredictions": "fusion_layers",
     "SavedModelBackbone": "backbones.saved_model",

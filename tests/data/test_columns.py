@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import tl_keras as tl
+from tests.conftest import tiny_network
 from tl_keras.data import as_examples
 from tl_keras.targets import TargetSpec
 
@@ -123,6 +124,16 @@ def test_several_tasks_in_a_dict_and_in_one_table():
     found = encoded(frame, spec)
     for task in spec:
         np.testing.assert_array_equal(found[task], expected[task])
+
+
+def test_the_name_of_a_single_column_is_no_class():
+    for y in (CLASSES, NAMES, VALUES[:, 0]):
+        assert as_examples((X, pd.DataFrame({"label": y}))).class_names is None
+    model = tl.build_transfer_model(tiny_network(), labels=LABELS)
+    data = (np.zeros((6, 16, 16, 3), np.uint8), pd.DataFrame({"label": NAMES}))
+    run = tl.fine_tune(model, data, data, schedule=tl.Stage(1), verbose=False)
+    np.testing.assert_array_equal(encoded(data[1], model.targets), ROWS["classification"])
+    assert run.history["val_accuracy"]
 
 
 def test_one_sigmoid_takes_labels_in_one_row():

@@ -368,6 +368,24 @@ def test_training_evaluation_and_fingerprints(folder, tmp_path):
     np.testing.assert_allclose(reports["age"]["root_mean_squared_error"] ** 2, error, rtol=1e-4)
 
 
+def test_fingerprints_know_whose_values_they_are(folder):
+    values = {"path": paths(4), "x": [0.5, 1.5, 2.5, 3.5], "y": [3.5, 2.5, 0.5, 1.0]}
+    swapped = {"path": paths(4), "y": values["x"], "x": values["y"]}
+    found = {
+        fingerprint(read(pd.DataFrame(columns), label=label, task="regression", folder=folder))
+        for columns, label in ((values, ["x", "y"]), (swapped, ["y", "x"]))
+    }
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("cell", ["1_000", "2_5"])
+def test_digits_with_underscores_are_text(folder, cell):
+    columns = {"path": paths(4), "price": [cell, "1", "2", "3"]}
+    with pytest.warns(UserWarning, match="not a number"):
+        images = read(pd.DataFrame(columns), label="price", task="regression", folder=folder)
+    assert len(images) == 3
+
+
 def test_addresses_are_named_as_such(folder):
     address = "http://example.org/a/0.png"
     table = {"path": [*paths(), address], "label": ["cat", "dog"] * 6 + ["cat"]}

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.data.images import encode, noise, smooth
-from tl_keras.data.inspection import Problem, inspect_image, inspect_images, problem_table
+from tl_keras.data.inspection import inspect_image, inspect_images
+from tl_keras.data.problems import Problem, problem_table
 
 
 def inspect(tmp_path, name, content):

@@ -170,6 +170,16 @@ def test_class_names_of_several_tasks_are_mapped_task_by_task(one_hot):
             as_examples(dataset).encoded_targets(spec)
 
 
+def test_class_names_of_columns_are_the_tasks():
+    spec = {"a": TargetSpec("multi_label", 1), "b": TargetSpec("multi_label", 1)}
+    columns = np.array([[1, 0], [0, 0], [1, 1], [0, 1]])
+    found = as_examples(named(coloured(np.arange(4) % 3), columns, ["b", "a"]))
+    (_, batch), *_ = found.batches(spec, 4)
+    for task, column in (("a", 1), ("b", 0)):
+        np.testing.assert_array_equal(found.encoded_targets(spec)[task][:, 0], columns[:, column])
+        np.testing.assert_array_equal(batch[task][:, 0], columns[:, column])
+
+
 JOINED = {
     "zip": lambda d: tf.data.Dataset.zip((d, tf.data.Dataset.range(9))).map(lambda xy, _: xy),
     "sample": lambda d: tf.data.Dataset.sample_from_datasets([d, d], seed=1),

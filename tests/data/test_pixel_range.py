@@ -136,6 +136,18 @@ def test_files_far_below_full_range_are_noted(highest, bits, tmp_path):
     assert len(quietly_read(tmp_path, pixel_range=(0, highest - 1)).problems) == 2
 
 
+def test_white_behind_transparency_is_in_the_range_that_is_given(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        values = np.full((16, 16, 2), 65535, np.uint16)
+        values[..., 0] = np.random.default_rng(0).integers(0, 4096, (16, 16))
+        values[:4, :, 1] = 0
+        content = tf.io.encode_png(values).numpy()
+        (tmp_path / name / "half.png").write_bytes(content)
+    assert not quietly_read(tmp_path, pixel_range=TWELVE).problems
+    assert len(quietly_read(tmp_path, pixel_range=(0, 2000)).problems) == 2
+
+
 def test_full_range_is_not_noted(tmp_path):
     write(tmp_path, twelve_bits(2) * 16)
     with warnings.catch_warnings():

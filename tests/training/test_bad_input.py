@@ -9,7 +9,7 @@ from tests.conftest import tiny_network
 from tl_keras.data.domains import as_domains
 from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
-from tl_keras.training.data_checks import checked_domains
+from tl_keras.training.data_checks import check_classes, checked_domains
 
 
 @pytest.fixture
@@ -40,8 +40,9 @@ def test_labels_that_do_not_fit(model, blobs):
     halves = {"red": (x[:9], np.zeros(9, int)), "target": (x[9:18], np.zeros(9, int))}
     refused("all examples are of one class, 'red'", model, halves)
     halves["target"][1][:] = 2
-    found = checked_domains(model, as_domains(halves), model.targets, "data", [Supervised()])
-    assert sorted(found) == ["red", "target"]
+    refused("all examples are of one class, 'red'", model, halves, target_labels=False)
+    encoded = checked_domains(model, as_domains(halves), model.targets, "data", [Supervised()])
+    check_classes(list(encoded.values()), model.targets, "data")
     refused("labels are NaN or infinite", model, (x, np.where(y == 1, np.nan, y)))
 
 

@@ -46,7 +46,9 @@ class ArrayExamples(Examples):
         else:
             self._y, self._names = read_labels(y, f"{argument}: y") if y is not None else (y, None)
             parts = {} if y is None else {"y": self._y}
-        self.class_names = names_of(self._names)
+        names = names_of(self._names)
+        # The name of a single column is not that of a class.
+        self.class_names = None if names is None or len(names) == 1 else names
         for name, part in parts.items():
             if not isinstance(part, list) and part.ndim == 0:
                 raise InputError(

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tl_keras.arrays.marks import is_missing
 from tl_keras.errors import InputError
 from tl_keras.targets import label_name
 
@@ -68,7 +69,7 @@ def _plain(array: np.ndarray, *, from_table: bool) -> np.ndarray:
     """Replace what tables write for missing values, and return numbers as numbers."""
     if array.dtype != object or not from_table:
         return array
-    flat = [None if _is_missing(value) else value for value in array.ravel()]
+    flat = [None if is_missing(value) else value for value in array.ravel()]
     plain = np.empty(len(flat), object)
     plain[:] = flat
     return _numbers(plain.reshape(array.shape))
@@ -82,9 +83,3 @@ def _numbers(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float64)
     except (TypeError, ValueError):
         return array
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, (float, np.floating)) and np.isnan(value)

@@ -15,10 +15,8 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from tl_keras.data.decoding import decode_image, is_sixteen_bit
-from tl_keras.data.problems import EXTENSIONS, Problem, problem_table
+from tl_keras.data.problems import EXTENSIONS, Problem
 from tl_keras.terminal import can_redraw
-
-__all__ = ["Problem", "inspect_image", "inspect_images", "problem_table"]
 
 _FORMATS = ", ".join(EXTENSIONS)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")
@@ -117,9 +115,10 @@ def _decode(content: tf.Tensor) -> tf.Tensor:
     return decode_image(content)
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-def _decode_deep(content: tf.Tensor) -> tf.Tensor:
-    return decode_image(content, (0, 65535))
+@tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)])
+def _decode_deep(content: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
+    """Decode without cutting to 8 bits; transparency is laid on `white`."""
+    return decode_image(content, (0.0, white))
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -162,7 +161,8 @@ def _depth_note(content: bytes, pixel_range: Any, name: str) -> Problem | None:
     """Note 16-bit values far below full range, and values outside the range that was given."""
     if not (pixel_range or is_sixteen_bit(content)):
         return None
-    values = _decode_deep(tf.constant(content)).numpy()
+    white = float(pixel_range[1]) if pixel_range else 65535.0
+    values = _decode_deep(tf.constant(content), tf.constant(white)).numpy()
     low, high = int(values.min()), int(values.max())
     if pixel_range:
         if low >= pixel_range[0] and high <= pixel_range[1]:

@@ -102,6 +102,8 @@ def encode_labels_in_graph(y: Any, spec: Specs, names: Names = None) -> Any:
         float32 `(b, size)`, or a dict of these.
     """
     if isinstance(spec, dict):
+        if isinstance(names, tuple) and not isinstance(y, dict):
+            y, names = dict(zip(names, tf.unstack(y, len(names), axis=1), strict=True)), None
         return {
             task: _encode_tensor(y[task], one, names_of(names, task)) for task, one in spec.items()
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tl_keras.data.problems import IMAGE_EXTENSIONS, Problem
 from tl_keras.data.walking import Ignored, entries_of, is_folder
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, listed
 
 _SPLITS = {
     "train": ("train", "training", "trainset"),
@@ -157,4 +157,4 @@ def _some(names) -> str:
     names = [repr(name) for name in names]
     if len(names) > _NAMES_SHOWN:
         return ", ".join(names[:_NAMES_SHOWN]) + " …"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return listed(names)

@@ -81,7 +81,12 @@ class ImageTable(ImageFiles):
         """Return the label of each file, of all tasks by name."""
         tasks = self._tasks()
         rows = zip(*(tasks[task].values.tolist() for task in sorted(tasks)), strict=True)
-        return [(*sorted(tasks), *row) for row in rows]
+        # Classes are named by the images' own labels; values belong to the columns of their names.
+        names = [
+            (task, *(tasks[task].names if tasks[task].kind == "regression" else ()))
+            for task in sorted(tasks)
+        ]
+        return [(*names, *row) for row in rows]
 
     def encoded_targets(self, spec: Specs) -> Targets:
         """Return all targets; classes are matched by name if the model has labels."""

@@ -95,7 +95,7 @@ class TaskColumns:
         if any(None in values for values in said):
             own = [v and None not in v for v in said]
             indicators = [name for name, is_own in zip(self.columns, own, strict=True) if is_own]
-            marks = {str(text_of(cell)) for cells in filled for cell in cells}
+            marks = {text_of(cell) for cells in filled for cell in cells}
             if several and (indicators or len(marks) == 1):
                 what = f"only {indicators} hold it" if indicators else f"all cells are {marks}"
                 raise InputError(
@@ -107,7 +107,7 @@ class TaskColumns:
         if others and several:
             raise InputError(
                 f"label{self.key}: expected 0 or 1 in a column for each label, got {others[0]:g}. "
-                "For real values use task='regression'; leave cells empty where a label is unknown."
+                "For real values use task='regression'; an image with an empty cell is left out."
             )
         return not others
 

@@ -55,7 +55,7 @@ def files_of(
             continue
         found, name = finder.find(text)
         if decodable(text) != text and name in finder.hints:
-            raise not_utf8(table.source.strip("'"), f"{place} holds {decodable(text)!r}")
+            raise not_utf8(table.source, f"{place} holds {decodable(text)!r}")
         try:
             values = {task: columns.value(row) for task, columns in tasks.items()}
         except ValueError as error:

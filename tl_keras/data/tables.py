@@ -2,12 +2,12 @@
 
 import csv
 import dataclasses
-import math
 import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from tl_keras.arrays.marks import is_missing
 from tl_keras.data.problems import Problem
 from tl_keras.errors import InputError, decodable, did_you_mean
 
@@ -82,9 +82,9 @@ def _read_csv(source: pathlib.Path, folder: pathlib.Path) -> Table:
             header = [name.strip() for name in next(reader, [])]
             rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
-        raise not_utf8(source, str(error)) from error
+        raise not_utf8(repr(str(source)), str(error)) from error
     if any(decodable(name) != name for name in header):
-        raise not_utf8(source, f"its header is {[decodable(name) for name in header]}")
+        raise not_utf8(repr(str(source)), f"its header is {[decodable(name) for name in header]}")
     repeated = sorted({name for name in header if name and header.count(name) > 1})
     if repeated:
         raise InputError(f"table: {str(source)!r} has several columns {repeated}. Rename them.")
@@ -104,10 +104,10 @@ def _read_csv(source: pathlib.Path, folder: pathlib.Path) -> Table:
     return Table(repr(str(source)), folder, columns, [place for place, _ in kept], problems)
 
 
-def not_utf8(source: Any, detail: str) -> InputError:
+def not_utf8(source: str, detail: str) -> InputError:
     """Return the error about a file in another encoding."""
     return InputError(
-        f"path: {str(source)!r} is not a CSV file in UTF-8: {detail}. Export it again as "
+        f"table: {source} is not a CSV file in UTF-8: {detail}. Export it again as "
         "comma-separated UTF-8 text."
     )
 
@@ -126,11 +126,9 @@ def _cell(cell: Any) -> Any:
     """Return a cell of a DataFrame, None for what pandas calls missing."""
     if isinstance(cell, str):
         return cell.strip() or None
-    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
-        return None
     if hasattr(cell, "item") and getattr(cell, "shape", None) == ():
         cell = cell.item()
-    return None if isinstance(cell, float) and math.isnan(cell) else cell
+    return None if is_missing(cell) else cell
 
 
 def text_of(cell: Any) -> str:
@@ -142,6 +140,8 @@ def text_of(cell: Any) -> str:
 
 def number_of(cell: Any) -> float | None:
     """Return a cell as a number, or None."""
+    if isinstance(cell, str) and "_" in cell:  # Digits are grouped so in Python, not in tables.
+        return None
     if isinstance(cell, (str, int, float)):
         try:
             return float(cell)
@@ -154,4 +154,4 @@ def check_utf8(table: Table, cells: Sequence[Any]) -> None:
     """Raise `InputError` if cells of a CSV file hold bytes that are not UTF-8."""
     strange = [cell for cell in cells if isinstance(cell, str) and decodable(cell) != cell]
     if strange:
-        raise not_utf8(table.source.strip("'"), f"it holds {decodable(strange[0])!r}")
+        raise not_utf8(table.source, f"it holds {decodable(strange[0])!r}")

@@ -130,9 +130,9 @@ class AFN(Objective):
     def _remembered(self, mean):
         """Return the mean norm of the source in the first step, which this is where none is."""
         start = self._start.value
-        start = tf.where(start > 0.0, start, tf.maximum(mean, 1e-6))
+        start = tf.where(start > 0.0, start, mean)
         self._start.assign(start)
-        return start
+        return tf.maximum(start, 1e-6)
 
 
 def _mean_norm(batch: Batch, domain: DomainBatch, norms):

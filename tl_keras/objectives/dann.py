@@ -24,8 +24,8 @@ class DANN(AdversarialObjective):
 
     Strength: half of the loss for either domain, and a reversal that ends at 0.1, as that of `MDD`
     does. Transfer-Learning-Library's ends at 1, for pretrained networks trained by SGD, and its
-    discriminator has 1,024 units a layer; on a network that learns from scratch with Adam, 1 undoes
-    what the labels teach.
+    discriminator has 1,024 units a layer; on a network that learns from scratch with Adam, 1 undid
+    what the labels taught, in one run on digits.
 
     Ganin, Ustinova, Ajakan, …, Lempitsky: *Domain-Adversarial Training of Neural Networks*,
     JMLR 2016.

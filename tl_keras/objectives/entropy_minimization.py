@@ -8,9 +8,7 @@ from tl_keras.arguments import number
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.unlabelled import adapted, unlabelled_mask, unlabelled_mean
-from tl_keras.objectives.weights import Linear
-
-WEIGHT = Linear(0.0, 1.0)
+from tl_keras.objectives.weights import RISING
 
 
 def entropy(logits):
@@ -65,7 +63,7 @@ class EntropyMinimization(Objective):
     partly_labelled: ClassVar[bool] = True
     unlabelled_only: ClassVar[bool] = True
 
-    def __init__(self, diversity: float = 1.0, *, weight: Any = WEIGHT):
+    def __init__(self, diversity: float = 1.0, *, weight: Any = RISING):
         super().__init__(weight)
         self.diversity = number(diversity, "diversity", least=0.0)
 

@@ -10,9 +10,7 @@ from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.supervised import softmax_cross_entropy
 from tl_keras.objectives.unlabelled import adapted, unlabelled_mean
-from tl_keras.objectives.weights import Linear
-
-WEIGHT = Linear(0.0, 1.0)
+from tl_keras.objectives.weights import RISING
 
 
 def pseudo_label_loss(logits, guide, threshold: float):
@@ -73,7 +71,7 @@ class PseudoLabel(Objective):
     partly_labelled: ClassVar[bool] = True
     unlabelled_only: ClassVar[bool] = True
 
-    def __init__(self, threshold: float = 0.95, *, weight: Any = WEIGHT):
+    def __init__(self, threshold: float = 0.95, *, weight: Any = RISING):
         super().__init__(weight)
         self.threshold = check_threshold(threshold)
 

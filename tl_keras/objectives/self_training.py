@@ -7,9 +7,7 @@ from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.pseudo_label import pseudo_label_loss
 from tl_keras.objectives.unlabelled import unlabelled_mean
-from tl_keras.objectives.weights import Linear
-
-WEIGHT = Linear(0.0, 1.0)
+from tl_keras.objectives.weights import RISING
 
 
 class SelfTraining(Objective):
@@ -47,7 +45,7 @@ class SelfTraining(Objective):
 
     unlabelled_only: ClassVar[bool] = True
 
-    def __init__(self, threshold: float = 0.9, *, weight: Any = WEIGHT):
+    def __init__(self, threshold: float = 0.9, *, weight: Any = RISING):
         super().__init__(weight)
         self.threshold = number(threshold, "threshold", least=0, below=1)
 

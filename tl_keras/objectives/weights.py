@@ -91,6 +91,10 @@ class Linear:
         return self.start + (self.end - self.start) * progress
 
 
+RISING = Linear(0.0, 1.0)
+"""The default of objectives that trust what the network says: at the start it knows nothing yet."""
+
+
 Weight = Callable[[Any], Any]
 
 

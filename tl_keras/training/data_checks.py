@@ -65,8 +65,6 @@ def checked_domains(
             )
     if need and not encoded:
         raise InputError(f"{argument}: expected examples with labels, got images only.")
-    if argument == "data":
-        check_classes(list(encoded.values()), targets, argument)
     return encoded
 
 
@@ -105,7 +103,7 @@ def checked_targets(model: TransferModel, targets: Specs, examples: Examples, ar
 
 def check_classes(encoded: Sequence[np.ndarray], targets: Specs, argument: str) -> None:
     """Raise `InputError` if the labels of all domains together are of one class."""
-    if not isinstance(targets, TargetSpec) or targets.kind != "classification":
+    if not encoded or not isinstance(targets, TargetSpec) or targets.kind != "classification":
         return
     present = np.flatnonzero(sum(np.nansum(one, axis=0) for one in encoded))
     if len(present) == 1:

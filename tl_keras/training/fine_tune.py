@@ -25,6 +25,7 @@ from tl_keras.training.checks import (
 )
 from tl_keras.training.class_weights import resolve_class_weight
 from tl_keras.training.data_checks import (
+    check_classes,
     check_names_agree,
     checked_domains,
     data_targets,
@@ -164,6 +165,7 @@ def fine_tune(
         targets = data_targets(model, data, asked)
         encoded = checked_domains(model, train, targets, "data", asked)
         used = used_labels(encoded, settings)
+        check_classes(list(used.values()), targets, "data")
         warn_where_nothing_is_unlabelled(asked, train, used)
         if held_out is not None:
             checked_domains(model, held_out, targets, "validation", asked)

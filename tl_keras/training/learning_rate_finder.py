@@ -25,7 +25,7 @@ from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.terminal import can_redraw
 from tl_keras.training.checks import check_model
-from tl_keras.training.data_checks import checked_domains
+from tl_keras.training.data_checks import check_classes, checked_domains
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
 from tl_keras.training.means import Totals
 from tl_keras.training.optimizers import build_optimizer, computes_in_float16
@@ -112,7 +112,8 @@ def find_learning_rate(
             "of strategy.scope(). fine_tune brings such a model under a strategy by itself."
         )
     examples = DomainExamples({ONE_DOMAIN: as_examples(data, "data")})
-    checked_domains(model, examples, model.targets, "data", (Supervised(),))
+    encoded = checked_domains(model, examples, model.targets, "data", (Supervised(),))
+    check_classes(list(encoded.values()), model.targets, "data")
     warn_of_scaled_images(model, {"data": examples})
     rates = np.geomspace(lowest, highest, steps)
     width = max(1.0, steps * _SMOOTHED_SHARE)
