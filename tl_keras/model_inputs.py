@@ -33,8 +33,20 @@ def check_examples(model: "TransferModel", examples: Examples, argument: str) ->
     if not shape.is_compatible_with(model.image_shape):
         raise InputError(
             f"{argument}: the model takes inputs of shape {model.image_shape}, got "
-            f"{tuple(shape)}. {shape_remedy(tuple(shape), model.image_shape)}"
+            f"{tuple(shape)}. {size_remedy(model, examples, tuple(shape))}"
         )
+
+
+def size_remedy(model: "TransferModel", examples: Examples, shape: tuple[int | None, ...]) -> str:
+    """Say how images of another shape become the model's: files are read at its size."""
+    files = examples.only if isinstance(examples, DomainExamples) else examples
+    if isinstance(files, ImageFiles) and model.image_shape[-1:] == (3,):
+        size = ", ".join(map(str, model.image_shape[:2]))
+        return (
+            f"Read the images with image_size=({size}), or build the model with "
+            f"input_shape={shape}."
+        )
+    return shape_remedy(shape, model.image_shape)
 
 
 def check_pixel_ranges(model: "TransferModel", examples: Examples, argument: str) -> None:

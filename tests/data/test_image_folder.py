@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import tl_keras as tl
+from tests.conftest import tiny_network
 from tests.data.images import encode, noise, smooth, with_orientation, write_folder
 from tl_keras.data import Epochs, ImageFolder, Part, decode_and_resize, image_folder
 from tl_keras.data.rows import WHOLE
@@ -240,6 +242,15 @@ def test_wrong_paths(folder, tmp_path):
     ]:
         with pytest.raises(InputError, match=text):
             image_folder(path)
+
+
+def test_images_of_another_size_than_the_models_are_read_again(folder):
+    images = image_folder(folder, image_size=24)
+    model = tl.build_transfer_model(tiny_network(), labels=images.class_names)
+    with pytest.raises(InputError, match=r"Read the images with image_size=\(16, 16\)"):
+        tl.fine_tune(model, images, verbose=False)
+    with pytest.raises(InputError, match=r"Read the images with image_size=\(16, 16\)"):
+        tl.evaluate(model, images, verbose=False)
 
 
 def test_all_files_unreadable(tmp_path):

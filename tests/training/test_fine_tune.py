@@ -35,6 +35,9 @@ def test_a_run_learns_and_leaves_its_files(blobs, tmp_path):
     assert {len(values) for values in run.history.values()} == {16}
     assert run.stage_starts == (0, 10)
     assert run.best_epoch == int(np.argmin(run.history["val_loss"]))
+    line = f"Run(16 epochs in 2 stages, best epoch {run.best_epoch + 1}: loss "
+    assert repr(run).startswith(line) and repr(run).endswith(f"{str(output)!r})")
+    assert "\n" not in repr(run)
     config = json.loads((output / "config.json").read_text())
     assert config["training_examples"] == 45 and len(config["stages"]) == 2
     assert json.loads((output / "history.json").read_text()) == run.history

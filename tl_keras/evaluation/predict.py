@@ -11,8 +11,7 @@ from tqdm.auto import tqdm
 
 from tl_keras.data.examples import Examples
 from tl_keras.errors import InputError
-from tl_keras.image_batches import shape_remedy
-from tl_keras.model_inputs import check_pixel_ranges
+from tl_keras.model_inputs import check_pixel_ranges, size_remedy
 from tl_keras.targets import Kind, TargetSpec, closing_activation
 from tl_keras.terminal import can_redraw
 from tl_keras.transfer_model import TransferModel
@@ -57,6 +56,7 @@ def predict(
         )
     for model in models:
         check_pixel_ranges(model, examples, "data")
+        _check_shape(element[0].shape[1:], model, examples)
     forward = _forward(models, element[0])
     total = int(batches.cardinality())
     bar = tqdm(
@@ -79,8 +79,6 @@ def predict(
 
 def _forward(models: Sequence[TransferModel], x: tf.TensorSpec) -> Any:
     """Return one graph function from a batch to the outputs of all models."""
-    for model in models:
-        _check_shape(x.shape[1:], model)
     signature = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
 
     @tf.function(input_signature=[signature])
@@ -90,11 +88,11 @@ def _forward(models: Sequence[TransferModel], x: tf.TensorSpec) -> Any:
     return forward
 
 
-def _check_shape(shape: tf.TensorShape, model: TransferModel) -> None:
+def _check_shape(shape: tf.TensorShape, model: TransferModel, examples: Examples) -> None:
     if not tf.TensorShape(model.image_shape).is_compatible_with(shape):
         raise InputError(
             f"data: expected inputs of shape {model.image_shape} for {model.name!r}, got "
-            f"{tuple(shape)}. {shape_remedy(tuple(shape), model.image_shape)}"
+            f"{tuple(shape)}. {size_remedy(model, examples, tuple(shape))}"
         )
 
 

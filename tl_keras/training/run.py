@@ -6,7 +6,7 @@ import pathlib
 
 from tl_keras.backbones.keras_files import load_keras_file
 from tl_keras.backbones.weights import copy_weights
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, counted
 from tl_keras.plots import plot_curves
 from tl_keras.schedules import Audit, AuditRow, Stage, apply_freezing
 from tl_keras.training.run_directory import (
@@ -41,6 +41,20 @@ class Run:
     audits: tuple[Audit, ...]
     best_epoch: int | None
     path: pathlib.Path | None
+
+    def __repr__(self) -> str:
+        """Return one line: how long it trained, what it reached, and where it is."""
+        epochs = len(self.history["loss"])
+        epoch = epochs - 1 if self.best_epoch is None else self.best_epoch
+        values = [
+            f"{name} {self.history[name][epoch]:.4g}"
+            for name in ("loss", "accuracy", "val_loss", "val_accuracy")
+            if name in self.history
+        ]
+        best = "" if self.best_epoch is None else f", best epoch {epoch + 1}"
+        place = "" if self.path is None else f", {str(self.path)!r}"
+        length = f"{counted(epochs, 'epoch')} in {counted(len(self.stage_starts), 'stage')}"
+        return f"Run({length}{best}: {', '.join(values)}{place})"
 
     def plot(self, path: str | os.PathLike | None = None):
         """Draw loss and metrics over the epochs, with the stages marked.
