@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Callable[[], list[Objective]]] = {
 BY_HAND: dict[str, Callable[[], list[Objective]]] = {
     "DANN, 32 units, 0.5, by hand": lambda: [found.DANN((32,), weight=0.5)],
     "CDAN+E, 32 units, 0.5, by hand": lambda: [found.CDAN(hidden_units=(32,), weight=0.5)],
-    "DeepCORAL, 30, by hand": lambda: [found.DeepCORAL(weight=30.0)],
+    "DeepCORAL, 30, by hand": lambda: [found.DeepCORAL(["features", "logits"], weight=30.0)],
     "DeepJDOT, 0.1, 0.3, by hand": lambda: [found.DeepJDOT(0.1, 0.3)],
 }
 LABELLED: dict[str, Callable[[], list[Objective]]] = {

@@ -29,7 +29,7 @@ FAR_BELOW = 0.25
 def check_examples(model: "TransferModel", examples: Examples, argument: str) -> None:
     """Raise `InputError` unless the examples have the shape that the model takes."""
     check_pixel_ranges(model, examples, argument)
-    shape = examples.batches(None, 1).element_spec.shape[1:]
+    shape = examples.element_spec().shape[1:]
     if not shape.is_compatible_with(model.image_shape):
         raise InputError(
             f"{argument}: the model takes inputs of shape {model.image_shape}, got "
@@ -84,7 +84,7 @@ def _range_of(examples: Examples, pixel_range: Any) -> tuple[float, float] | Non
     """Return the range of values that is known; that of uint8 counts for models of more bits."""
     if examples.value_range is not None or not pixel_range or isinstance(examples, ImageFiles):
         return examples.value_range
-    is_uint8 = examples.batches(None, 1).element_spec.dtype == "uint8"
+    is_uint8 = examples.element_spec().dtype == "uint8"
     return (0.0, 255.0) if is_uint8 else None
 
 

@@ -29,12 +29,11 @@ def test_training_writes_model_report_and_pictures(trained):
     assert load_run_model(run).labels == ("blue", "green", "red")
 
 
-@pytest.mark.slow
-def test_from_images_to_predictions_with_an_application(tl_keras_cli, pictures, tmp_path):
-    """All commands one after the other, on a backbone of Keras Applications without weights."""
+def test_from_images_to_predictions(tl_keras_cli, tiny_backbone, pictures, tmp_path):
+    """All commands one after the other."""
     run, served = tmp_path / "run", tmp_path / "served"
     code, out, err = tl_keras_cli(
-        *("train", pictures, "--output", run, "--backbone", "MobileNetV2", "--weights", "none"),
+        *("train", pictures, "--output", run, "--backbone", tiny_backbone),
         *("--image-size", 32, "--schedule", "feature_extraction", "--epochs", 2),
         *("--label-smoothing", 0.1, "--early-stopping", 3, "--strategy", "one_device"),
     )

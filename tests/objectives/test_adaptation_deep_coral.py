@@ -35,13 +35,23 @@ def test_a_single_example_of_a_side_pulls_nothing_together():
 
 
 def test_layers_are_summed():
-    objective = tl.objectives.DeepCORAL()
+    objective = tl.objectives.DeepCORAL(["features", "logits"])
     objective.begin(setup())
     source, target = (domain(points(5, 8, i), points(5, 3, i)) for i in (0, 1))
     expected = coral_distance(source.features, target.features)
     expected += coral_distance(source.logits, target.logits)
     loss = objective.losses(batch(source=source, target=target))["loss"]
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_features_alone_are_compared_by_default():
+    """What a classifier is sure of decides on covariances of logits: there are few of them."""
+    objective = tl.objectives.DeepCORAL()
+    objective.begin(setup())
+    source, target = (domain(points(5, 8, i), 100 * points(5, 3, i)) for i in (0, 1))
+    loss = objective.losses(batch(source=source, target=target))["loss"]
+    expected = np.mean((np.cov(source.features.numpy().T) - np.cov(target.features.numpy().T)) ** 2)
+    assert float(objective.weight_at(1.0) * loss) == pytest.approx(expected, rel=1e-3)
 
 
 def test_bad_arguments():

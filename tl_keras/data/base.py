@@ -1,6 +1,7 @@
 """What every source of examples can do."""
 
 import abc
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -71,6 +72,23 @@ class Examples(abc.ABC):
         Raises:
             InputError: If labels do not fit the spec, or the batch size is not positive.
         """
+
+    def element_spec(self, spec: Specs = None) -> Any:
+        """Return the shapes and types of `batches(spec, …)`, for which a pipeline is made once.
+
+        Args:
+            spec: What the model predicts; None leaves the targets out.
+
+        Raises:
+            InputError: As `batches` does.
+        """
+        known = self.__dict__.setdefault("_element_specs", [])
+        for one, found in known:
+            if one == spec:
+                return found
+        found = self.batches(spec, 1).element_spec
+        known.append((spec, found))
+        return found
 
     def row_names(self, rows: np.ndarray) -> list[str]:
         """Name examples for a message; none where rows have no fixed place in the data.

@@ -95,7 +95,7 @@ class DomainExamples(Examples, Mapping):
         return tuple(
             name
             for name, one in self._domains.items()
-            if one.batches(spec, 1).element_spec != one.batches(None, 1).element_spec
+            if one.element_spec(spec) != one.element_spec()
         )
 
     def row_names(self, rows: np.ndarray) -> list[str]:

@@ -61,7 +61,7 @@ class TaughtExamples(Examples):
             name: one.batches(None, batch_size, epochs=epochs, part=part)
             for name, one in self._outputs.items()
         }
-        labelled = own.element_spec != self._examples.batches(None, 1).element_spec
+        labelled = own.element_spec != self._examples.element_spec()
 
         def together(element: Any, said: dict[str, Any]) -> Any:
             if labelled:

@@ -38,9 +38,11 @@ class DeepCORAL(Objective):
     the domains; the loss is the mean over replicas. A share with a single example of a side has no
     covariance, and counts nothing.
 
-    Strength: with the weight 4, `‖C_s − C_t‖² / d²` counts once, as in Transfer-Learning-Library,
-    which compares features only and adds the mean squared difference of the means. The paper has
-    `1/4d²`, and a weight such that the loss ends as large as the classifier's.
+    Strength: with the weight 4, `‖C_s − C_t‖² / d²` of the features counts once, as in
+    Transfer-Learning-Library, which adds the mean squared difference of the means. The paper
+    compares logits with `1/4d²` and a weight such that the loss ends as large as the classifier's:
+    covariances of logits grow with the square of what the classifier is sure of, and with few
+    dimensions nothing divides that, so `layers=["logits"]` wants a smaller weight.
 
     Sun, Saenko: *Deep CORAL: Correlation Alignment for Deep Domain Adaptation*, ECCV 2016
     Workshops.
@@ -56,7 +58,7 @@ class DeepCORAL(Objective):
 
     ramps: ClassVar[bool] = True
 
-    def __init__(self, layers: Sequence[str] = ("features", "logits"), *, weight: Any = 4.0):
+    def __init__(self, layers: Sequence[str] = ("features",), *, weight: Any = 4.0):
         super().__init__(weight)
         self.layers = checked_outputs(layers)
         self.reads_feature_map = map_reading(self.layers)

@@ -94,7 +94,7 @@ class _Job:
         self._seed: int = seed
         self._pixel_range: tuple[float, float] | None = pixel_range
         self._say: Callable[[str], None] = say
-        spec = examples.batches(targets, 1).element_spec
+        spec = examples.element_spec(targets)
         x, self._y_spec = spec if isinstance(spec, tuple) else (spec, None)
         self._images = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
         self._input = tf.TensorSpec(
