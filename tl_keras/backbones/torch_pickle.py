@@ -81,6 +81,7 @@ class Interpreter(PickleStack):
 
     def drop_attributes(self) -> None:
         """Leave out the attributes of a dict: a state dict's `_metadata`, versions of layers."""
+        self._group("dict")
         self.pop()
         if self._group("dict").closed:
             raise RefusedFile("a dict that changes after its use")

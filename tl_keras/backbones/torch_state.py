@@ -16,7 +16,7 @@ from tl_keras.backbones.stored_zip import StoredZip
 from tl_keras.backbones.torch_pickle import Interpreter
 from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile, shortened
 from tl_keras.backbones.torch_values import Group, Storage, Tensor
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, printable
 
 __all__ = ["read_state_dict"]
 
@@ -25,6 +25,7 @@ _LARGEST_PICKLE = 2**24
 _USUAL_PICKLE = 2**18
 # Tensors may share a storage, and each becomes an array of its own.
 _MOST_SHARING = 8
+_LONGEST_NAME = 1000
 
 ReadStorage = Callable[[Storage], np.ndarray]
 
@@ -158,6 +159,8 @@ def _tensors(state: Any) -> dict[str, Tensor]:
     if type(state) is not Group or state.kind != "dict":
         raise RefusedFile(f"{_kind(state)} in place of a state dict")
     for name, value in state.items.items():
+        if len(name) > _LONGEST_NAME or printable(name) != name:
+            raise RefusedFile(f"the name {shortened(name)}")
         if type(value) is Group and value.kind == "dict":
             remedy = "Save the dict with the weights alone: `torch.save(checkpoint[name], path)`."
             raise RefusedFile(f"a dict under {shortened(name)}", remedy)

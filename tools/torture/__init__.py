@@ -1,0 +1,1 @@
+"""What the package has to survive: hostile files, kills, full disks."""
