@@ -1,1 +1,1 @@
-"""Tools for those who work on tl_keras; no part of the package."""
+"""Programs for those who work on the library; they are not installed with it."""

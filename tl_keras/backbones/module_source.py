@@ -4,12 +4,12 @@ import functools
 import hashlib
 import os
 import shutil
-import tarfile
 import tempfile
 import weakref
 
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tl_keras.backbones.module_archive import unpack_archive
 from tl_keras.backbones.module_download import download_module
 from tl_keras.errors import InputError
 
@@ -157,39 +157,13 @@ def _holds_module(path: str) -> bool:
 
 
 def _unpack(source: str) -> ModuleFiles:
-    """Extract an archive into a temporary folder, member by member, plain files only."""
-    temporary = tempfile.TemporaryDirectory(prefix="tl_keras_module_")
-    try:
-        with tarfile.open(source) as archive:
-            for member in archive:
-                _extract(archive, member, temporary.name, source)
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise InputError(f"source: the archive {source!r} can't be read ({error}).") from error
+    """Extract an archive into a temporary folder that goes with the result."""
+    temporary = unpack_archive(source)
     found = [folder for folder, _, _ in os.walk(temporary.name) if _holds_module(folder)]
     if len(found) != 1:
+        temporary.cleanup()
         raise InputError(
             f"source: expected one SavedModel in the archive {source!r} (a folder with "
             f"saved_model.pb), found {len(found)}. Extract it and pass the folder you mean."
         )
     return ModuleFiles(found[0], source, temporary)
-
-
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: str, source: str) -> None:
-    parts = member.name.replace("\\", "/").split("/")
-    if member.name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        raise InputError(
-            f"source: the archive {source!r} is refused, because its member {member.name!r} would "
-            "be written outside its folder."
-        )
-    path = os.path.join(folder, *parts)
-    if member.isdir():
-        os.makedirs(path, exist_ok=True)
-    elif member.isfile():
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with archive.extractfile(member) as content, open(path, "wb") as file:
-            shutil.copyfileobj(content, file)
-    else:
-        raise InputError(
-            f"source: the archive {source!r} is refused, because its member {member.name!r} is a "
-            "link or device; a SavedModel has plain files only."
-        )

@@ -1,1 +1,1 @@
-"""What the package has to survive: hostile files, kills, full disks."""
+"""Hostile files and faults that the library has to survive."""
