@@ -32,6 +32,7 @@ def build_transfer_model(
     preprocessing: ImagePreprocessing | None = None,
     pixel_range: tuple[float, float] | None = None,
     name: str = "transfer_model",
+    trust: bool = False,
 ) -> TransferModel:
     """Put a head on a pretrained backbone, with its preprocessing in front.
 
@@ -39,7 +40,7 @@ def build_transfer_model(
         backbone: A Keras Applications name (`"ResNet50"`), `"EfficientNetLite0"` … `"2"`, the
             directory, `.tar.gz`, URL or handle of a SavedModel or TF Hub module,
             `"keras_hub:PRESET"`, the path of a `.keras` file, or a `keras.Model` (used, not
-            copied). A SavedModel is code from its author: take it from people you trust.
+            copied). SavedModels and `.keras` files that may run code or reach files are refused.
         num_classes: Number of classes, labels or regressed values; task name → that for several
             tasks; None for a model that gives features only (or as many as there are `labels`).
         head: `"linear"`, `"mlp"`, `"attention"`, `"gem"`, `"cosine"`, `"multi_label"`,
@@ -60,6 +61,8 @@ def build_transfer_model(
             take images in this range, `serve_bytes` reads files at their full depth, and image
             folders are read with the same `pixel_range`. None for images of 8 bits.
         name: Name of the model.
+        trust: Load the backbone's SavedModel or `.keras` file whatever is in it: it may run code
+            of its author and reach files and the network (`SECURITY.md`).
 
     Returns:
         A model from 0–255 images, uint8 or float, to float32 predictions `(batch, num_classes)`.
@@ -78,7 +81,8 @@ def build_transfer_model(
     _check_name(name)
     _check_preprocessing(preprocessing)
     tasks = _read_tasks(num_classes, head, labels)
-    resolved = resolve_backbone(backbone, weights=weights, input_shape=_read_shape(input_shape))
+    shape = _read_shape(input_shape)
+    resolved = resolve_backbone(backbone, weights=weights, input_shape=shape, trust=bool(trust))
     if preprocessing is None:
         preprocessing = resolved.stated_preprocessing()
         if resolved.is_raw:

@@ -31,6 +31,7 @@ def build_fusion_model(
     classifier_activation: str | None = "softmax",
     labels: Sequence[str] | None = None,
     name: str = "fusion_model",
+    trust: bool = False,
 ) -> TransferModel:
     """Make one model of several, such as a pretrained one and ones trained on the new task.
 
@@ -58,6 +59,7 @@ def build_fusion_model(
         classifier_activation: Activation of the head.
         labels: Names of the classes.
         name: Name of the model.
+        trust: Of members given by path, as for `build_transfer_model`.
 
     Returns:
         A transfer model: `fine_tune`, `evaluate`, `save` and `export` work on it.
@@ -77,7 +79,7 @@ def build_fusion_model(
     if member_weights is not None and how != "average":
         raise InputError(f"member_weights: they belong to how='average', got how={how!r}.")
     if how == "features":
-        backbone = _fused_features(members, weights, input_shape)
+        backbone = _fused_features(members, weights, input_shape, bool(trust))
         targets = None
     else:
         targets = _common_targets(members)
@@ -113,11 +115,11 @@ def _checked_members(members: Any, how: str) -> list[Any]:
     return list(members)
 
 
-def _fused_features(members, weights, input_shape) -> Backbone:
+def _fused_features(members, weights, input_shape, trust: bool) -> Backbone:
     parts: list[Backbone] = []
     for member in members:
         shape = input_shape or (parts[0].input_shape if parts else None)
-        parts.append(resolve_backbone(member, weights=weights, input_shape=shape))
+        parts.append(resolve_backbone(member, weights=weights, input_shape=shape, trust=trust))
     shape = _common_shape([part.input_shape for part in parts])
     stated = [part.stated_preprocessing() for part in parts]
     _check_common_range([getattr(layer, "pixel_range", None) for layer in stated])

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import http.server
 import importlib.metadata
 import io
@@ -436,8 +437,10 @@ class Reader(tf.Module):
 def test_safe_mode_refuses_file_operations(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tf.saved_model.save(Reader(), str(tmp_path / "reader"))
-    layer = SavedModelBackbone(tmp_path / "reader")
+    layer = SavedModelBackbone(tmp_path / "reader", trust=True)
     keras.Sequential([keras.Input((4, 4, 3)), layer]).save(tmp_path / "model.keras")
+    del layer
+    gc.collect()
     with pytest.raises(Exception, match=r"refused in safe mode, because .* \(WriteFile\)"):
         keras.models.load_model(tmp_path / "model.keras")
     assert not (tmp_path / "written-by-a-model").exists()

@@ -7,22 +7,34 @@ import zipfile
 import h5py
 import keras
 
+from tl_keras.backbones.module_source import NotTrusted, noted_errors
 from tl_keras.errors import InputError, first_line
 
 HDF5 = (".h5", ".hdf5")
+_SMALL, _EXPANSION = 2**28, 100
+"""Bytes that an archive may unpack to in any case, and times its own size."""
+_REMEDY = "pass trust=True"
+_REMEDY_OF_WEIGHTS = (
+    "load it with keras.saving.load_model(…, safe_mode=False) and pass a file of its save_weights"
+)
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def load_keras_file(path: str | os.PathLike, argument: str = "model") -> keras.Model:
+def load_keras_file(
+    path: str | os.PathLike, argument: str = "model", trust: bool = False
+) -> keras.Model:
     """Load a `.keras` file in Keras' safe mode, with errors that say what to do.
 
     Args:
         path: The file.
         argument: Name that errors use for the file.
+        trust: Whether the user trusts the file's author: it is loaded without safe mode.
 
     Raises:
-        InputError: If the file is missing, is not a `.keras` archive of Keras 3, holds a Lambda
-            layer (code that safe mode refuses to run) or a layer that is not registered.
+        InputError: If the file is missing, is not a `.keras` archive of Keras 3, unpacks to far
+            more than it is, or holds a layer that is not registered; and without trust, if it
+            holds Lambda layers (code of its author) or a SavedModel that may reach beyond its
+            graph.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -35,23 +47,55 @@ def load_keras_file(path: str | os.PathLike, argument: str = "model") -> keras.M
             f"{argument}: {path!r} is not a Keras archive (a .keras file is a zip with config.json "
             "and model.weights.h5). It may be truncated, or of another format."
         )
+    _refuse_bombs(path, argument)
     _refuse_keras_2(path, argument, _version_of_archive(path))
+    with noted_errors() as noted:
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=not trust)
+        except Exception as error:
+            remedy = _REMEDY_OF_WEIGHTS if argument == "weights" else _REMEDY
+            reason = _reason(
+                noted[0] if noted else error, trust, f"if you trust its author, {remedy}."
+            )
+            raise InputError(f"{argument}: {path!r} {reason}") from error
+
+
+def _reason(error: Exception, trust: bool, remedy: str) -> str:
+    """Say why a file was not loaded and what to do, in words that follow its path."""
+    text = str(error)
+    remedy_alone = remedy[0].upper() + remedy[1:]
+    if isinstance(error, NotTrusted):
+        return f"is refused: it holds a SavedModel, and {error.reason}. {remedy_alone}"
+    if isinstance(error, InputError):
+        return f"is refused: {first_line(error, 300)}"
+    if not trust and ("Lambda" in text or "lambda" in text):
+        return (
+            "holds a Lambda layer, which is Python code of the file's author and is not run. "
+            f"Rebuild the model with a registered layer instead of Lambda, or, {remedy}"
+        )
+    if not trust and "safe_mode=False" in text:
+        return f"is refused: {first_line(error)} {remedy_alone}"
+    return (
+        f"could not be loaded: {first_line(error)} If it holds layers of your own, register them "
+        "with @keras.saving.register_keras_serializable and import them first."
+    )
+
+
+def _refuse_bombs(path: str, argument: str) -> None:
+    """Raise `InputError` for an archive that says it unpacks to far more than it is.
+
+    Keras stores without compression, and looks at members one by one where it refuses them.
+    """
     try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:
-        text = str(error)
-        if "Lambda" in text or "lambda" in text:
-            raise InputError(
-                f"{argument}: {path!r} holds a Lambda layer, which is Python code of the file's "
-                "author and is not run. Rebuild the model with a registered layer instead of "
-                "Lambda, or, if you trust the author, load it yourself with "
-                "keras.saving.load_model(path, safe_mode=False) and pass the model."
-            ) from error
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return  # Keras says what is wrong with it.
+    if size > max(_SMALL, _EXPANSION * os.path.getsize(path)):
         raise InputError(
-            f"{argument}: {path!r} could not be loaded: {first_line(error)} If it holds layers of "
-            "your own, register them with @keras.saving.register_keras_serializable and import "
-            "them first."
-        ) from error
+            f"{argument}: {path!r} is refused: its {os.path.getsize(path):,} bytes unpack to "
+            f"{size:,}. Save the model again with model.save."
+        )
 
 
 def refuse_hdf5(path: str, argument: str) -> None:

@@ -20,9 +20,10 @@ def load_module(files: ModuleFiles) -> Any:
     imported; that's done here where tf_keras is installed.
 
     Raises:
-        InputError: If TensorFlow can't load it, with the package that's missing where the
-            failure tells.
+        InputError: If it's refused because it isn't trusted, or TensorFlow can't load it, with the
+            package that's missing where the failure tells.
     """
+    files.check()
     tags = [set(graph.meta_info_def.tags) for graph in files.graphs]
     chosen = None
     if len(tags) > 1:

@@ -1,35 +1,78 @@
 """From what a user names (a directory, an archive, a handle) to the files of a SavedModel."""
 
+import contextlib
+import contextvars
 import functools
 import hashlib
 import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
 
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tl_keras.backbones.module_archive import unpack_archive
+from tl_keras.backbones.module_check import reason_to_refuse
 from tl_keras.backbones.module_download import download_module
 from tl_keras.errors import InputError
 
-__all__ = ["ModuleFiles", "find_live_files", "is_module_source", "resolve_module"]
+__all__ = [
+    "ModuleFiles",
+    "NotTrusted",
+    "find_live_files",
+    "is_module_source",
+    "note_errors",
+    "noted_errors",
+    "resolve_module",
+    "was_trusted",
+]
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _HANDLES = ("https://", "http://", "gs://")
-# Operations through which a graph reaches files or Python outside of itself. Those that restore
-# variables or read a vocabulary belong to every SavedModel and aren't among them.
-_OUTSIDE_OPERATIONS = frozenset(
-    (
-        *("ReadFile", "WriteFile", "MatchingFiles"),
-        *("PyFunc", "PyFuncStateless", "EagerPyFunc"),
-        *("WholeFileReader", "WholeFileReaderV2", "TextLineReader", "TextLineReaderV2"),
-        *("TFRecordReader", "TFRecordReaderV2", "TextLineDataset"),
-        *("FixedLengthRecordReader", "FixedLengthRecordReaderV2", "FixedLengthRecordDataset"),
-        *("FixedLengthRecordDatasetV2", "TFRecordDataset", "TFRecordDatasetV2"),
-        *("SaveDataset", "SaveDatasetV2", "LoadDataset"),
-    )
+_LARGEST = 2**31 - 1  # Bytes of a protobuf.
+_noted: contextvars.ContextVar[list[InputError] | None] = contextvars.ContextVar(
+    "noted", default=None
 )
+
+
+class NotTrusted(InputError):
+    """A SavedModel is refused that the user has not said to trust.
+
+    Args:
+        message: For the user.
+        reason: Why, after "because".
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@contextlib.contextmanager
+def noted_errors() -> Iterator[list[InputError]]:
+    """Collect the errors in the assets of layers meanwhile.
+
+    Keras raises one of its own in their place, which has their text only.
+    """
+    errors: list[InputError] = []
+    token = _noted.set(errors)
+    try:
+        yield errors
+    finally:
+        _noted.reset(token)
+
+
+@contextlib.contextmanager
+def note_errors() -> Iterator[None]:
+    """Add an error that is raised meanwhile to those that `noted_errors` collects, if it does."""
+    try:
+        yield
+    except InputError as error:
+        errors = _noted.get()
+        if errors is not None:
+            errors.append(error)
+        raise
 
 
 class ModuleFiles:
@@ -39,13 +82,19 @@ class ModuleFiles:
         path: The directory.
         source: What the user named it by, for messages.
         temporary: The temporary directory around `path` that goes with this object, or None.
+        trusted: Whether the user trusts its author, so that it may do what its graph says.
     """
 
     def __init__(
-        self, path: str, source: str, temporary: tempfile.TemporaryDirectory | None = None
+        self,
+        path: str,
+        source: str,
+        temporary: tempfile.TemporaryDirectory | None = None,
+        trusted: bool = False,
     ) -> None:
         self.path = path
         self.source = source
+        self.trusted = trusted
         self._temporary = temporary
         _live.add(self)
 
@@ -66,8 +115,11 @@ class ModuleFiles:
     def graphs(self) -> list:
         """The MetaGraphDefs of the SavedModel, one for each set of tags."""
         proto = saved_model_pb2.SavedModel()
+        path = os.path.join(self.path, "saved_model.pb")
         try:
-            with open(os.path.join(self.path, "saved_model.pb"), "rb") as file:
+            if os.path.getsize(path) > _LARGEST:
+                raise ValueError(f"{os.path.getsize(path):,} bytes are more than a protobuf has")
+            with open(path, "rb") as file:
                 proto.ParseFromString(file.read())
         except Exception as error:
             raise InputError(
@@ -76,14 +128,21 @@ class ModuleFiles:
             ) from error
         return list(proto.meta_graphs)
 
-    def outside_operations(self) -> list[str]:
-        """Return the operations in the graphs that reach files or Python, sorted."""
-        found = set()
-        for graph in self.graphs:
-            nodes = [graph.graph_def.node]
-            nodes += [function.node_def for function in graph.graph_def.library.function]
-            found.update(node.op for group in nodes for node in group)
-        return sorted(found & _OUTSIDE_OPERATIONS)
+    @functools.cached_property
+    def refusal(self) -> str | None:
+        """Why the SavedModel must not run unless it is trusted, after "because"; None if it may."""
+        if os.path.lexists(os.path.join(self.path, "saved_model.cpb")):
+            return "it holds a second graph, saved_model.cpb"
+        return reason_to_refuse(self.graphs)
+
+    def check(self) -> None:
+        """Raise `InputError` if the SavedModel is not trusted and does what needs trust."""
+        if not self.trusted and self.refusal is not None:
+            raise NotTrusted(
+                f"source: the SavedModel {self.source!r} is refused, because {self.refusal}. If "
+                "you trust its author, pass trust=True.",
+                self.refusal,
+            )
 
     def copy_to(self, folder: str) -> None:
         """Copy the SavedModel to a new directory."""
@@ -112,6 +171,12 @@ def find_live_files(fingerprint: str) -> ModuleFiles | None:
     return next((files for files in present if files.fingerprint == fingerprint), None)
 
 
+def was_trusted(files: ModuleFiles) -> bool:
+    """Tell whether this process holds the same SavedModel, file by file, as a trusted one."""
+    trusted = [other for other in tuple(_live) if other.trusted and os.path.isdir(other.path)]
+    return any(other.fingerprint == files.fingerprint for other in trusted)
+
+
 def is_module_source(name: str | os.PathLike[str]) -> bool:
     """Tell whether a name is a SavedModel's directory, an archive or the URL of a module."""
     name = os.fspath(name)
@@ -122,12 +187,13 @@ def is_module_source(name: str | os.PathLike[str]) -> bool:
     return name.endswith(_ARCHIVES) and os.path.isfile(name)
 
 
-def resolve_module(source: str | os.PathLike[str]) -> ModuleFiles:
+def resolve_module(source: str | os.PathLike[str], trust: bool = False) -> ModuleFiles:
     """Find, unpack or download a SavedModel.
 
     Args:
         source: A directory with `saved_model.pb`; a `.tar.gz`, `.tgz` or `.tar` of one; or a
             handle such as `https://tfhub.dev/...` or `https://www.kaggle.com/models/...`.
+        trust: Whether the user trusts its author.
 
     Raises:
         InputError: If there's no SavedModel there, the archive reaches outside its folder, or
@@ -137,7 +203,7 @@ def resolve_module(source: str | os.PathLike[str]) -> ModuleFiles:
     if source.startswith(_HANDLES):
         path = download_module(source)
     elif source.endswith(_ARCHIVES) and not os.path.isdir(source):
-        return _unpack(source)
+        return _unpack(source, trust)
     else:
         path = source
     if not os.path.isdir(path):
@@ -149,14 +215,14 @@ def resolve_module(source: str | os.PathLike[str]) -> ModuleFiles:
             "most often the folder variables/ (and assets/), as tf.saved_model.save and "
             f"model.export write them. This one contains {listing}."
         )
-    return ModuleFiles(os.path.abspath(path), source)
+    return ModuleFiles(os.path.abspath(path), source, trusted=trust)
 
 
 def _holds_module(path: str) -> bool:
     return os.path.isfile(os.path.join(path, "saved_model.pb"))
 
 
-def _unpack(source: str) -> ModuleFiles:
+def _unpack(source: str, trust: bool) -> ModuleFiles:
     """Extract an archive into a temporary folder that goes with the result."""
     temporary = unpack_archive(source)
     found = [folder for folder, _, _ in os.walk(temporary.name) if _holds_module(folder)]
@@ -166,4 +232,4 @@ def _unpack(source: str) -> ModuleFiles:
             f"source: expected one SavedModel in the archive {source!r} (a folder with "
             f"saved_model.pb), found {len(found)}. Extract it and pass the folder you mean."
         )
-    return ModuleFiles(found[0], source, temporary)
+    return ModuleFiles(found[0], source, temporary, trust)

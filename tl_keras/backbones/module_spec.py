@@ -1,6 +1,8 @@
 """What has to be known of a SavedModel before its files are at hand."""
 
 import dataclasses
+import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ import tensorflow as tf
 
 from tl_keras.backbones.module_endpoint import Endpoint
 from tl_keras.errors import InputError
+from tl_keras.memory import check_memory
 
 __all__ = ["ModuleSpec", "VariableSpec"]
 
@@ -23,6 +26,19 @@ class VariableSpec:
     shape: tuple[int, ...]
     dtype: str
     trainable: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of its value.
+
+        Raises:
+            TypeError: If shape or dtype are none.
+        """
+        dtype = tf.as_dtype(self.dtype)
+        sides = [operator.index(side) for side in self.shape]
+        if min(sides, default=0) < 0 or not (dtype.is_bool or dtype.size) or dtype.is_quantized:
+            raise TypeError(f"expected numbers, got {self}")
+        return math.prod(sides) * max(dtype.size, 1)
 
 
 @dataclasses.dataclass
@@ -72,18 +88,31 @@ class ModuleSpec:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ModuleSpec":
-        """Build a spec from `to_config`, before or after JSON made lists of tuples."""
-        shape = config["input_shape"]
-        return cls(
-            None if shape is None else tuple(shape),
-            config["input_dtype"],
-            tuple(
-                VariableSpec(**(entry | {"shape": tuple(entry["shape"])}))
-                for entry in config["variables"]
-            ),
-            tuple((tuple(start), tuple(end), dtype) for start, end, dtype in config["outputs"]),
-            config["fingerprint"],
-        )
+        """Build a spec from `to_config`, before or after JSON made lists of tuples.
+
+        Raises:
+            InputError: If it is not one, or its variables don't fit into memory.
+        """
+        try:
+            shape = config["input_shape"]
+            spec = cls(
+                None if shape is None else tuple(shape),
+                tf.as_dtype(config["input_dtype"]).name,
+                tuple(
+                    VariableSpec(**(entry | {"shape": tuple(entry["shape"])}))
+                    for entry in config["variables"]
+                ),
+                tuple((tuple(start), tuple(end), dtype) for start, end, dtype in config["outputs"]),
+                config["fingerprint"],
+            )
+            needed = 2 * sum(variable.size for variable in spec.variables)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                "config: the description of a SavedModel in it (module_spec) is missing or "
+                "damaged. Save the model again."
+            ) from error
+        check_memory(needed, "config", "The SavedModel in it declares variables of this size.")
+        return spec
 
     def check_input(self, source: str, shape: Sequence[int | None]) -> None:
         """Raise `InputError` if the module can't take inputs of this shape."""

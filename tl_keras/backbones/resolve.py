@@ -27,6 +27,7 @@ def resolve_backbone(
     *,
     weights: str | os.PathLike | None = "imagenet",
     input_shape: tuple[int, ...] | None = None,
+    trust: bool = False,
 ) -> Backbone:
     """Build the backbone that a spec names.
 
@@ -37,6 +38,8 @@ def resolve_backbone(
         weights: `"imagenet"`, None, or the path of a weights file. A SavedModel, a `.keras` file
             and a model bring their own.
         input_shape: Shape of one input, or None for the backbone's own.
+        trust: Whether the user trusts the author of a SavedModel or `.keras` file: it may run code
+            and reach files and the network.
 
     Raises:
         InputError: If the spec is unknown or does not fit the other arguments.
@@ -63,11 +66,11 @@ def resolve_backbone(
     if name.startswith(PREFIX):
         return keras_hub_backbone(name, weights=weights, input_shape=input_shape)
     if name.endswith(".keras"):
-        return model_backbone(load_keras_file(name, "backbone"), input_shape=input_shape)
+        return model_backbone(load_keras_file(name, "backbone", trust), input_shape=input_shape)
     if name.endswith(HDF5) and os.path.isfile(name):
         refuse_hdf5(name, "backbone")
     if is_module_source(name):
-        return _saved_model_backbone(name, input_shape=input_shape)
+        return _saved_model_backbone(name, input_shape=input_shape, trust=trust)
     if os.path.exists(name) or os.sep in name:
         raise InputError(
             f"backbone: {name!r} is neither a .keras file nor a SavedModel (a directory with "
@@ -92,8 +95,8 @@ def _lite_backbone(name, *, weights, input_shape) -> Backbone:
     return Backbone(name, network, preprocessing.efficientnet_lite(), shape)
 
 
-def _saved_model_backbone(source: str, *, input_shape) -> Backbone:
-    layer = SavedModelBackbone(source)
+def _saved_model_backbone(source: str, *, input_shape, trust: bool) -> Backbone:
+    layer = SavedModelBackbone(source, trust=trust)
     stated = layer.module_input_shape
     if input_shape is None:
         if stated is None or any(side is None for side in stated):

@@ -11,9 +11,12 @@ import tensorflow as tf
 from tl_keras.backbones.module_endpoint import Endpoint, load_module, put_in_place
 from tl_keras.backbones.module_source import (
     ModuleFiles,
+    NotTrusted,
     find_live_files,
     is_module_source,
+    note_errors,
     resolve_module,
+    was_trusted,
 )
 from tl_keras.backbones.module_spec import ModuleSpec
 from tl_keras.errors import InputError
@@ -33,8 +36,9 @@ class SavedModelBackbone(keras.layers.Layer):
     isn't there.
 
     A SavedModel is a program by its author, which TensorFlow runs with the rights of the
-    process: name sources that you trust. Loading a `.keras` file with `safe_mode` on (Keras'
-    default) refuses a SavedModel in it that reads or writes files or calls into Python.
+    process. One with other operations than those of `allowed_operations` (arithmetic, layers,
+    variables, …) is refused unless it is trusted: by `trust=True`, and inside a `.keras` file by
+    `safe_mode=False`.
 
     Args:
         source: A directory with `saved_model.pb`, a `.tar.gz` of one, or a TF Hub handle or URL
@@ -47,12 +51,13 @@ class SavedModelBackbone(keras.layers.Layer):
             keeps the statistics of its batch normalisation as they are.
         trainable: Whether the weights train. By default if there are any that can; signatures
             and modules of TensorFlow 1 can too, though they don't update batch statistics.
+        trust: Load it whatever its operations are; they may reach files, the network and Python.
         module_spec: What `get_config` stores for loading; leave it out.
         **kwargs: `name` and `dtype` of the layer. Features come in the compute dtype.
 
     Raises:
-        InputError: If there's no SavedModel at the source, it can't be downloaded or loaded, or
-            signature or output aren't clear (the message lists what there is).
+        InputError: If there's no SavedModel at the source, it can't be downloaded or loaded, it
+            needs `trust`, or signature or output aren't clear (the message lists what there is).
 
     Example:
         ```python
@@ -69,6 +74,7 @@ class SavedModelBackbone(keras.layers.Layer):
         output_key: str | int | None = None,
         inference_only: bool = False,
         trainable: bool | None = None,
+        trust: bool = False,
         module_spec: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -79,13 +85,13 @@ class SavedModelBackbone(keras.layers.Layer):
         self.inference_only = bool(inference_only)
         self.supports_jit = False
         self._module = self._endpoint = self._files = None
-        self._safe = _in_safe_mode()
+        self._safe = self._named_by_file = _in_safe_mode()
         if module_spec is not None:
             self._spec = ModuleSpec.from_config(module_spec)
             self._track(self._spec.placeholders())
         else:
             self._spec = None
-            self._load(resolve_module(self.source))
+            self._load(resolve_module(self.source, bool(trust)))
             trainable_count = sum(variable.trainable for variable in self._spec.variables)
             if trainable and not trainable_count:
                 raise InputError(
@@ -142,13 +148,33 @@ class SavedModelBackbone(keras.layers.Layer):
         """Return what `from_config` builds the layer from; the SavedModel itself is an asset."""
         if self._files is not None:
             self._spec.fingerprint = self._files.fingerprint
-        return super().get_config() | {
+        config = super().get_config() | {
             "source": self.source,
             "signature": self.signature,
             "output_key": self.output_key,
             "inference_only": self.inference_only,
             "module_spec": self._spec.to_config(),
         }
+        return config | {"named_by_file": True} if self._named_by_file else config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SavedModelBackbone":
+        """Build the layer from `get_config`'s answer, with weights without values.
+
+        The source in a config is the choice of whoever wrote the config, so it isn't loaded here:
+        the SavedModel comes with the assets of a file, or from a live layer that has the same.
+
+        Raises:
+            InputError: If the config doesn't describe a SavedModel, or one beyond the memory.
+        """
+        config = {key: value for key, value in config.items() if key != "trust"}
+        named_by_file = config.pop("named_by_file", False)
+        ModuleSpec.from_config(
+            config.get("module_spec")
+        )  # Keras renames errors of the constructor.
+        layer = super().from_config(config)
+        layer._named_by_file |= bool(named_by_file)
+        return layer
 
     def save_assets(self, dir_path: str) -> None:
         """Store the SavedModel inside the `.keras` file."""
@@ -159,8 +185,12 @@ class SavedModelBackbone(keras.layers.Layer):
         """Take the SavedModel out of the `.keras` file.
 
         Raises:
-            InputError: If it isn't there, or reaches files or Python while `safe_mode` is on.
+            InputError: If it isn't there, or needs trust while `safe_mode` is on.
         """
+        with note_errors():
+            self._load_from(dir_path)
+
+    def _load_from(self, dir_path: str | None) -> None:
         folder = None if dir_path is None else os.path.join(dir_path, _ASSET)
         if folder is None or not os.path.isdir(folder):
             raise InputError(
@@ -168,23 +198,27 @@ class SavedModelBackbone(keras.layers.Layer):
                 "model again with `model.save`."
             )
         files = ModuleFiles.copied(folder, self.source)
-        if self._safe and files.outside_operations():
-            raise InputError(
-                f"path: the SavedModel of the layer {self.name!r} is refused in safe mode, because "
-                f"it reaches outside its graph ({', '.join(files.outside_operations())}). If you "
-                "trust the file, load it with `safe_mode=False`."
-            )
+        files.trusted = not self._safe
+        if self._safe and files.refusal is not None:
+            files.trusted = was_trusted(files)
+            if not files.trusted:
+                raise NotTrusted(
+                    f"path: the SavedModel of the layer {self.name!r} is refused in safe mode, "
+                    f"because {files.refusal}. If you trust the file, load it with "
+                    "`safe_mode=False`.",
+                    files.refusal,
+                )
         self._load(files)
 
     def _ensure_loaded(self) -> None:
         """Load the module of a layer that was built from its config, as a clone is.
 
-        The source's path isn't followed while a file is being loaded in safe mode.
+        The source isn't followed where a file that was loaded in safe mode names it, nor by clones.
         """
         if self._endpoint is not None:
             return
         files = find_live_files(self._spec.fingerprint)
-        if files is None and self._safe:
+        if files is None and self._named_by_file:
             raise InputError(
                 f"source: the layer {self.name!r} was built from a config, which doesn't hold its "
                 f"SavedModel. Load the whole model with `keras.models.load_model`, or build the "

@@ -8,7 +8,7 @@ import typer
 
 from tl_keras.cli import tables
 from tl_keras.cli.choices import OnProblem
-from tl_keras.cli.loading import image_size_of, load_model
+from tl_keras.cli.loading import Trust, image_size_of, load_model
 from tl_keras.cli.output import check_accuracy, class_or_number, share_or_none
 from tl_keras.errors import InputError
 
@@ -57,11 +57,12 @@ def evaluate(
             help="Exit with code 1 if the accuracy (0 to 1) is below X.",
         ),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Measure a trained model on a folder of labelled images: accuracy, recall, calibration."""
     if not data.exists():
         raise InputError(f"DIR: expected a folder or a CSV file, {str(data)!r} does not exist.")
-    model = load_model(run)
+    model = load_model(run, trust=trust)
     from tl_keras.evaluation import evaluate as measure
 
     of_classes = not isinstance(model.targets, dict) and model.targets.kind != "regression"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tl_keras.cli.loading import image_size_of, load_model
+from tl_keras.cli.loading import Trust, image_size_of, load_model
 from tl_keras.errors import InputError
 
 
@@ -44,6 +44,7 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export.")
     ] = False,
+    trust: Trust = False,
 ) -> None:
     """Export a trained model as a SavedModel, for TensorFlow Lite, or for ONNX."""
     if format is Format.tflite_int8 and representative is None:
@@ -53,7 +54,7 @@ def export(
         )
     if format is not Format.tflite_int8 and representative is not None:
         raise InputError(f"--representative: {format.value} does not use it; leave it out.")
-    model = load_model(run)
+    model = load_model(run, trust=trust)
     from tl_keras import export as exporting
 
     if format is Format.saved_model:

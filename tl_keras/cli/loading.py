@@ -4,6 +4,9 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from tl_keras.errors import InputError
 
@@ -46,12 +49,23 @@ def is_saved_model(path: Path) -> bool:
     return (path / SAVED_MODEL_FILE).is_file()
 
 
-def load_model(path: Path, argument: str = "RUN"):
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Load models and backbones whatever is in them: Lambda layers, and SavedModels that "
+        "reach files and the network.",
+    ),
+]
+
+
+def load_model(path: Path, argument: str = "RUN", trust: bool = False):
     """Load the model of a run directory or of a `.keras` file.
 
     Args:
         path: What the user gave.
         argument: What errors call it.
+        trust: Whether the user trusts its author.
 
     Raises:
         InputError: If there is no such model, or it predicts nothing.
@@ -71,7 +85,7 @@ def load_model(path: Path, argument: str = "RUN"):
     start_tensorflow()
     from tl_keras.training.run import load_run_model
 
-    model = load_run_model(path)
+    model = load_run_model(path, trust=trust)
     if getattr(model, "targets", None) is None:
         raise InputError(
             f"{argument}: the model in {str(path)!r} has no head that predicts something. Build it "

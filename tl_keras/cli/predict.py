@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tl_keras.cli.loading import Trust
 from tl_keras.cli.output import print_error, print_table
 from tl_keras.errors import InputError, counted, decodable, printable
 from tl_keras.predictions.files import find_files
@@ -26,7 +27,7 @@ def predict(
         typer.Argument(
             metavar="RUN_OR_SAVEDMODEL",
             help="Directory of a run, a .keras file, or a SavedModel from `tl-keras export` "
-            "(code from its author: take it from people you trust).",
+            "(refused if it may reach files or the network).",
         ),
     ],
     files: Annotated[
@@ -39,6 +40,7 @@ def predict(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write json or csv there.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 32,
+    trust: Trust = False,
 ) -> None:
     """Predict the labels of images. Files that cannot be read are reported, the others predicted.
 
@@ -49,7 +51,7 @@ def predict(
     paths = find_files(files)
     from tl_keras.cli.predictors import load_predictor
 
-    predictor = load_predictor(model)
+    predictor = load_predictor(model, trust)
     results = []
     for path, scores, error in predictor.each(paths, batch_size):
         if scores is None:

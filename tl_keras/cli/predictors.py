@@ -9,21 +9,28 @@ from tl_keras.errors import InputError
 from tl_keras.predictions.predictor import Predictor, Scores, predictor_of
 
 
-def load_predictor(path: Path) -> Predictor:
+def load_predictor(path: Path, trust: bool = False) -> Predictor:
     """Load a run, a `.keras` file or an exported SavedModel.
 
+    Args:
+        path: Where it is.
+        trust: Whether the user trusts its author.
+
     Raises:
-        InputError: If there is none of these.
+        InputError: If there is none of these, or it needs trust.
     """
     if is_saved_model(path):
-        return _exported(path)
-    return predictor_of(load_model(path, "RUN_OR_SAVEDMODEL"), "RUN_OR_SAVEDMODEL")
+        return _exported(path, trust)
+    return predictor_of(load_model(path, "RUN_OR_SAVEDMODEL", trust), "RUN_OR_SAVEDMODEL")
 
 
-def _exported(path: Path) -> Predictor:
+def _exported(path: Path, trust: bool) -> Predictor:
     start_tensorflow()
     import tensorflow as tf
 
+    from tl_keras.backbones.module_source import resolve_module
+
+    resolve_module(path, trust).check()
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures.get("serve_bytes")
     keys = {} if serve is None else _outputs_by_task(serve.structured_outputs)

@@ -8,7 +8,7 @@ import typer
 from tl_keras.cli import tables
 from tl_keras.cli import train_options as options
 from tl_keras.cli.choices import ClassWeight, MixedPrecision, OnProblem, Schedule, Strategy
-from tl_keras.cli.loading import start_tensorflow
+from tl_keras.cli.loading import Trust, start_tensorflow
 from tl_keras.cli.output import check_accuracy, class_or_number, print_table
 from tl_keras.cli.train_plan import (
     augmentation_layers,
@@ -77,6 +77,7 @@ def train(
     positive: options.Positive = None,
     assert_accuracy_at_least: options.AssertAccuracyAtLeast = None,
     export_saved_model: options.ExportSavedModel = False,
+    trust: Trust = False,
 ) -> None:
     """Fine-tune a pretrained backbone on a folder of images and measure it on a test split.
 
@@ -128,7 +129,7 @@ def train(
     weights_or_none = None if weights == "none" else weights
     keras.utils.set_random_seed(seed)
     with dtype_policy(mixed_precision):
-        spec, size = backbone_and_size(backbone, weights_or_none, image_size)
+        spec, size = backbone_and_size(backbone, weights_or_none, image_size, trust)
     pixel_range = checked_range(pixel_range)
     reading = {"image_size": size, "pixel_range": pixel_range, "on_problem": on_problem.value}
     parts = tables.read_images(data, columns, split=split, seed=seed, **reading)

@@ -39,7 +39,7 @@ Backbone = Annotated[
     str,
     typer.Option(
         help="A name from `tl-keras backbones`, keras_hub:PRESET, a .keras file, or a "
-        "SavedModel (code from its author: take it from people you trust).",
+        "SavedModel (both refused if they may run code or reach files).",
         rich_help_panel=MODEL,
     ),
 ]

@@ -149,14 +149,14 @@ def stages_of(
     return function(**chosen)
 
 
-def backbone_and_size(name: str, weights: str | None, image_size: int | None):
+def backbone_and_size(name: str, weights: str | None, image_size: int | None, trust: bool = False):
     """Build the backbone, and return it with height and width of its images."""
     from tl_keras.backbones.resolve import resolve_backbone
     from tl_keras.cli.backbones import image_sizes
 
     size = image_size or image_sizes().get(name)
     wanted = None if size is None else (size, size, 3)
-    resolved = resolve_backbone(name, weights=weights, input_shape=wanted)
+    resolved = resolve_backbone(name, weights=weights, input_shape=wanted, trust=trust)
     shape = resolved.input_shape
     if len(shape) != 3 or None in shape or shape[2] != 3:
         raise InputError(

@@ -107,17 +107,19 @@ def finished_run(directory: RunDirectory, model: TransferModel, stages: tuple[St
     )
 
 
-def load_run_model(path: str | os.PathLike) -> TransferModel:
+def load_run_model(path: str | os.PathLike, *, trust: bool = False) -> TransferModel:
     """Load the trained model of a run.
 
     Args:
         path: A run directory, or a `.keras` file.
+        trust: Load it whatever is in it: it may run code of its author and reach files and the
+            network (`SECURITY.md`).
 
     Returns:
         The model as it was at the end of the run, with its labels and preprocessing.
 
     Raises:
-        InputError: If there is no model, or it is not one of this library.
+        InputError: If there is no model, it is not one of this library, or it needs `trust`.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(
@@ -131,7 +133,7 @@ def load_run_model(path: str | os.PathLike) -> TransferModel:
                 "or `tl-keras train` wrote; a run that was stopped has none."
             )
         path = path / MODEL_FILE
-    model = load_keras_file(path, "run")
+    model = load_keras_file(path, "run", bool(trust))
     if not isinstance(model, TransferModel):
         raise InputError(
             f"run: {str(path)!r} holds a {type(model).__name__}, not a model made by "
