@@ -331,3 +331,18 @@ def test_errors_are_noted_only_while_someone_asks():
     with module_source.noted_errors() as errors, pytest.raises(InputError):
         raise_noted()
     assert [str(error) for error in errors] == ["x: no"]
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(honest, tmp_path):
+    path = with_config(tmp_path / "model.keras", honest / "honest.keras", lambda config: None)
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "red.keras", "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                config["config"]["layers"][0]["config"]["batch_shape"][1] = "\x1b[31m"
+                content = json.dumps(config).encode()
+            new.writestr(name, content)
+    with pytest.raises(InputError) as error:
+        tl.build_transfer_model(tmp_path / "red.keras", 2)
+    assert r"\x1b[31m" in str(error.value) and "\x1b" not in str(error.value)

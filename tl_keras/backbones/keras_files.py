@@ -8,7 +8,7 @@ import h5py
 import keras
 
 from tl_keras.backbones.module_source import NotTrusted, noted_errors
-from tl_keras.errors import InputError, first_line
+from tl_keras.errors import InputError, first_line, printable
 
 HDF5 = (".h5", ".hdf5")
 _SMALL, _EXPANSION = 2**28, 100
@@ -67,17 +67,17 @@ def _reason(error: Exception, trust: bool, remedy: str) -> str:
     if isinstance(error, NotTrusted):
         return f"is refused: it holds a SavedModel, and {error.reason}. {remedy_alone}"
     if isinstance(error, InputError):
-        return f"is refused: {first_line(error, 300)}"
+        return f"is refused: {printable(first_line(error, 300))}"
     if not trust and ("Lambda" in text or "lambda" in text):
         return (
             "holds a Lambda layer, which is Python code of the file's author and is not run. "
             f"Rebuild the model with a registered layer instead of Lambda, or, {remedy}"
         )
     if not trust and "safe_mode=False" in text:
-        return f"is refused: {first_line(error)} {remedy_alone}"
+        return f"is refused: {printable(first_line(error))} {remedy_alone}"
     return (
-        f"could not be loaded: {first_line(error)} If it holds layers of your own, register them "
-        "with @keras.saving.register_keras_serializable and import them first."
+        f"could not be loaded: {printable(first_line(error))} If it holds layers of your own, "
+        "register them with @keras.saving.register_keras_serializable and import them first."
     )
 
 

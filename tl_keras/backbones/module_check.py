@@ -112,8 +112,8 @@ def _read(found: Call, nodes: Iterable, names: set[str]) -> str | None:
 def _read_attributes(found: Call, attributes, names: set[str]) -> str | None:
     """Note the functions that attributes name, however deep, or return why they are refused.
 
-    TensorFlow makes a node of the operation that a function attribute names, so it must name a
-    function; one that a string names counts as called too.
+    Where TensorFlow inlines a call, it makes a node of what the attribute names, so that must be a
+    function. One that a string names counts as called too.
     """
     for value in attributes.values():
         kind = value.WhichOneof("value")
