@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import tl_keras as tl
-from tl_keras.backbones import module_source
+from tl_keras.backbones import module_trust
 from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.cli.main import main
 from tl_keras.errors import InputError
@@ -171,6 +171,8 @@ def test_the_option_reaches_the_file(tmp_path, capsys):
 
 def test_trust_holds_for_copies_in_the_process_that_gave_it(hostile, tmp_path):
     _, path, _, _ = hostile
+    with pytest.raises(InputError) as refused:  # Which keeps files alive that are not trusted.
+        SavedModelBackbone(path)
     layer = SavedModelBackbone(path, trust=True)
     model = keras.Sequential([keras.Input((8, 8, 3)), layer])
     np.testing.assert_array_equal(keras.models.clone_model(model)(BATCH), model(BATCH))
@@ -179,10 +181,23 @@ def test_trust_holds_for_copies_in_the_process_that_gave_it(hostile, tmp_path):
         keras.saving.load_model(tmp_path / "own.keras")(BATCH), model(BATCH)
     )
     assert "trust" not in layer.get_config()
-    del layer, model
+    del layer, model, refused
     gc.collect()
     with pytest.raises(ValueError, match="refused in safe mode"):
         keras.saving.load_model(tmp_path / "own.keras")
+
+
+def test_a_finished_run_of_a_trusted_backbone_is_returned(tmp_path):
+    tf.saved_model.save(Network(Printer(tmp_path / "written")), str(tmp_path / "module"))
+    data = np.zeros((4, 8, 8, 3), "uint8"), [0, 1, 0, 1]
+    weights = []
+    for _ in range(2):
+        model = tl.build_transfer_model(tmp_path / "module", 2, trust=True)
+        tl.fine_tune(
+            model, data, schedule=tl.Stage(1), output=tmp_path / "run", seed=0, verbose=False
+        )
+        weights.append(model.head.get_weights())
+    np.testing.assert_array_equal(weights[0][0], weights[1][0])
 
 
 def with_config(path, template, change):
@@ -321,14 +336,14 @@ def test_members_and_links_that_leave_the_file(honest, tmp_path):
 
 
 def raise_noted():
-    with module_source.note_errors():
+    with module_trust.note_errors():
         raise InputError("x: no")
 
 
 def test_errors_are_noted_only_while_someone_asks():
     with pytest.raises(InputError):
         raise_noted()
-    with module_source.noted_errors() as errors, pytest.raises(InputError):
+    with module_trust.noted_errors() as errors, pytest.raises(InputError):
         raise_noted()
     assert [str(error) for error in errors] == ["x: no"]
 

@@ -7,7 +7,7 @@ import zipfile
 import h5py
 import keras
 
-from tl_keras.backbones.module_source import NotTrusted, noted_errors
+from tl_keras.backbones.module_trust import NotTrusted, noted_errors
 from tl_keras.errors import InputError, first_line, printable
 
 HDF5 = (".h5", ".hdf5")

@@ -1,29 +1,24 @@
 """From what a user names (a directory, an archive, a handle) to the files of a SavedModel."""
 
-import contextlib
-import contextvars
 import functools
 import hashlib
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
 
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tl_keras.backbones.module_archive import unpack_archive
 from tl_keras.backbones.module_check import reason_to_refuse
 from tl_keras.backbones.module_download import download_module
+from tl_keras.backbones.module_trust import NotTrusted
 from tl_keras.errors import InputError
 
 __all__ = [
     "ModuleFiles",
-    "NotTrusted",
     "find_live_files",
     "is_module_source",
-    "note_errors",
-    "noted_errors",
     "resolve_module",
     "was_trusted",
 ]
@@ -31,48 +26,6 @@ __all__ = [
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _HANDLES = ("https://", "http://", "gs://")
 _LARGEST = 2**31 - 1  # Bytes of a protobuf.
-_noted: contextvars.ContextVar[list[InputError] | None] = contextvars.ContextVar(
-    "noted", default=None
-)
-
-
-class NotTrusted(InputError):
-    """A SavedModel is refused that the user has not said to trust.
-
-    Args:
-        message: For the user.
-        reason: Why, after "because".
-    """
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-@contextlib.contextmanager
-def noted_errors() -> Iterator[list[InputError]]:
-    """Collect the errors in the assets of layers meanwhile.
-
-    Keras raises one of its own in their place, which has their text only.
-    """
-    errors: list[InputError] = []
-    token = _noted.set(errors)
-    try:
-        yield errors
-    finally:
-        _noted.reset(token)
-
-
-@contextlib.contextmanager
-def note_errors() -> Iterator[None]:
-    """Add an error that is raised meanwhile to those that `noted_errors` collects, if it does."""
-    try:
-        yield
-    except InputError as error:
-        errors = _noted.get()
-        if errors is not None:
-            errors.append(error)
-        raise
 
 
 class ModuleFiles:
@@ -166,8 +119,9 @@ _live: "weakref.WeakSet[ModuleFiles]" = weakref.WeakSet()
 
 
 def find_live_files(fingerprint: str) -> ModuleFiles | None:
-    """Return the files with this fingerprint if this process holds them."""
-    present = (files for files in tuple(_live) if os.path.isdir(files.path))
+    """Return the files with this fingerprint if this process holds them, trusted ones first."""
+    present = [files for files in tuple(_live) if os.path.isdir(files.path)]
+    present.sort(key=lambda files: not files.trusted)
     return next((files for files in present if files.fingerprint == fingerprint), None)
 
 

@@ -11,14 +11,13 @@ import tensorflow as tf
 from tl_keras.backbones.module_endpoint import Endpoint, load_module, put_in_place
 from tl_keras.backbones.module_source import (
     ModuleFiles,
-    NotTrusted,
     find_live_files,
     is_module_source,
-    note_errors,
     resolve_module,
     was_trusted,
 )
 from tl_keras.backbones.module_spec import ModuleSpec
+from tl_keras.backbones.module_trust import NotTrusted, note_errors
 from tl_keras.errors import InputError
 
 __all__ = ["SavedModelBackbone", "is_module_source"]
@@ -169,9 +168,8 @@ class SavedModelBackbone(keras.layers.Layer):
         """
         config = {key: value for key, value in config.items() if key != "trust"}
         named_by_file = config.pop("named_by_file", False)
-        ModuleSpec.from_config(
-            config.get("module_spec")
-        )  # Keras renames errors of the constructor.
+        # Checked here, since Keras makes a TypeError of what the constructor raises.
+        ModuleSpec.from_config(config.get("module_spec"))
         layer = super().from_config(config)
         layer._named_by_file |= bool(named_by_file)
         return layer
