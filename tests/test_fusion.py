@@ -92,3 +92,35 @@ def test_what_does_not_fit_together_is_refused():
         tl.build_fusion_model([one, member(3, classes=4)], how="average")
     with pytest.raises(InputError, match=r"members\[1\]: expected a model from build_transfer"):
         tl.build_fusion_model([one, tiny_network(3)], how="stack")
+
+
+RANGE = (0.0, 4095.0)
+DEEP = np.random.default_rng(1).integers(0, 4096, (4, 16, 16, 3)).astype(np.float32)
+
+
+def fused(*seeds, pixel_range=RANGE):
+    members = [member(seed, pixel_range=pixel_range) for seed in seeds]
+    return tl.build_fusion_model(members, 3)
+
+
+def test_a_fused_backbone_scales_its_images_once():
+    model = fused(1, 2)
+    again = tl.build_transfer_model(model, 3, pixel_range=RANGE)
+    np.testing.assert_array_equal(again.features(DEEP), model.features(DEEP))
+    assert again.pixel_range == RANGE
+    with pytest.raises(InputError, match=r"pixel_range: the networks fused .*\(0\.0, 4095\.0\)"):
+        tl.build_transfer_model(model, 3, pixel_range=(0, 1000))
+    eight_bits = fused(1, 2, pixel_range=None)
+    deep = tl.build_transfer_model(eight_bits, 3, pixel_range=RANGE)
+    expected = eight_bits.features(DEEP * np.float32(255 / 4095))
+    np.testing.assert_allclose(deep.features(DEEP), expected, atol=1e-6)
+
+
+def test_fusions_are_fused_with_models_of_their_range_only():
+    inner = fused(1, 2)
+    model = tl.build_fusion_model([inner, member(3, pixel_range=RANGE)], 3)
+    assert model.pixel_range == RANGE
+    expected = inner.features(DEEP) / np.linalg.norm(inner.features(DEEP), axis=1, keepdims=True)
+    np.testing.assert_allclose(model.features(DEEP)[:, :16], expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(InputError, match="members: they take images of different ranges"):
+        tl.build_fusion_model([inner, member(4)], 3)

@@ -94,7 +94,7 @@ def build_transfer_model(
     else:
         preprocessing = type(preprocessing).from_config(preprocessing.get_config())
     if pixel_range is not None:
-        preprocessing = _with_range(preprocessing, pixel_range)
+        preprocessing = _with_range(preprocessing, pixel_range, resolved)
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
         heads[task] = Head(spec, units, name=task)
@@ -126,8 +126,17 @@ def _check_preprocessing(preprocessing):
         )
 
 
-def _with_range(preprocessing, pixel_range):
+def _with_range(preprocessing, pixel_range, backbone):
     pixel_range = check_pixel_range(pixel_range)
+    inside = getattr(backbone.network, "pixel_range", None)
+    if inside == pixel_range:
+        return preprocessing
+    if inside is not None:
+        raise InputError(
+            f"pixel_range: the networks fused in {backbone.name!r} were built with "
+            f"pixel_range={inside}, got {pixel_range}. Build them with this range, and fuse them "
+            "again."
+        )
     if not isinstance(preprocessing, ImagePreprocessing):
         raise InputError(
             "pixel_range: it goes with the backbone's own preprocessing or a "

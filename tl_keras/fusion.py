@@ -122,12 +122,9 @@ def _fused_features(members, weights, input_shape, trust: bool) -> Backbone:
         parts.append(resolve_backbone(member, weights=weights, input_shape=shape, trust=trust))
     shape = _common_shape([part.input_shape for part in parts])
     stated = [part.stated_preprocessing() for part in parts]
-    _check_common_range([getattr(layer, "pixel_range", None) for layer in stated])
-    layer = FusedFeatures(
-        [part.network for part in parts],
-        stated,
-        name="fused_features",
-    )
+    networks = [part.network for part in parts]
+    _check_common_range(list(map(preprocessing.pixel_range_of, stated, networks)))
+    layer = FusedFeatures(networks, stated, name="fused_features")
     return Backbone(layer.name, layer, preprocessing.identity(), shape)
 
 

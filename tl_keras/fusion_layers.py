@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tl_keras.pooling import GlobalPooling
+from tl_keras.preprocessing import pixel_range_of
 
 LEAST = 1e-7
 
@@ -43,7 +44,7 @@ class FusedFeatures(keras.layers.Layer):
     @property
     def pixel_range(self) -> tuple[float, float] | None:
         """Darkest and brightest value of the images that all networks take; None for 8 bits."""
-        return getattr(self.preprocessings[0], "pixel_range", None)
+        return pixel_range_of(self.preprocessings[0], self.networks[0])
 
     def build(self, input_shape):
         """Build what is not built yet."""

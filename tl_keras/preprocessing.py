@@ -122,6 +122,17 @@ def from_eight_bits(images: Any, pixel_range: tuple[float, float] | None) -> Any
     return low + images * ((high - low) / 255.0)
 
 
+def pixel_range_of(preprocessing: Any, network: Any) -> tuple[float, float] | None:
+    """Return darkest and brightest value of the images that two layers take; None for 8 bits.
+
+    Args:
+        preprocessing: What stands before the network.
+        network: Fused networks have preprocessing of their own, inside.
+    """
+    own = getattr(preprocessing, "pixel_range", None)
+    return own or getattr(network, "pixel_range", None)
+
+
 def check_pixel_range(pixel_range: Any) -> tuple[float, float] | None:
     """Return a range of pixels as two floats, or None.
 

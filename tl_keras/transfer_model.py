@@ -15,6 +15,7 @@ from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
 from tl_keras.heads import Head, HeadSpec
 from tl_keras.image_batches import check_array, check_predicted
+from tl_keras.preprocessing import pixel_range_of
 from tl_keras.regression_layers import TargetScale
 from tl_keras.targets import TargetSpec
 
@@ -116,9 +117,7 @@ class TransferModel(keras.Model):
     @property
     def pixel_range(self) -> tuple[float, float] | None:
         """Darkest and brightest value of the images that the model takes; None for 8 bits."""
-        own = getattr(self.preprocessing, "pixel_range", None)
-        # Fused networks have preprocessing of their own, inside.
-        return own or getattr(self.backbone, "pixel_range", None)
+        return pixel_range_of(self.preprocessing, self.backbone)
 
     @property
     def blocks(self) -> Blocks:
