@@ -18,16 +18,21 @@ def check_predicted(x: Any, image_shape: tuple[int | None, ...]) -> None:
         image_shape: Shape of one image that the model takes.
 
     Raises:
-        InputError: If it is something else, has text beside it, is empty or not finite.
+        InputError: If it is something else, has images of another shape or text beside them, is
+            empty or not finite.
     """
     other = "For lists of images and for data with labels call tl.predict(model, data)."
     if isinstance(x, keras.utils.PyDataset):
-        batch = x[0]
+        batch = x[0] if x.num_batches != 0 else None
         labels = tf.nest.flatten(batch[1:]) if isinstance(batch, (tuple, list)) else []
         if any(np.asarray(part).dtype.kind in "OSU" for part in labels):
             raise InputError(f"x: expected batches of images, got labels that are text. {other}")
+        _check_batches(batch, image_shape)
         return
-    if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
+    if isinstance(x, tf.data.Dataset):
+        _check_batches(x.element_spec if x.cardinality() != 0 else None, image_shape)
+        return
+    if hasattr(x, "__next__"):
         return
     if isinstance(x, (tuple, list, dict)):
         raise InputError(f"x: expected one array of images, got {describe(x)}. {other}")
@@ -38,6 +43,24 @@ def check_predicted(x: Any, image_shape: tuple[int | None, ...]) -> None:
         raise InputError(f"x: expected real numbers, got {x.dtype}. Pass e.g. np.abs(x).")
     if isinstance(x, np.ndarray) and x.dtype.kind == "f" and not np.isfinite(x).all():
         raise InputError("x: expected finite numbers, got NaN or infinity. Remove or fix these.")
+
+
+def _check_batches(batch: Any, image_shape: tuple[int | None, ...]) -> None:
+    """Check data in batches by the first one, or by what all are; None where there is none."""
+    if batch is None:
+        raise InputError("x: expected at least one batch of images, got none.")
+    images = batch[0] if isinstance(batch, (tuple, list)) else batch
+    if not hasattr(images, "shape"):
+        return
+    shape = tf.TensorShape(images.shape)
+    if shape.is_compatible_with((None, *image_shape)):
+        return
+    if shape.is_compatible_with(image_shape):
+        remedy = "Put them together first: x = x.batch(32)."
+    else:
+        remedy = shape_remedy(tuple(shape)[1:], image_shape)
+    sides = ", ".join(str(side) for side in ("batch", *image_shape))
+    raise InputError(f"x: expected batches of images ({sides}), got {tuple(shape)}. {remedy}")
 
 
 def check_array(images: Any, image_shape: tuple[int | None, ...], argument: str = "images") -> Any:

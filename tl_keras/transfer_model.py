@@ -178,8 +178,9 @@ class TransferModel(keras.Model):
             float32 `(n, size)`, or task name → that.
 
         Raises:
-            InputError: If `x` names files, is no array of finite images of the model's shape, has
-                text beside the images, or is a dataset without an end and `steps` is None.
+            InputError: If `x` names files, has images of another shape than the model takes, none,
+                infinite values or text beside them, or is a dataset without an end and `steps` is
+                None.
         """
         first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
         if isinstance(first, (str, os.PathLike)):
@@ -188,8 +189,8 @@ class TransferModel(keras.Model):
                 "call tl.predict(model, files)."
             )
         if hasattr(x, "encoded_targets"):  # Examples, which this module knows nothing of.
-            if x.pixel_range is not None or self.pixel_range is not None:
-                _check_same_range(x.pixel_range, self.pixel_range)
+            if hasattr(x, "image_size"):  # Files are read for one range and size.
+                _check_reading(x, self)
             x, batch_size = x.batches(None, batch_size or 32), None
         endless = isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY
         if (endless or _has_no_end(x)) and steps is None:
@@ -305,11 +306,18 @@ def _has_no_end(x: Any) -> bool:
     return isinstance(x, keras.utils.PyDataset) and x.num_batches is None
 
 
-def _check_same_range(read, own):
-    if read != own:
+def _check_reading(images: Any, model: TransferModel) -> None:
+    """Raise `InputError` where files were read with another range or size than the model's."""
+    if images.pixel_range != model.pixel_range:
         raise InputError(
-            f"x: the images were read with pixel_range={read}, the model was built with "
-            f"pixel_range={own}. Give both the same."
+            f"x: the images were read with pixel_range={images.pixel_range}, the model was built "
+            f"with pixel_range={model.pixel_range}. Give both the same."
+        )
+    size = model.image_shape[:2]
+    if not tf.TensorShape(images.image_size).is_compatible_with(size):
+        raise InputError(
+            f"x: the images were read with image_size={tuple(images.image_size)}, the model takes "
+            f"inputs of shape {model.image_shape}. Read them with image_size={size}."
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tl_keras as tl
+from tests.conftest import tiny_network
 from tests.data.colours import CHANNELS, coloured, right_model, write_folders
 from tl_keras.data import as_examples, datasets
 
@@ -88,6 +89,24 @@ def test_files_folders_and_patterns(folder, tmp_path):
         tl.predict(model, "no.png")
 
 
+def as_column(files):
+    pandas = pytest.importorskip("pandas", reason="pip install pandas")
+    return pandas.Series(map(str, files))
+
+
+@pytest.mark.parametrize("form", [tuple, iter, np.array, as_column])
+def test_names_of_files_in_any_form(folder, form):
+    files = sorted((folder / "green").iterdir())
+    assert labels_of(tl.predict(right_model(), form(files))) == ["green"] * 2
+    with pytest.raises(tl.InputError, match=r"^data: expected images or names of files, got none"):
+        tl.predict(right_model(), iter(()))
+
+
+def test_scaled_images_are_noticed():
+    with pytest.warns(UserWarning, match=r"data: the model takes images of 0–255 .* all values"):
+        tl.predict(tl.build_transfer_model(tiny_network(), 3), np.zeros((2, 16, 16, 3)) + 0.5)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -132,6 +151,10 @@ def test_the_model_predicts_image_folders(folder):
     for names in (str(folder), [str(folder)], folder):
         with pytest.raises(tl.InputError, match=r"call tl\.predict\(model, files\)"):
             model.predict(names)
+    with pytest.warns(UserWarning, match="not an image"):
+        larger = tl.data.image_folder(folder, image_size=9, progress=False)
+    with pytest.raises(tl.InputError, match=r"^x: .* Read them with image_size=\(8, 8\)"):
+        model.predict(larger)
     repeated = tf.data.Dataset.from_tensor_slices(X).batch(2).repeat()
     for data in (repeated, Batches(X, endless=True)):
         with pytest.raises(tl.InputError, match="x: expected data with an end"):
@@ -199,6 +222,10 @@ UNFIT = {
     "gray": (X[..., 0], "axis of channels"),
     "NaN": (np.where(X > 99, np.nan, X), "NaN or infinity"),
     "complex": (X * 1j, "complex128"),
+    "no batches": (tf.data.Dataset.from_tensor_slices(X).batch(2).take(0), "got none"),
+    "single images": (tf.data.Dataset.from_tensor_slices(X), r"x = x\.batch\(32\)"),
+    "a small dataset": (tf.data.Dataset.from_tensors(X[:, :4]), "Resize the images"),
+    "small batches": (Batches(X[:, :4], CLASSES), "Resize the images"),
 }
 
 
@@ -212,9 +239,18 @@ def test_the_model_says_what_it_cannot_predict(name):
 def test_what_keras_takes_is_still_predicted():
     model = right_model()
     expected = model.predict(X, verbose=0)
-    for data in (tf.constant(X), X.astype("float64"), Batches(X, CLASSES)):
+    batched = tf.data.Dataset.from_tensor_slices((X, NAMES)).batch(3)
+    arrays = as_examples(X)
+    for data in (tf.constant(X), X.astype("float64"), Batches(X, CLASSES), batched, arrays):
         np.testing.assert_allclose(model.predict(data, verbose=0), expected, rtol=1e-5)
     assert labels_of(tl.predict(model, memoryview(X))) == NAMES
+
+
+def test_arrays_are_in_the_range_of_the_model():
+    model = tl.build_transfer_model(tiny_network(), 3, pixel_range=(0, 4095))
+    x = np.full((2, 16, 16, 3), 3000.0)
+    examples = as_examples(x)
+    np.testing.assert_array_equal(model.predict(examples, verbose=0), model.predict(x, verbose=0))
 
 
 def test_evaluate_says_how_shapes_are_mended():

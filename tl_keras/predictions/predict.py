@@ -1,5 +1,6 @@
 """`predict`: labels and scores for files, folders, arrays and datasets."""
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.arguments import whole
+from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import Examples, as_examples
 from tl_keras.data.image_files import ImageFiles
 from tl_keras.errors import InputError, counted, decodable, warn_user
 from tl_keras.evaluation.evaluate import targets_of
-from tl_keras.model_inputs import check_examples
+from tl_keras.model_inputs import check_examples, warn_of_scaled_images
 from tl_keras.predictions.files import find_files
 from tl_keras.predictions.predictor import Scores, predictor_of
 from tl_keras.predictions.table import Predictions, result
@@ -25,9 +27,9 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
 
     Args:
         model: Made by `build_transfer_model`, with a head.
-        data: An image file, a folder of images, a pattern such as `"*.jpg"`, or a list of these;
-            or what `tl.evaluate` takes, with labels or without: an image folder, arrays, a
-            `tf.data.Dataset`.
+        data: An image file, a folder of images, a pattern such as `"*.jpg"`, or several of these
+            as a list, an array, a column of a table or a generator; or what `tl.evaluate` takes,
+            with labels or without: an image folder, arrays, a `tf.data.Dataset`.
         top: Labels per example, the best first; of a regression all values come.
         batch_size: Examples at a time.
 
@@ -44,12 +46,15 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
     """
     spec = targets_of(model)
     top, batch_size = whole(top, "top"), whole(batch_size, "batch_size")
-    words = _as_words(data)
+    data, words = _as_words(data)
     specs = spec if isinstance(spec, dict) else {"": spec}
     labels = {task: one.class_names for task, one in specs.items()}
     regression = frozenset(task for task, one in specs.items() if one.kind == "regression")
     if words is None:
-        found = _of_examples(model, as_examples(data), batch_size)
+        examples = as_examples(data)
+        check_examples(model, examples, "data")
+        warn_of_scaled_images(model, {"data": as_domains(examples, "data")})
+        found = _of_examples(model, examples, batch_size)
     else:
         files = find_files(words, "data")
         found = predictor_of(model, "model").each(files, batch_size)
@@ -69,24 +74,33 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
     return predictions
 
 
-def _as_words(data: Any) -> list[str] | None:
-    """Return names of files, folders or patterns, or None if the data is something else."""
-    if isinstance(data, (str, os.PathLike)):
-        return [os.fspath(data)]
-    if (
-        isinstance(data, Sequence)
-        and not isinstance(data, memoryview)
-        and data
-        and all(isinstance(d, (str, os.PathLike)) for d in data)
-    ):
-        return [os.fspath(one) for one in data]
-    return None
+def _as_words(data: Any) -> tuple[Any, list[str] | None]:
+    """Return the data, and names of files, folders or patterns if it is these, else None.
+
+    A generator is read to its end if its first item is a name; the data is a list then.
+    """
+    if _is_name(data):
+        return data, [os.fspath(data)]
+    if isinstance(data, Iterator) and not hasattr(data, "__getitem__"):
+        first = list(itertools.islice(data, 1))
+        if first and not _is_name(first[0]):
+            return data, None
+        data = [*first, *data]
+    if isinstance(data, Sequence) and not len(data):
+        raise InputError("data: expected images or names of files, got none.")
+    several = np.asarray(data).tolist() if getattr(data, "ndim", 0) == 1 else data
+    if isinstance(several, (list, tuple)) and all(map(_is_name, several)):
+        return data, [os.fspath(one) for one in several]
+    return data, None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike))
 
 
 def _of_examples(
     model: TransferModel, examples: Examples, batch_size: int
 ) -> Iterator[tuple[str | Path, Scores, str]]:
-    check_examples(model, examples, "data")
     forward = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
     row = 0
     for x in examples.batches(None, batch_size):
