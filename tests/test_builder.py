@@ -133,6 +133,24 @@ def test_a_transfer_model_lends_its_backbone_and_preprocessing():
     assert second(IMAGES).shape == (3, 5)
 
 
+def test_preprocessing_keeps_what_it_has_learned(tmp_path):
+    images = IMAGES.astype(np.float32)
+    layer = keras.layers.Normalization()
+    layer.adapt(images)
+    first = tl.build_transfer_model(tiny_network(), 3, preprocessing=layer)
+    first.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for model in (first, tl.build_transfer_model(first, 5), loaded):
+        np.testing.assert_array_equal(model.preprocessing(images), layer(images))
+
+
+@pytest.mark.parametrize("task", ["head", "images", "preprocessing", "tiny_0"])
+def test_tasks_are_not_called_as_parts_of_the_model_are(task):
+    refused(
+        f"num_classes: the task name '{task}' is that of another part", tiny_network(), {task: 2}
+    )
+
+
 def test_logits_features_and_activation_agree():
     model = tl.build_transfer_model(tiny_network(), 3)
     logits = model.logits(IMAGES)

@@ -10,6 +10,7 @@ import numpy as np
 from tl_keras.arguments import whole
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
+from tl_keras.backbones.weights import copy_of_layer
 from tl_keras.cluster import join_cluster
 from tl_keras.errors import InputError, warn_user
 from tl_keras.heads import Head, HeadSpec, TaskHeads, resolve_head
@@ -92,9 +93,11 @@ def build_transfer_model(
                 "identity() if with these."
             )
     else:
-        preprocessing = type(preprocessing).from_config(preprocessing.get_config())
+        preprocessing = copy_of_layer(preprocessing)
     if pixel_range is not None:
         preprocessing = _with_range(preprocessing, pixel_range, resolved)
+    if isinstance(num_classes, Mapping):
+        _check_task_names(tasks, ("images", "head", preprocessing.name, resolved.network.name))
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
         heads[task] = Head(spec, units, name=task)
@@ -193,6 +196,15 @@ def _read_tasks(num_classes, head, labels):
             f"classes with the keys {sorted(head)}, got {num_classes!r}."
         )
     return {"head": _read_task(num_classes, head, labels, "")}
+
+
+def _check_task_names(tasks: Iterable[str], taken: Sequence[str]) -> None:
+    clash = next((task for task in tasks if task in taken), None)
+    if clash is not None:
+        raise InputError(
+            f"num_classes: the task name {clash!r} is that of another part of the model, which has "
+            f"{', '.join(taken)}. Call the task otherwise."
+        )
 
 
 def _read_task(units, head, labels, key):

@@ -7,6 +7,7 @@ import keras
 from tl_keras import preprocessing
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.classifier_tops import warn_of_classifier
+from tl_keras.backbones.weights import copy_of_layer
 from tl_keras.errors import InputError
 
 SCALING = (
@@ -34,11 +35,10 @@ def model_backbone(
         InputError: If the input shape is unknown or there are several inputs.
     """
     if hasattr(network, "backbone") and hasattr(network, "preprocessing"):
-        layer = network.preprocessing
         return Backbone(
             network.backbone.name,
             network.backbone,
-            type(layer).from_config(layer.get_config()),
+            copy_of_layer(network.preprocessing),
             tuple(input_shape or network.image_shape),
         )
     own = getattr(network, "input_shape", None) if network.built else None

@@ -79,6 +79,17 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
     finalize_normalization(target)
 
 
+def copy_of_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Return a layer of the same settings and, where it has been built, the same weights."""
+    copy = type(layer).from_config(layer.get_config())
+    if not layer.weights:
+        return copy
+    if not copy.built:
+        copy.build_from_config(layer.get_build_config())
+    copy_weights(layer, copy)
+    return copy
+
+
 def finalize_normalization(network: keras.layers.Layer) -> None:
     """Make Normalization layers use the statistics that were just written into their variables.
 
