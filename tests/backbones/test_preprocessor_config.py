@@ -77,6 +77,7 @@ def test_what_states_nothing_is_refused_with_the_remedy(directory):
         ),
         ({"do_rescale": False, "image_mean": MEAN, "image_std": STD}, (PIXELS - MEAN) / STD),
         ({"do_normalize": False}, PIXELS / 255),
+        ({"do_normalize": False, "rescale_factor": None}, PIXELS / 255),
         ({"do_normalize": False, "image_mean": MEAN, "image_std": STD}, PIXELS / 255),
         ({"do_normalize": False, "do_rescale": False}, PIXELS * 1.0),
         ({"do_normalize": False, "do_flip_channel_order": True}, PIXELS[..., ::-1] / 255),
@@ -97,6 +98,7 @@ def test_what_does_not_determine_the_scaling_gives_none(config):
         (None, None),
         ({"size": 384}, (384, 384)),
         ({"size": {"height": 20, "width": 30}}, (20, 30)),
+        ({"size": [20, 30]}, (20, 30)),
         ({"size": {"shortest_edge": 256}}, (256, 256)),
         (
             {

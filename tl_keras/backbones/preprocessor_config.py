@@ -55,7 +55,9 @@ def preprocessing_of(config: Mapping[str, Any] | None) -> ImagePreprocessing | N
         config
     ):
         return None
-    factor = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
+    factor = (
+        float(config.get("rescale_factor") or 1 / 255) if config.get("do_rescale", True) else 1.0
+    )
     reverse = bool(config.get("do_flip_channel_order", False))
     if not config.get("do_normalize", True):
         return ImagePreprocessing(std=1 / factor, reverse_channels=reverse, name="preprocessing")
@@ -84,5 +86,5 @@ def image_size_of(config: Mapping[str, Any] | None) -> tuple[int, int] | None:
         side = size.get("shortest_edge")
         height, width = size.get("height", side), size.get("width", side)
     else:
-        height = width = size
+        height, width = size if isinstance(size, (list, tuple)) else (size, size)
     return (int(height), int(width)) if height and width else None
