@@ -56,9 +56,10 @@ class HeadSpec:
 
     def _check_target_scale(self):
         given = self.target_mean, self.target_scale
-        if given == (None, None):
+        missing = [one is None for one in given]
+        if all(missing):
             return
-        if None in given or self.kind != "regression":
+        if any(missing) or self.kind != "regression":
             raise InputError(
                 "target_mean: it and target_scale are given together, for a regression head, got "
                 f"target_mean={given[0]!r} and target_scale={given[1]!r} for {self.kind}."

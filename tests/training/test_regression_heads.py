@@ -186,6 +186,8 @@ def test_units_that_were_given_are_kept():
     assert (float(layer.mean[0]), float(layer.scale[0])) == (100, 50)
     with pytest.raises(InputError, match="target_mean: it and target_scale are given together"):
         tl.heads.regression(target_mean=3)
+    arrays = tl.heads.regression(target_mean=np.array([1, 2]), target_scale=np.array([3, 4]))
+    assert arrays == tl.heads.regression(target_mean=(1.0, 2.0), target_scale=(3.0, 4.0))
     with pytest.raises(InputError, match=r"head: target_mean has 3 numbers for 2 outputs"):
         build(outputs=2, target_mean=(1, 2, 3), target_scale=1)
 
