@@ -21,6 +21,7 @@ FUNCTIONS = {
     tl.pretrain: OF_PRETRAINING,
     tl.build_transfer_model: OF_BUILDING,
     tl.evaluate: OF_EVALUATION,
+    tl.compare: OF_EVALUATION,
 }
 
 
@@ -61,6 +62,8 @@ def test_a_misspelt_argument_is_guessed():
         tl.fine_tune(None, None, batchsize=3)
     with pytest.raises(tl.InputError, match="Did you mean 'classifier_activation'"):
         tl.build_transfer_model("ResNet50", 3, classifier_activations="softmax")
+    with pytest.raises(tl.InputError, match=r"pos_label: compare has no .* called positive=…"):
+        tl.compare({}, None, pos_label=1)
 
 
 def test_the_signature_stays():

@@ -136,12 +136,16 @@ def test_no_such_class(positive):
 
 
 @pytest.mark.parametrize(
-    "spec",
-    [TargetSpec("classification", 3), TargetSpec("multi_label", 2), TargetSpec("regression", 2)],
+    ("spec", "text"),
+    [
+        (TargetSpec("classification", 3), "3 classes. Leave it out; the table by class has"),
+        (TargetSpec("multi_label", 2), "2 labels. Leave it out; the table by class has"),
+        (TargetSpec("regression", 1), "1 value. Leave it out.$"),
+    ],
 )
-def test_only_two_classes_have_a_positive_one(spec):
+def test_only_two_classes_have_a_positive_one(spec, text):
     assert positive_class(spec, None) is None
-    with pytest.raises(InputError, match="only a model of two classes has a positive class"):
+    with pytest.raises(InputError, match=f"only a model of two classes .* predicts {text}"):
         positive_class(spec, 0)
 
 

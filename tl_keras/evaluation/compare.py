@@ -10,9 +10,11 @@ from tl_keras.evaluation.comparison import Comparison
 from tl_keras.evaluation.evaluate import asked_of_labels, report_of, targets_of
 from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
+from tl_keras.misplaced import OF_EVALUATION, points_from
 from tl_keras.transfer_model import TransferModel
 
 
+@points_from(OF_EVALUATION)
 def compare(
     models: Mapping[str, TransferModel],
     data: Any,

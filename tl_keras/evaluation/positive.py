@@ -4,7 +4,7 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.errors import InputError, counted, did_you_mean
 from tl_keras.targets import TargetSpec
 
 OF_POSITIVE = (
@@ -12,6 +12,11 @@ OF_POSITIVE = (
     *("precision_micro", "recall_micro", "f1_micro", "mean_average_precision"),
 )
 """Metrics of two classes, or of one label, that are about the positive one."""
+_NOUNS = {
+    "classification": ("class", "classes"),
+    "multi_label": ("label",),
+    "regression": ("value",),
+}
 
 
 def is_binary(spec: TargetSpec) -> bool:
@@ -36,8 +41,8 @@ def positive_class(spec: TargetSpec, positive: Any, argument: str = "positive") 
             return None
         raise InputError(
             f"{argument}: only a model of two classes has a positive class, this one predicts "
-            f"{spec.size} {'values' if spec.kind == 'regression' else 'classes'}. Leave it out; "
-            "the table by class has a row for each."
+            f"{counted(spec.size, *_NOUNS[spec.kind])}. Leave it out"
+            + ("." if spec.kind == "regression" else "; the table by class has a row for each.")
         )
     names = spec.class_names
     if positive is None:
