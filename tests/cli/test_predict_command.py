@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tl_keras.cli.predict import Format, _write
 from tl_keras.errors import InputError
 from tl_keras.predictions.files import find_files
+from tl_keras.predictions.table import Predictions
 from tl_keras.training import load_run_model
 
 
@@ -161,3 +163,10 @@ def test_several_tasks_are_listed_by_task(tl_keras_cli, tmp_path, small_pictures
         assert tasks[task][0]["score"] == pytest.approx(float(values[0][best]), abs=1e-5)
     code, out, _ = tl_keras_cli("predict", tmp_path / "tasks.keras", file)
     assert out.splitlines()[0].split() == ["file", "task", "label", "score"]
+
+
+def test_a_score_of_zero_is_shown(capsys):
+    rows = [{"file": "a.png", "predictions": [{"label": "0", "score": 0.0}]}]
+    _write(Predictions(rows), Format.table, None)
+    heading, *_, last = capsys.readouterr().out.splitlines()
+    assert (heading.split(), last.split()) == (["file", "label", "score"], ["a.png", "0", "0.0000"])

@@ -68,7 +68,7 @@ def predict(
 def _write(predictions: Predictions, format: Format, output: Path | None) -> None:
     if format is Format.table:
         rows = predictions.rows
-        columns = [c for c in COLUMNS if c != "error" and any(row.get(c) for row in rows)]
+        columns = [c for c in COLUMNS if c != "error" and any(row.get(c, "") != "" for row in rows)]
         if all(row.get("rank", 1) == 1 for row in rows):
             columns = [column for column in columns if column != "rank"]
         predicted = [row for row in rows if "label" in row]
