@@ -37,7 +37,8 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
     * no head: `features`.
 
     `scores` are what `model.predict` gives. The names of the outputs are also in
-    `assets/labels.txt`, one a line (`assets/labels_{task}.txt` for several tasks). uint8 pixels
+    `assets/labels.txt`, one a line (`assets/labels_{task}.txt` for several tasks). A model with a
+    `pixel_range` takes `images` in it, and files at their full depth. uint8 pixels
     have to be cast to float32 before `serving_default`. A model of gray images converts what
     `serve_bytes` decodes to gray; a model whose input is no gray or RGB image of fixed size has no
     `serve_bytes`. One file that is no image fails the whole batch, with
