@@ -25,6 +25,17 @@ from tl_keras.cli.option_names import command_of, group_of, in_words_of
         ("predict", "run: no", "RUN_OR_SAVEDMODEL: no"),
         ("evaluate", "positive: expected", "--positive: expected"),
         ("backbones", "batch_size: no", "batch_size: no"),
+        (
+            "evaluate",
+            "use tl.data.image_table(…, label='my tags', separator='|'), else task='regression'.",
+            "use --label 'my tags' --separator '|', else --task regression.",
+        ),
+        (
+            "train",
+            "Or name those: tl.data.image_table('a.csv', path=…, label=…).",
+            "Or name those: --path-column … --label ….",
+        ),
+        ("train", "cells; separator=',', or", "cells; --separator ,, or"),
     ],
 )
 def test_options(command, message, expected):

@@ -1,6 +1,7 @@
 """Messages of the library in the words of the command line."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,23 +24,39 @@ def in_words_of(command: Any, message: str) -> str:
     """Return a message with arguments of Python as the options of a command.
 
     `batch_size: expected …` becomes `--batch-size: expected …`, `overwrite=True` becomes
-    `--overwrite`, and `on_problem='skip'` becomes `--on-problem skip`. Words that may be plain
-    English are left alone, unless they begin the message or an `=` follows.
+    `--overwrite`, and `on_problem='skip'` becomes `--on-problem skip`. Of a call of
+    `tl.data.image_table` the options stay. Words that may be plain English are left alone, unless
+    they begin the message or an `=` follows.
 
     Args:
         command: The command that was called, or None.
         message: What the library says.
     """
-    for name, option in _options(command).items():
+    options = _options(command)
+    if "path_column" in options:
+        message = re.sub(r"tl\.data\.image_table\(([^()]*)\)", _columns_called, message)
+    for name, option in options.items():
         flag = rf"(?<![\w./'\"-]){name}=True\b"
-        value = rf"(?<![\w./'\"-]){name}='?([^\s'.,;)]+)'?"
+        value = rf"(?<![\w./'\"-]){name}=('[^']*'|[^\s'.,;)]+)"
         message = re.sub(flag, option, message)
-        message = re.sub(value, rf"{option} \1", message)
+        message = re.sub(value, lambda found, to=option: f"{to} {_as_word(found[1])}", message)
         if "_" in name:
             message = re.sub(rf"(?<![\w./'\"-]){name}(?![\w/'\"=]|\.\w)", option, message)
         elif re.match(rf"{name}(: |\[)", message):
             message = option + message[len(name) :]
     return message
+
+
+def _columns_called(call: re.Match) -> str:
+    """Return the arguments of a call of `image_table` that commands have options for."""
+    named = [part for part in call[1].split(", ") if "=" in part]
+    return " ".join(part.replace("path=", "path_column=", 1) for part in named) or "--label"
+
+
+def _as_word(value: str) -> str:
+    """Return a value as a shell takes it; the sign for what is left out stays."""
+    value = value.strip("'")
+    return value if value == "…" else shlex.quote(value)
 
 
 def command_of(group: Any, words: Sequence[str]) -> Any:
