@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,8 +37,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="CLASS",
-            help="Of two classes, the one that precision, recall and F1 are about; by default the "
-            "last.",
+            help="Of two classes, the one that precision, recall and F1 are about, of several "
+            "tasks as TASK=CLASS; by default the last.",
         ),
     ] = None,
     path_column: tables.PathColumn = None,
@@ -66,6 +66,9 @@ def evaluate(
     from tl_keras.evaluation import evaluate as measure
 
     of_classes = not isinstance(model.targets, dict) and model.targets.kind != "regression"
+    one_class = of_classes and model.targets.kind == tables.KIND
+    if assert_accuracy_at_least is not None and not one_class:
+        raise InputError("--assert-accuracy-at-least: it needs one class per image. Leave it out.")
     if not of_classes and not data.is_file():
         raise InputError(
             "RUN: expected a model of classes for a folder, got one of several tasks or of real "
@@ -82,11 +85,11 @@ def evaluate(
         on_problem=on_problem.value,
     )
     if of_classes and model.targets.labels is not None:
-        check_classes(examples.class_names, model.targets.labels, "DIR", "those of the model")
+        check_classes(examples.class_names, model.targets.labels, data, "DIR", "those of the model")
     report = measure(
         model,
         examples,
-        positive=class_or_number(positive, model.targets.class_names) if of_classes else positive,
+        positive=positive_of(positive, model.targets),
         batch_size=batch_size,
     )
     for path, write in ((json, report.to_json), (plot, report.plot)):
@@ -97,21 +100,56 @@ def evaluate(
         check_accuracy(report["accuracy"], assert_accuracy_at_least, str(data))
 
 
-def check_classes(names: Sequence[str], known: Sequence[str], argument: str, those: str) -> None:
+def positive_of(word: str | None, targets: Any) -> Any:
+    """Return the option `--positive` as `tl.evaluate` takes it.
+
+    Args:
+        word: CLASS, or TASK=CLASS.
+        targets: What the model predicts.
+
+    Raises:
+        InputError: If several tasks have two classes and the word does not say which is meant.
+    """
+    from tl_keras.evaluation.positive import is_binary
+
+    if word is None or not isinstance(targets, dict):
+        return word if word is None else class_or_number(word, targets.class_names)
+    task, equals, name = word.partition("=")
+    if equals and task in targets:
+        return {task: class_or_number(name, targets[task].class_names)}
+    binary = [one for one, spec in targets.items() if is_binary(spec)]
+    if len(binary) != 1:
+        raise InputError(
+            f"--positive: for the tasks {', '.join(targets)}, of which {len(binary)} have two "
+            f"classes, expected TASK=CLASS, got {word!r}."
+        )
+    return {binary[0]: class_or_number(word, targets[binary[0]].class_names)}
+
+
+def check_classes(
+    names: Sequence[str], known: Sequence[str], data: Path, argument: str, those: str
+) -> None:
     """Raise `InputError` if classes of the data are not known.
 
     Args:
         names: Classes of the data.
         known: The classes there are.
-        argument: Where the data are named.
+        data: The folder or the CSV file that has them.
+        argument: Where the command names the data.
         those: Whose the known classes are, in words.
     """
     strangers = [name for name in names if name not in known]
     if strangers:
+        from tl_keras.data.label_cells import likely_separator
+
+        one = len(strangers) == 1
+        noun = "label" if data.is_file() else "folder"
+        separator = likely_separator(strangers) if data.is_file() else None
+        parted = f" If cells hold several labels, pass --separator {separator!r}."
         raise InputError(
-            f"{argument}: {'classes' if len(strangers) > 1 else 'class'} {_some(strangers)} not "
-            f"found among {those}, {_some(known)}. Rename or remove "
-            f"{'these folders' if len(strangers) > 1 else 'this folder'}."
+            f"{argument}: {'class' if one else 'classes'} {_some(strangers)} not found among "
+            f"{those}, {_some(known)}. Rename or remove {'this' if one else 'these'} {noun}"
+            f"{'' if one else 's'}.{parted if separator else ''}"
         )
 
 

@@ -1,11 +1,13 @@
 """`tl-keras export`: a trained model in the format that a server or a device wants."""
 
 import enum
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from tl_keras.cli import tables
 from tl_keras.cli.loading import Trust, image_size_of, load_model
 from tl_keras.errors import InputError
 
@@ -64,13 +66,21 @@ def export(
     elif format is Format.tflite:
         exporting.tflite(model, output, overwrite=overwrite)
     else:
-        from tl_keras.data import image_folder
-
-        images = image_folder(
-            representative, image_size=image_size_of(model), pixel_range=model.pixel_range
-        )
+        images = representative_images(model, representative)
         exporting.tflite(model, output, quantize="int8", representative=images, overwrite=overwrite)
     typer.echo(f"written: {output} ({size_of(output) / 1e6:.1f} MB)")
+
+
+def representative_images(model: Any, data: Path) -> Any:
+    """Return the images of class folders or of a CSV file with the columns of the model."""
+    columns = tables.columns_for(model, data, None)
+    reading = {"image_size": image_size_of(model), "pixel_range": model.pixel_range}
+    try:
+        return tables.read_images(data, columns, "--representative", **reading)
+    except InputError as error:
+        # The command has no options for columns.
+        text = re.sub(r"^--(path-column|label|task)(\[[^\]]*\])?:", "--representative:", str(error))
+        raise InputError(text) from error
 
 
 def size_of(path: Path) -> int:

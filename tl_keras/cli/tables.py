@@ -12,6 +12,8 @@ import typer
 from tl_keras.errors import InputError
 
 PANEL = "Data"
+KIND = "classification"
+"""What labels are where each image has one class."""
 DEFAULT_HEAD = "linear"
 
 PathColumn = Annotated[
@@ -50,8 +52,12 @@ Separator = Annotated[
     ),
 ]
 
-_OPTIONS = {"path": "--path-column", "table": "DIR", "label": "--label", "task": "--task"}
-_OPTIONS["separator"] = "--separator"
+_OPTIONS = {
+    "path": "--path-column",
+    "label": "--label",
+    "task": "--task",
+    "separator": "--separator",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,47 +111,59 @@ def _by_task(words: Sequence[str], option: str, what: str) -> list[str] | dict[s
     return tasks
 
 
-def read_images(data: Path, columns: Columns | None, **options: Any) -> Any:
+def read_images(data: Path, columns: Columns | None, argument: str = "DIR", **options: Any) -> Any:
     """Return the images of class folders or of a table, with the names of options in errors.
 
     Args:
         data: The folder or the CSV file.
         columns: Columns of the file; None for class folders, or path and label.
+        argument: Where the command names the data.
         **options: Arguments of `tl.data.image_folder` and `tl.data.image_table`.
     """
     from tl_keras.data import image_folder, image_table
 
+    if columns is not None and data.is_dir():
+        raise InputError(
+            f"{argument}: {', '.join(_OPTIONS.values())} are for a CSV file, and {str(data)!r} is "
+            "a folder. Leave them out; its subfolders are the classes."
+        )
     if columns is None:
-        _refuse_splits(data)
-        return image_folder(data, **options)
+        _refuse_splits(data, argument)
+    own = {"path": argument} if columns is None else {**_OPTIONS, "table": argument}
     try:
+        if columns is None:
+            return image_folder(data, **options)
         return image_table(data, **dataclasses.asdict(columns), **options)
     except InputError as error:
-        names = "|".join(_OPTIONS)
-        match = re.match(rf"({names})((\[[^\]]*\])?:.*)", str(error), re.DOTALL)
+        match = re.match(rf"({'|'.join(own)})((\[[^\]]*\])?:.*)", str(error), re.DOTALL)
         if match is None:
             raise
-        raise InputError(_OPTIONS[match[1]] + match[2]) from error
+        raise InputError(own[match[1]] + match[2]) from error
 
 
-def _refuse_splits(data: Path) -> None:
+def _refuse_splits(data: Path, argument: str) -> None:
     from tl_keras.data.layouts import split_folders
 
     splits = split_folders(data)
     if "train" not in splits:
         return
-    train = splits.pop("train")
-    others = " ".join(f"--{kind} {shlex.quote(str(folder))}" for kind, folder in splits.items())
+    remedy = "Name one of them."
+    if argument == "DIR":
+        train = splits.pop("train")
+        others = " ".join(f"--{kind} {shlex.quote(str(path))}" for kind, path in splits.items())
+        remedy = (
+            f"Train with `tl-keras train {shlex.quote(str(train))} {others}`, and evaluate on one "
+            "of them."
+        )
     raise InputError(
-        f"DIR: {str(data)!r} holds splits, which would be read as classes. Train with `tl-keras "
-        f"train {shlex.quote(str(train))} {others}`, and evaluate on one of them."
+        f"{argument}: {str(data)!r} holds splits, which would be read as classes. {remedy}"
     )
 
 
 def columns_for(model: Any, data: Path, columns: Columns | None) -> Columns | None:
     """Return the columns that a model is evaluated with: by default, those that it predicts.
 
-    Several tasks have columns of their names, values the column label.
+    Several tasks have columns of their names, values and several labels the column label.
     """
     targets = model.targets
     if not data.is_file() or (columns is not None and columns.task is not None):
@@ -155,7 +173,7 @@ def columns_for(model: Any, data: Path, columns: Columns | None) -> Columns | No
         kinds = {task: spec.kind for task, spec in targets.items()}
         label = columns.label if isinstance(columns.label, Mapping) else {t: t for t in targets}
         return dataclasses.replace(columns, label=label, task=kinds)
-    if targets.kind == "regression" or columns != Columns():
+    if targets.kind != KIND or columns != Columns():
         return dataclasses.replace(columns, task=targets.kind)
     return None
 
@@ -165,9 +183,6 @@ def is_of_classes(examples: Any) -> bool:
     from tl_keras.data import ImageFolder
 
     return isinstance(examples, ImageFolder) or getattr(examples.labels, "kind", "") == KIND
-
-
-KIND = "classification"
 
 
 def heads_for(examples: Any, head: str) -> tuple[Any, Any]:

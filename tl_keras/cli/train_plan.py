@@ -78,12 +78,9 @@ def labelled_images(
     folder: Path, option: str, class_names: Any, columns: Columns | None, reading: dict[str, Any]
 ):
     """Return the images of a part that has a folder or table of its own."""
-    try:
-        images = read_images(folder, columns, **reading)
-    except InputError as error:
-        raise InputError(str(error).replace("path:", f"{option}:", 1)) from error
+    images = read_images(folder, columns, option, **reading)
     if isinstance(class_names, tuple):
-        check_classes(images.class_names, class_names, option, "those of DIR")
+        check_classes(images.class_names, class_names, folder, option, "those of DIR")
     return images
 
 
