@@ -21,6 +21,8 @@ LEVELS = (
         "plots",
         "memory",
         "terminal",
+        "files",
+        "locks",
     },
     {"arrays", "divergences"},
     {"instances", "features", "relations"},

@@ -16,8 +16,8 @@ from tl_keras.data.feature_cache import (
 )
 from tl_keras.data.feature_layout import SHARD_BYTES, Column, Layout
 from tl_keras.data.feature_store import FeatureStore, read_meta
-from tl_keras.data.locks import is_locked
 from tl_keras.errors import InputError
+from tl_keras.locks import is_locked
 
 
 def layout(count=10, views=1, side=4, monkeypatch=None):

@@ -74,7 +74,7 @@ def remove(path: Path) -> bool:
     What says that it is a store goes first, so that nobody takes half of one for a whole.
     """
     from tl_keras.data.feature_store import META_FILE
-    from tl_keras.data.locks import is_locked
+    from tl_keras.locks import is_locked
 
     if any(is_locked(lock) for lock in path.glob("*.lock")):
         return False

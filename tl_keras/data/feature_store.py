@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tl_keras.data.feature_layout import Column, Layout
-from tl_keras.data.locks import FileLock, is_locked
-from tl_keras.data.whole_files import remove_partials, written_whole
+from tl_keras.files import opened_whole, remove_partials, remove_partials_of, write_text
+from tl_keras.locks import FileLock, is_locked
 
 STORE_VERSION = 1
 META_FILE = "meta.json"
@@ -47,8 +47,8 @@ class FeatureStore:
         """
         folder.mkdir(parents=True, exist_ok=True)
         meta = {"version": STORE_VERSION, "layout": dataclasses.asdict(layout), **info}
-        with written_whole(folder / META_FILE, durable=False) as path:
-            path.write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        remove_partials_of(folder / META_FILE)
+        write_text(folder / META_FILE, json.dumps(meta, indent=1), durable=False)
         return cls(folder, layout)
 
     @classmethod
@@ -102,15 +102,11 @@ class FeatureStore:
                 array = np.ascontiguousarray(array).view(column.stored_dtype)
                 if array.shape != self.layout.shape_in(shard, column):
                     raise ValueError(f"shard {shard}: {column.name} has the shape {array.shape}.")
-                with (
-                    written_whole(self._path(shard, column), durable=False) as path,
-                    open(path, "wb") as file,
-                ):
+                with opened_whole(self._path(shard, column), durable=False) as file:
                     _save(file, array)
                 sums[column.name] = zlib.crc32(array.reshape(-1).view(np.uint8))
-            with written_whole(self._record(shard), durable=False) as path:
-                text = json.dumps({"crc32": sums, "images": f"{images:x}"})
-                path.write_text(text, encoding="utf-8")
+            record = {"crc32": sums, "images": f"{images:x}"}
+            write_text(self._record(shard), json.dumps(record), durable=False)
         except OSError:
             self.discard(shard)
             raise

@@ -4,14 +4,14 @@ import io
 import json
 import pathlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.whole_files import written_whole
 from tl_keras.errors import warn_user
+from tl_keras.files import written_whole
 
 CONTENTS = "contents.json"
 
@@ -45,13 +45,21 @@ def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, An
     try:
         with zipfile.ZipFile(path) as archive:
             contents = json.loads(archive.read(CONTENTS))
-            arrays = {
-                name: _typed(np.load(io.BytesIO(archive.read(f"{name}.npy"))), kind)
-                for name, kind in contents["types"].items()
-            }
-        return arrays, contents["state"]
+            return dict(_arrays(archive, contents)), contents["state"]
     except Exception as error:  # A damaged archive can fail in any part of zipfile and NumPy.
         warn_user(f"{path.name} is damaged and is passed over ({type(error).__name__}: {error}).")
+        return None
+
+
+def checked_state(path: pathlib.Path) -> dict[str, Any] | None:
+    """Return the state if `read_arrays` would return it, with one array in memory at a time."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            contents = json.loads(archive.read(CONTENTS))
+            for _ in _arrays(archive, contents):
+                pass
+            return contents["state"]
+    except Exception:  # As above.
         return None
 
 
@@ -62,6 +70,11 @@ def read_state(path: pathlib.Path) -> dict[str, Any] | None:
             return json.loads(archive.read(CONTENTS))["state"]
     except Exception:  # As above.
         return None
+
+
+def _arrays(archive: zipfile.ZipFile, contents: dict) -> Iterator[tuple[str, np.ndarray]]:
+    for name, kind in contents["types"].items():
+        yield name, _typed(np.load(io.BytesIO(archive.read(f"{name}.npy"))), kind)
 
 
 def _typed(values: np.ndarray, kind: str) -> np.ndarray:

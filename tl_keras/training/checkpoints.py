@@ -13,7 +13,9 @@ from tl_keras.errors import InputError
 from tl_keras.training.array_files import read_arrays, read_state, write_arrays
 
 KEPT = 2
-NAME = re.compile(r"checkpoint-(\d{6})\.zip")
+NAME = re.compile(r"checkpoint-(\d{6,})\.zip")
+RUN = "run"
+"""Key in a checkpoint's state: the digest of the configuration of the run that it belongs to."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +67,12 @@ class Clock:
 def write_checkpoint(
     folder: pathlib.Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
 ) -> pathlib.Path:
-    """Write a checkpoint, and remove all but the newest two.
+    """Write a checkpoint, and remove all but the newest two of the same run.
 
     Args:
         folder: Where checkpoints are; created if missing.
         arrays: Name → values.
-        state: What else there is to know, as JSON.
+        state: What else there is to know, as JSON. `RUN` in it says which run it is.
 
     Returns:
         The file. It got its name after its last byte had reached the disk.
@@ -78,8 +80,8 @@ def write_checkpoint(
     Raises:
         InputError: If it cannot be written. Older checkpoints stay as they are.
     """
-    old = _files(folder)
-    number = 1 + (int(NAME.fullmatch(old[-1].name).group(1)) if old else 0)
+    old = checkpoint_files(folder)
+    number = 1 + (_number(old[-1]) if old else 0)
     path = folder / f"checkpoint-{number:06d}.zip"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,30 +93,49 @@ def write_checkpoint(
             f"({error.strerror or error}). {kept}. Make room, then start the same command again: "
             "it goes on from there."
         ) from error
-    for file in old[: len(old) + 1 - KEPT]:
+    own = [file for file in old if is_of_run(read_state(file), state.get(RUN))]
+    for file in own[: len(own) + 1 - KEPT]:
         file.unlink(missing_ok=True)
     return path
 
 
-def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+def read_checkpoint(
+    folder: pathlib.Path, run: str | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
     """Return arrays and state of the newest checkpoint that is whole; None if there is none.
 
     Every byte is checked against the file's own checksums.
+
+    Args:
+        folder: Where checkpoints are.
+        run: The run whose checkpoints count; None for any.
     """
-    for path in reversed(_files(folder)):
+    for path in reversed(checkpoint_files(folder)):
+        if run is not None and not is_of_run(read_state(path) or {RUN: run}, run):
+            continue
         found = read_arrays(path)
         if found is not None:
             return found
     return None
 
 
+def is_of_run(state: Mapping[str, Any] | None, run: str | None) -> bool:
+    """Return whether a state, or None for one that cannot be read, is one of a run."""
+    return state is not None and state.get(RUN) == run
+
+
 def checkpoint_states(folder: pathlib.Path) -> list[dict[str, Any]]:
     """Return the states of all checkpoints that can be read, without their arrays."""
-    return [state for path in _files(folder) if (state := read_state(path)) is not None]
+    states = map(read_state, checkpoint_files(folder))
+    return [state for state in states if state is not None]
 
 
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+def checkpoint_files(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the checkpoints, the oldest first; what is being written has another name."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+    return sorted((path for path in folder.iterdir() if NAME.fullmatch(path.name)), key=_number)
+
+
+def _number(path: pathlib.Path) -> int:
+    return int(NAME.fullmatch(path.name).group(1))

@@ -15,8 +15,8 @@ from tl_keras.data.feature_cache import size_text, time_text
 from tl_keras.data.feature_layout import Layout
 from tl_keras.data.feature_store import FeatureStore
 from tl_keras.data.fingerprint import Content, add_numbers, image_hashes
-from tl_keras.data.locks import FileLock, is_locked
 from tl_keras.errors import InputError, counted
+from tl_keras.locks import FileLock, is_locked
 from tl_keras.terminal import can_redraw
 
 LARGEST_BATCH = 32

@@ -61,6 +61,11 @@ def run_config(
     return json.loads(json.dumps(config, default=str))
 
 
+def config_digest(config: dict[str, Any]) -> str:
+    """Return the digest of what `check_same_run` compares and does not merely note."""
+    return _digest({key: value for key, value in config.items() if key not in NOTED})
+
+
 def shared_facts(
     model: TransferModel,
     stages: Sequence[Stage],

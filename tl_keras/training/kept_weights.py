@@ -54,9 +54,11 @@ class KeptWeights:
         if write and self._directory is not None:
             self._directory.write_best_weights(named, epoch)
 
-    def take_up(self, epoch: int) -> None:
-        """Read what `keep` wrote before the run was killed."""
+    def take_up(self, epoch: int) -> bool:
+        """Read what `keep` wrote before the run was killed, and return whether it was whole."""
         named = self._directory.read_best_weights(epoch)
+        if named is None:
+            return False
         values = [named[name] for name in sorted(named)]
         if [value.shape for value in values] != [tuple(v.shape) for v in self._variables()]:
             raise InputError(
@@ -64,6 +66,7 @@ class KeptWeights:
                 "before, or choose another directory."
             )
         self.epoch, self._values = epoch, values
+        return True
 
     def give_back(self) -> None:
         """Set the weights to the copy, if there is one."""

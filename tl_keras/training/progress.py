@@ -52,6 +52,10 @@ class Progress:
         self.epoch, self.step = self.epoch + 1, 0
         return better
 
+    def forget_best(self) -> None:
+        """Let the best epoch be one of those to come: the weights of the one so far are lost."""
+        self.best_epoch, self.best_loss = None, math.inf
+
     def epochs_without_gain(self) -> int:
         """Return how many epochs have ended since the best one, or since the stage began."""
         before_stage = self.stage_starts[-1] - 1

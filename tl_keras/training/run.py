@@ -6,9 +6,10 @@ import pathlib
 
 from tl_keras.backbones.keras_files import load_keras_file
 from tl_keras.backbones.weights import copy_weights
-from tl_keras.errors import InputError, counted
+from tl_keras.errors import InputError, counted, first_line
 from tl_keras.plots import plot_curves
 from tl_keras.schedules import Audit, AuditRow, Stage, apply_freezing
+from tl_keras.training.checkpoints import RUN
 from tl_keras.training.run_directory import (
     CURVES_FILE,
     HISTORY_FILE,
@@ -83,6 +84,7 @@ def write_finished_run(directory: RunDirectory, run: Run) -> None:
             "stage_starts": run.stage_starts,
             "best_epoch": run.best_epoch,
             "audits": [[dataclasses.asdict(row) for row in audit] for audit in run.audits],
+            RUN: directory.run,
         },
     )
     if run.best_epoch is not None:
@@ -92,19 +94,41 @@ def write_finished_run(directory: RunDirectory, run: Run) -> None:
 
 
 def finished_run(directory: RunDirectory, model: TransferModel, stages: tuple[Stage, ...]) -> Run:
-    """Return the finished run of a directory, and give the model its weights."""
-    copy_weights(load_run_model(directory.path), model)
+    """Return the finished run of a directory, and give the model its weights.
+
+    Raises:
+        InputError: If a file of it is damaged; says which.
+    """
+    history, summary = (directory.read_json(name) for name in (HISTORY_FILE, SUMMARY_FILE))
+    try:
+        lengths = {len(values) for values in history.values()}
+        if len(lengths) != 1 or "loss" not in history:
+            raise ValueError("the history is not complete")
+        run = Run(
+            model=model,
+            history=history,
+            stages=stages,
+            stage_starts=tuple(map(int, summary["stage_starts"])),
+            audits=tuple(Audit(AuditRow(**row) for row in rows) for rows in summary["audits"]),
+            best_epoch=summary["best_epoch"],
+            path=directory.path,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"output: {HISTORY_FILE} or {SUMMARY_FILE} in {str(directory.path)!r} is damaged "
+            f"({first_line(error)}). {MODEL_FILE} there is the trained model; to train again, "
+            "choose another directory, or pass overwrite=True."
+        ) from error
+    try:
+        copy_weights(load_run_model(directory.path), model)
+    except InputError as error:
+        raise InputError(
+            f"output: the run in {str(directory.path)!r} is finished, and its model is damaged: "
+            f"{error} To train again, choose another directory, or pass overwrite=True."
+        ) from error
+    directory.clear_checkpoints()  # Those that a crash left after the model was written.
     apply_freezing(model, stages[-1])
-    summary = directory.read_json(SUMMARY_FILE)
-    return Run(
-        model=model,
-        history=directory.read_json(HISTORY_FILE),
-        stages=stages,
-        stage_starts=tuple(summary["stage_starts"]),
-        audits=tuple(Audit(AuditRow(**row) for row in rows) for rows in summary["audits"]),
-        best_epoch=summary["best_epoch"],
-        path=directory.path,
-    )
+    return run
 
 
 def load_run_model(path: str | os.PathLike, *, trust: bool = False) -> TransferModel:

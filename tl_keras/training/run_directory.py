@@ -1,7 +1,6 @@
 """The files of a run, and how a run that was stopped finds itself again."""
 
 import contextlib
-import enum
 import json
 import os
 import pathlib
@@ -12,10 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from tl_keras.data.whole_files import remove_partials, written_whole
-from tl_keras.errors import InputError, warn_user
+from tl_keras.errors import InputError, first_line, warn_user
+from tl_keras.files import remove_partials, write_text, written_whole
 from tl_keras.training.array_files import read_arrays, write_arrays
-from tl_keras.training.checkpoints import checkpoint_states, read_checkpoint, write_checkpoint
+from tl_keras.training.checkpoints import (
+    RUN,
+    checkpoint_states,
+    is_of_run,
+    read_checkpoint,
+    write_checkpoint,
+)
+from tl_keras.training.run_lock import run_lock
 from tl_keras.transfer_model import TransferModel
 
 MODEL_FILE = "model.keras"
@@ -33,14 +39,6 @@ RUN_FILES = (
 BEST_OF_EPOCH = re.compile(r"best-epoch-(\d{4,})\.zip")
 
 
-class Found(enum.IntEnum):
-    """How far a run that is in a directory already has come."""
-
-    NOTHING = 0
-    BEGUN = 1
-    FINISHED = 2
-
-
 class RunDirectory:
     """The directory of a run. Every file gets its name after its last byte was written.
 
@@ -50,6 +48,9 @@ class RunDirectory:
 
     Attributes:
         path: The directory.
+        writes: As above.
+        run: Digest of the configuration of the run that reads and writes here; it stands in its
+            checkpoints, and those of other runs are not read.
 
     Raises:
         InputError: If it is no path, or cannot be written.
@@ -59,32 +60,42 @@ class RunDirectory:
         if not isinstance(path, (str, os.PathLike)):
             raise InputError(f"output: expected the path of a directory, got {path!r}.")
         self.path = pathlib.Path(path)
-        self._writes = writes
-        with self._readable_errors():
+        self.writes = writes
+        self.run: str | None = None
+        with self.readable_errors():
             if writes:
                 self.path.mkdir(parents=True, exist_ok=True)
-                probe = self.path / ".writable"
-                probe.write_text("")
-                probe.unlink()
+                with written_whole(self.path / ".writable", durable=False) as probe:
+                    probe.touch()
+                (self.path / ".writable").unlink(missing_ok=True)
 
-    def found(self) -> Found:
-        """Return how far the run that is there already has come.
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out until the block ends, and remove what killed ones left unfinished.
 
-        A run that was stopped before its first step has nothing to lose, and counts as none.
+        Raises:
+            InputError: If another run has the directory.
         """
-        if not (self.path / CONFIG_FILE).exists():
-            return Found.NOTHING
-        if (self.path / MODEL_FILE).exists():
-            return Found.FINISHED
-        states = checkpoint_states(self.path / CHECKPOINTS)
-        begun = any((state["epoch"], state["step"]) != (0, 0) for state in states)
-        return Found.BEGUN if begun else Found.NOTHING
+        if not self.writes:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            with self.readable_errors():
+                locked = stack.enter_context(run_lock(self.path))
+                for folder in (self.path, self.path / CHECKPOINTS):
+                    remove_partials(folder, in_use=not locked)
+            yield
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """The folder of checkpoints, which is there while a run is not finished."""
+        return self.path / CHECKPOINTS
 
     def clear(self) -> None:
         """Remove the files of the run that is there, and nothing else."""
-        if not self._writes:
+        if not self.writes:
             return
-        with self._readable_errors():
+        with self.readable_errors():
             # The model first: without it, what is left after a crash is no finished run.
             for name in RUN_FILES:
                 (self.path / name).unlink(missing_ok=True)
@@ -92,22 +103,33 @@ class RunDirectory:
 
     def clear_checkpoints(self) -> None:
         """Remove checkpoints of a run that never got to its first step."""
-        if self._writes:
+        if self.writes:
             shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file."""
         text = json.dumps(content, indent=2, default=str) + "\n"
-        self._write(name, lambda path: path.write_text(text, encoding="utf-8"))
+        if self.writes:
+            with self.readable_errors():
+                write_text(self.path / name, text)
 
     def read_json(self, name: str) -> Any:
         """Read a JSON file of the run that is there."""
-        return _read_json(self.path / name)
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"output: {str(path)!r} cannot be read ({first_line(error)}). Choose another "
+                "directory, or pass overwrite=True to replace the run that is there."
+            ) from error
 
     def draw(self, name: str, plot: Callable[[pathlib.Path], Any]) -> None:
         """Write a picture; a picture that cannot be drawn is no reason to lose a model."""
+        if not self.writes:
+            return
         try:
-            self._write(name, plot)
+            plot(self.path / name)
         except InputError:
             raise
         except Exception as error:
@@ -120,43 +142,42 @@ class RunDirectory:
     def write_model(self, model: TransferModel) -> None:
         """Write the whole model, which says that the run is finished; checkpoints go."""
         self._write(MODEL_FILE, model.save)
-        if self._writes:
+        if self.writes:
             shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def write_checkpoint(self, arrays: Mapping[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write a checkpoint, and remove best weights that no checkpoint speaks of any more."""
-        if not self._writes:
+        if not self.writes:
             return
-        folder = self.path / CHECKPOINTS
-        write_checkpoint(folder, arrays, state)
-        remove_partials(folder)
-        needed = {state["best_epoch"] for state in checkpoint_states(folder)}
-        for file in folder.iterdir():
+        write_checkpoint(self.checkpoints, arrays, state | {RUN: self.run})
+        needed = {state["best_epoch"] for state in checkpoint_states(self.checkpoints)}
+        for file in self.checkpoints.iterdir():
             epoch = BEST_OF_EPOCH.fullmatch(file.name)
             if epoch and int(epoch.group(1)) not in needed:
-                file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # It is in nobody's way.
+                    file.unlink()
 
     def read_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Return arrays and state of the newest whole checkpoint, or None."""
-        return read_checkpoint(self.path / CHECKPOINTS)
+        """Return arrays and state of the newest whole checkpoint of this run, or None."""
+        return read_checkpoint(self.checkpoints, self.run)
 
     def write_best_weights(self, arrays: Mapping[str, np.ndarray], epoch: int) -> None:
         """Write the weights of the best epoch so far.
 
         The epoch is in the name: a checkpoint from before keeps the weights that it knows.
         """
-        if not self._writes:
+        if not self.writes:
             return
-        with self._readable_errors():
-            path = self._best(epoch)
+        with self.readable_errors():
+            path = self.best_weights_file(epoch)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_arrays(path, arrays, {})
+            write_arrays(path, arrays, {RUN: self.run})
 
     def write_objectives(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write what the objectives themselves trained: the exported model does without it."""
-        if arrays and self._writes:
-            with self._readable_errors():
-                write_arrays(self.path / OBJECTIVES_FILE, arrays, {})
+        if arrays and self.writes:
+            with self.readable_errors():
+                write_arrays(self.path / OBJECTIVES_FILE, arrays, {RUN: self.run})
 
     def read_objectives(self) -> dict[str, np.ndarray]:
         """Return what `write_objectives` wrote; nothing where there is no such file."""
@@ -169,27 +190,25 @@ class RunDirectory:
             )
         return found[0]
 
-    def read_best_weights(self, epoch: int) -> dict[str, np.ndarray]:
-        """Return what `write_best_weights` wrote."""
-        found = read_arrays(self._best(epoch))
-        if found is None:
-            raise InputError(
-                f"output: the weights of the best epoch, {str(self._best(epoch))!r}, cannot be "
-                "read. Choose another directory."
-            )
-        return found[0]
+    def read_best_weights(self, epoch: int) -> dict[str, np.ndarray] | None:
+        """Return what `write_best_weights` wrote; None if it is not there, or not whole."""
+        path = self.best_weights_file(epoch)
+        found = read_arrays(path) if path.exists() else None
+        return found[0] if found is not None and is_of_run(found[1], self.run) else None
 
-    def _best(self, epoch: int) -> pathlib.Path:
-        return self.path / CHECKPOINTS / f"best-epoch-{epoch:04}.zip"
+    def best_weights_file(self, epoch: int) -> pathlib.Path:
+        """Return where the weights of an epoch are while it is the best one."""
+        return self.checkpoints / f"best-epoch-{epoch:04}.zip"
 
     def _write(self, name: str, write: Callable[[pathlib.Path], Any]) -> None:
-        if not self._writes:
+        if not self.writes:
             return
-        with self._readable_errors(), written_whole(self.path / name) as path:
+        with self.readable_errors(), written_whole(self.path / name) as path:
             write(path)
 
     @contextlib.contextmanager
-    def _readable_errors(self) -> Iterator[None]:
+    def readable_errors(self) -> Iterator[None]:
+        """Turn what the system says when something cannot be written into one `InputError`."""
         try:
             yield
         except (OSError, RuntimeError) as error:  # The latter is what HDF5 says of a full disk.
@@ -199,12 +218,3 @@ class RunDirectory:
                 "a directory that you may write to, on a disk with room; what was written before "
                 "is intact."
             ) from error
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"output: {str(path)!r} cannot be read ({error}). Choose another directory."
-        ) from error

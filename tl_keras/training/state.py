@@ -75,8 +75,9 @@ class TrainingState:
             return False
         self._found, progress = found
         self.progress = Progress.from_json(progress)
-        if self.progress.best_epoch is not None:
-            self.kept.take_up(self.progress.best_epoch)
+        best = self.progress.best_epoch
+        if best is not None and not self.kept.take_up(best):
+            self.progress.forget_best()
         return True
 
     @property

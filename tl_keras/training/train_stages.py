@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data import Examples
 from tl_keras.data.augmentation_checks import check_augmentation
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
@@ -19,16 +18,11 @@ from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.training.agreement import check_agreement, from_chief
 from tl_keras.training.checks import check_combination
 from tl_keras.training.data_checks import check_order, say_target_labels, warn_of_changing_order
-from tl_keras.training.identity import check_same_run, run_config, shared_facts
+from tl_keras.training.found_run import Found, prepare
+from tl_keras.training.identity import config_digest, run_config, shared_facts
 from tl_keras.training.regression_heads import standard_targets
 from tl_keras.training.run import Run, finished_run, write_finished_run
-from tl_keras.training.run_directory import (
-    CONFIG_FILE,
-    HISTORY_FILE,
-    MODEL_FILE,
-    Found,
-    RunDirectory,
-)
+from tl_keras.training.run_directory import HISTORY_FILE, MODEL_FILE, RunDirectory
 from tl_keras.training.settings import Settings
 from tl_keras.training.strategies import give_back, is_chief, resolve_strategy, under_strategy
 from tl_keras.training.trainer import Trainer, begin_objectives
@@ -76,8 +70,10 @@ def train_stages(
     check_agreement(strategy, shared_facts(model, stages, objectives, settings, train, held_out))
     if deterministic:
         _make_deterministic(settings.seed)
-    directory = None if output is None else RunDirectory(output, writes=is_chief(strategy))
-    if directory is not None:
+    if output is None:
+        return _train(model, strategy, objectives, train, held_out, settings, stages, None, targets)
+    directory = RunDirectory(output, writes=is_chief(strategy))
+    with directory.locked():
         config = run_config(
             model,
             stages,
@@ -88,49 +84,40 @@ def train_stages(
             replicas=strategy.num_replicas_in_sync,
             deterministic=deterministic,
         )
-        if _is_finished(directory, config, strategy, train, settings, resume, overwrite):
+        directory.run = config_digest(config)
+        found = _found(directory, config, strategy, settings, resume, overwrite)
+        if found == Found.FINISHED:
             begin_objectives(model, objectives, train, targets, settings)
             take_up_objectives(objectives, directory.read_objectives())
             return finished_run(directory, model, stages)
-    learned = {n: train[n] for n in filter(settings.learns_from, train.labelled(targets))}
-    if learned:
-        learned = DomainExamples(learned)
-        targets = standard_targets(model, learned, targets, strategy, settings.say)
-    return _train(
-        model, strategy, objectives, train, held_out, settings, stages, directory, targets
-    )
-
-
-def _is_finished(
-    directory, config, strategy, train: Examples, settings: Settings, resume: bool, overwrite: bool
-) -> bool:
-    """Return whether a directory holds the run asked for to its end, and prepare it if not."""
-    # What the chief finds counts, and it has looked before it writes.
-    (found,) = from_chief(strategy, [np.int64(directory.found())])
-    if overwrite and found != Found.NOTHING:
-        directory.clear()
-    if overwrite or found == Found.NOTHING:
-        directory.clear_checkpoints()
-        directory.write_json(CONFIG_FILE, config)
-        return False
-    if not resume:
-        raise InputError(
-            f"output: {str(directory.path)!r} already holds a run, which is not overwritten. "
-            "Choose another directory, or pass resume=True to go on with it or overwrite=True to "
-            "replace it."
+        if found == Found.BEGUN:
+            warn_of_changing_order(train)
+        return _train(
+            model, strategy, objectives, train, held_out, settings, stages, directory, targets
         )
-    for line in check_same_run(directory.read_json(CONFIG_FILE), config):
-        settings.say(line)
+
+
+def _found(directory, config, strategy, settings: Settings, resume: bool, overwrite: bool) -> Found:
+    """Return how far the run in a directory has come, and prepare the directory."""
+    found = Found.NOTHING
+    if directory.writes:
+        found, lines = prepare(directory, config, resume=resume, overwrite=overwrite)
+        for line in lines:
+            settings.say(line)
+    # What the chief finds counts, and others read only after it has prepared all.
+    found = Found(int(from_chief(strategy, [np.int64(found)])[0]))
     if found == Found.FINISHED:
         settings.say(f"this run is finished: {directory.path / MODEL_FILE} is taken as it is")
-    else:
-        warn_of_changing_order(train)
-    return found == Found.FINISHED
+    return found
 
 
 def _train(
     model, strategy, objectives, train, held_out, settings, stages, directory, targets
 ) -> Run:
+    learned = {n: train[n] for n in filter(settings.learns_from, train.labelled(targets))}
+    if learned:
+        learned = DomainExamples(learned)
+        targets = standard_targets(model, learned, targets, strategy, settings.say)
     trained = under_strategy(model, strategy)
     trainer = Trainer(
         trained, strategy, objectives, train, held_out, settings, directory, targets=targets

@@ -136,7 +136,9 @@ class Trainer:
             if self.has_best and self.state.kept.epoch is not None:
                 self.state.kept.give_back()
         if self.has_best and progress.best_epoch is None:
-            self.settings.say(f"{self.criterion.name} was never a number: the weights are the last")
+            self.settings.say(
+                f"{self.criterion.name} tells no best epoch: the weights are the last"
+            )
 
     @property
     def has_best(self) -> bool:

@@ -1,5 +1,7 @@
 """Locks between processes, in files."""
 
+import contextlib
+import errno
 import os
 import pathlib
 import time
@@ -12,6 +14,8 @@ except ImportError:
 
 STALE_SECONDS = 600.0
 REFRESH_SECONDS = 60.0
+UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+"""What `flock` says on a file system that has no locks."""
 
 
 class FileLock:
@@ -19,7 +23,8 @@ class FileLock:
 
     Where the system has `flock`, the lock is the system's. Elsewhere the file's being there is
     the lock, and it counts for nothing once it has not been refreshed for ten minutes. A lock that
-    nobody gives back is given back with the object, or at the end of the process.
+    nobody gives back is given back with the object, or at the end of the process. Forks of the
+    process do not hold it, so that none of them keeps it when the process is killed.
 
     Args:
         path: The file. It is there while the lock is held, and goes with it.
@@ -33,6 +38,7 @@ class FileLock:
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
         self._release: weakref.finalize | None = None
+        self._file = -1
         self._refreshed = 0.0
 
     @property
@@ -40,18 +46,33 @@ class FileLock:
         """Whether this object holds the lock."""
         return self._release is not None
 
-    def acquire(self) -> bool:
+    def acquire(self, note: str = "") -> bool:
         """Take the lock unless another has it, without waiting, and return whether it is held.
 
+        Args:
+            note: What others may read in the file while the lock is held.
+
         Raises:
-            OSError: If the file cannot be made.
+            OSError: If the file cannot be made, or, with a number out of `UNSUPPORTED`, if the file
+                system has no locks.
         """
         if not self.is_held:
             file = self._lock_by_system() if fcntl else self._lock_by_creation()
             if file is not None:
+                self._file = file
                 self._release = weakref.finalize(self, _give_back, self.path, file, os.getpid())
                 self._refreshed = time.monotonic()
+                _held.add(self)
+                if note:
+                    _write_note(file, note)
         return self.is_held
+
+    def note(self) -> str:
+        """Return what the holder wrote into the file; empty where there is nothing to be read."""
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
 
     def refresh(self) -> None:
         """Show that the holder lives; to be called now and then while the lock is held."""
@@ -62,8 +83,16 @@ class FileLock:
     def release(self) -> None:
         """Give the lock back and remove the file; nothing happens if it is not held."""
         if self.is_held:
+            _held.discard(self)
             self._release()
             self._release = None
+
+    def _forget(self) -> None:
+        """Let go of the file in a fork, without a word to the holder."""
+        if self.is_held:
+            self._release.detach()
+            self._release = None
+            os.close(self._file)
 
     def _lock_by_system(self) -> int | None:
         while True:
@@ -95,6 +124,26 @@ class FileLock:
                     return None
                 self.path.unlink(missing_ok=True)
         return None
+
+
+_held: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lock in list(_held):
+        lock._forget()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def _write_note(file: int, note: str) -> None:
+    """Write for others to read; that there is no room for it is no reason to be without a lock."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(file, 0)
+        os.write(file, note.encode())
 
 
 def _give_back(path: pathlib.Path, file: int, holder: int) -> None:

@@ -1,14 +1,15 @@
 """A lock has one holder at a time, and none that is dead."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from tl_keras.data import locks
-from tl_keras.data.locks import FileLock, is_locked
+from tl_keras import locks
+from tl_keras.locks import FileLock, is_locked
 
 
 @pytest.fixture(params=["system", "creation"], autouse=True)
@@ -65,7 +66,7 @@ def test_another_process_holds_its_lock_until_it_dies(tmp_path, way):
     path = tmp_path / "a.lock"
     code = (
         "import time\n"
-        "from tl_keras.data import locks\n"
+        "from tl_keras import locks\n"
         f"locks.fcntl = locks.fcntl if {way == 'system'} else None\n"
         f"lock = locks.FileLock({str(path)!r})\n"
         "print(lock.acquire(), flush=True)\n"
@@ -95,3 +96,39 @@ def test_a_refreshed_lock_is_not_stale(tmp_path, monkeypatch):
     os.utime(path, (old, old))
     lock.refresh()
     assert not FileLock(path).acquire()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_that_outlives_its_parent_does_not_keep_the_lock(tmp_path, way):
+    if way == "creation":
+        pytest.skip("there the file is the lock, which counts until it is stale")
+    path = tmp_path / "a.lock"
+    code = (
+        "import os, time\n"
+        "from tl_keras.locks import FileLock\n"
+        f"lock = FileLock({str(path)!r})\n"
+        "assert lock.acquire()\n"
+        "child = os.fork()\n"
+        "if child: print(child, flush=True)\n"
+        "time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    try:
+        assert not FileLock(path).acquire()
+        parent.kill()
+        parent.wait()
+        assert FileLock(path).acquire()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        parent.kill()
+
+
+def test_the_holder_leaves_a_note(tmp_path):
+    first, second = FileLock(tmp_path / "a.lock"), FileLock(tmp_path / "a.lock")
+    (tmp_path / "a.lock").write_text("a longer note, which a process that was killed left")
+    os.utime(tmp_path / "a.lock", (0, 0))
+    assert first.acquire("mine") and not second.acquire("yours")
+    assert second.note() == "mine"
+    first.release()
+    assert second.note() == ""
