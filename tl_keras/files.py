@@ -24,37 +24,56 @@ _in_work: set[str] = set()
 
 
 @contextlib.contextmanager
-def written_whole(path: pathlib.Path, *, durable: bool = True) -> Iterator[pathlib.Path]:
-    """Give another name to write under; afterwards the file has its own, or there is none.
+def partial_beside(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Give a hidden neighbour of a path to write to, which goes when the block ends.
 
     Args:
-        path: The file, or a folder that is not there yet; a file that is there is replaced when
-            the block ends without an error, and passes its permissions on.
-        durable: Whether it gets its name only after its last byte has reached the disk, so
-            that it is whole after a power cut too.
+        path: A file or folder, with whose name the neighbour's ends.
 
     Yields:
-        A hidden neighbour of `path`, which no other thread or process writes to.
-
-    Raises:
-        OSError: If it cannot be written; nothing of it is left then.
+        A path where nothing is yet, and no other thread or process writes to.
     """
-    partial = path.with_name(_partial_name(path.name))
+    host, process, thread = _host(), os.getpid(), threading.get_ident()
+    partial = path.with_name(f"{PREFIX}{host}-{process}-{thread}.{_ending(path.name)}")
     _in_work.add(partial.name)
     try:
         yield partial
-        if durable:
-            _tree_to_disk(partial)
-        with contextlib.suppress(FileNotFoundError):
-            if partial.is_file():
-                os.chmod(partial, stat.S_IMODE(os.stat(path).st_mode))
-        os.replace(partial, path)
-        if durable:
-            _to_disk(path.parent)
     finally:
         _in_work.discard(partial.name)
         with contextlib.suppress(OSError):  # What ended the block is what has to be told.
             _remove(partial)
+
+
+@contextlib.contextmanager
+def written_whole(path: pathlib.Path, *, durable: bool = True) -> Iterator[pathlib.Path]:
+    """Give another name to write under; afterwards the file has its own, or there is none.
+
+    Args:
+        path: The file; one that is there is replaced when the block ends without an error, and
+            passes its permissions on.
+        durable: Whether the file gets its name only after its last byte has reached the disk, so
+            that it is whole after a power cut too.
+
+    Yields:
+        A neighbour of `path` as of `partial_beside`.
+
+    Raises:
+        OSError: If it cannot be written; nothing of it is left then.
+    """
+    with partial_beside(path) as partial:
+        yield partial
+        if path.is_file():
+            os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
+        put_in_place(partial, path, durable=durable)
+
+
+def put_in_place(partial: pathlib.Path, path: pathlib.Path, *, durable: bool = True) -> None:
+    """Give a file or folder its name, where `durable` after its last byte has reached the disk."""
+    if durable:
+        _tree_to_disk(partial)
+    os.replace(partial, path)
+    if durable:
+        _to_disk(path.parent)
 
 
 @contextlib.contextmanager
@@ -145,11 +164,14 @@ def remove_partials(folder: pathlib.Path, names: str = "*", *, in_use: bool = Fa
 def remove_partials_of(path: pathlib.Path) -> None:
     """Remove what processes that died left of one file, which others may be writing now."""
     with contextlib.suppress(OSError):
-        remove_partials(path.parent, glob.escape(_ending(path.name)), in_use=True)
+        for partial in left_partials_of(path):
+            _remove(partial)
 
 
-def _partial_name(name: str) -> str:
-    return f"{PREFIX}{_host()}-{os.getpid()}-{threading.get_ident()}.{_ending(name)}"
+def left_partials_of(path: pathlib.Path) -> list[pathlib.Path]:
+    """Return what processes that died left of one file or folder."""
+    found = path.parent.glob(f"{PREFIX}*.{glob.escape(_ending(path.name))}")
+    return [partial for partial in found if not _may_be_written(partial)]
 
 
 def _ending(name: str) -> str:

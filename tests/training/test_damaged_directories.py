@@ -108,7 +108,7 @@ def decide(folder, config, model):
 def test_nothing_is_lost_without_a_word(directories, model, state, tmp_path, monkeypatch):
     whole = directories[state]
     config = json.loads((whole / CONFIG_FILE).read_text())
-    load, before, outcomes = run_module.load_run_model, contents(whole), {}
+    load, outcomes = run_module.load_run_model, {}
     for number, (name, damage) in enumerate(cases(whole)):
         copy = tmp_path / str(number)
         shutil.copytree(whole, copy)
@@ -132,8 +132,8 @@ def test_nothing_is_lost_without_a_word(directories, model, state, tmp_path, mon
             assert any("The run begins at epoch 1" in line for line in lines), name
         if outcome == "without best":
             assert any("cannot be read: the run resumes without" in line for line in lines), name
-        if set(damaged) != set(before) and name.split()[0] != "curves.png":
-            assert lines or isinstance(outcome, str) or "best.weights" in name, name
+        if "a folder" in name:
+            assert lines, name
         shutil.rmtree(copy)
     if state == "the end":
         assert outcomes["config.json lost"] == Found.FINISHED

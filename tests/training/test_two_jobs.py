@@ -39,6 +39,7 @@ def train(output, seed, callbacks=(), **arguments):
         seed=seed,
         verbose=False,
         checkpoints=tl.Checkpoints(steps=1),
+        cache=None,  # Feature stores need locks, too, and other tests are about them.
         **arguments,
     )
 

@@ -14,6 +14,7 @@ from tl_keras.builder import build_transfer_model
 from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.data.samples import solar_cells, write_cells_csv
 from tl_keras.errors import InputError
+from tl_keras.files import write_for_user
 from tl_keras.schedules import Stage
 from tl_keras.training import fine_tune
 
@@ -90,9 +91,8 @@ def demo(output: str, quick: bool = False) -> None:
     export.saved_model(model, path / "saved_model")
     _serve(path / "saved_model", [test.paths[i] for i in _one_of_each(test.labels)], test)
     minutes = (time.perf_counter() - started) / 60
-    (path / "demo.json").write_text(
-        json.dumps({"minutes": minutes, "accuracy": report.metrics["accuracy"]}) + "\n"
-    )
+    figures = {"minutes": minutes, "accuracy": report.metrics["accuracy"]}
+    write_for_user(path / "demo.json", json.dumps(figures) + "\n", "output")
     _step(f"Done in {minutes:.1f} minutes. Pictures, report and SavedModel are in {path}/")
 
 

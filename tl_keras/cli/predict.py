@@ -9,6 +9,7 @@ import typer
 from tl_keras.cli.loading import Trust
 from tl_keras.cli.output import print_error, print_table
 from tl_keras.errors import InputError, counted, decodable, printable
+from tl_keras.files import write_for_user
 from tl_keras.predictions.files import find_files
 from tl_keras.predictions.table import COLUMNS, Predictions, result
 
@@ -86,6 +87,5 @@ def _write(predictions: Predictions, format: Format, output: Path | None) -> Non
     if output is None:
         typer.echo(text, nl=False)
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
+    write_for_user(output, text, "--output")
     typer.echo(f"written: {output} ({counted(len(predictions), 'file')})")

@@ -3,10 +3,12 @@
 import csv
 import dataclasses
 import importlib.metadata
+import io
 import os
 import pathlib
 
 from tl_keras.errors import InputError
+from tl_keras.files import write_for_user
 
 ELPV_INSTALL = "pip install --no-deps elpv-dataset==1.0.0.post1"
 ELPV_CLASSES = ("functional", "defective")
@@ -58,7 +60,8 @@ def solar_cells() -> list[SolarCell]:
 
 def write_cells_csv(cells: list[SolarCell], path: str | os.PathLike) -> None:
     """Write the `path,label` table that `image_folder` reads."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label"])
-        writer.writerows([str(cell.path), cell.label] for cell in cells)
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(["path", "label"])
+    writer.writerows([str(cell.path), cell.label] for cell in cells)
+    write_for_user(path, buffer.getvalue())

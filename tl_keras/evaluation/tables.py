@@ -5,7 +5,6 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tl_keras.errors import printable
+from tl_keras.files import write_for_user
 
 WIDTH = 120
 
@@ -78,7 +78,5 @@ def write_json(values: dict, path: str | os.PathLike | None) -> str:
     """Return strict JSON (no NaN) with a newline at its end, and save it if there is a path."""
     text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if path is not None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_for_user(path, text)
     return text

@@ -1,13 +1,25 @@
 """Where an export is written: complete or not at all."""
 
 import contextlib
+import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tl_keras.errors import InputError
+from tl_keras.files import (
+    cannot_write,
+    left_partials_of,
+    partial_beside,
+    put_in_place,
+    readable_write_errors,
+    remove_partials_of,
+)
+
+OLD = "old"
+_NAMES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")
+OF_DISK = tuple(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
+"""What the system says when a disk takes no more."""
 
 
 @contextlib.contextmanager
@@ -16,8 +28,9 @@ def staged(
 ) -> Iterator[Path]:
     """Give a place to write to, which becomes `path` when the block ends without an error.
 
-    The place is a hidden neighbour of `path`, so that moving it is a rename. If the block fails,
-    the neighbour goes and what was at `path` stays.
+    The place is in a hidden neighbour of `path`, so that moving it is a rename. If the block fails,
+    the neighbour goes and what was at `path` stays. What is left of exports that were killed goes
+    with the next one; an earlier export among it comes back.
 
     Args:
         path: File or directory to appear.
@@ -28,24 +41,33 @@ def staged(
         The place to write to, which does not exist yet and has the last part of `path` as name.
 
     Raises:
-        InputError: If `path` is taken, or its directory cannot be written.
+        InputError: If `path` is taken, or cannot be written, as on a full disk.
     """
     target = _resolve(path)
-    _check_free(target, path, overwrite, is_export)
-    with _neighbour(target, path) as workplace:
-        new, old = workplace / "new" / target.name, workplace / "old"
-        new.parent.mkdir()
-        yield new
+    with readable_write_errors(path):
+        _clean_up(target)
+        _check_free(target, path, overwrite, is_export)
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with partial_beside(target) as workplace:
+        new, old = workplace / "new" / target.name, workplace / OLD
+        with readable_write_errors(path):
+            new.parent.mkdir(parents=True)
         try:
-            if target.is_dir():
-                os.rename(target, old)
-            os.replace(new, target)
-        except BaseException as error:
-            if old.exists() and not target.exists():
-                os.rename(old, target)
-            if isinstance(error, OSError):
-                raise _cannot_write(path, error) from error
+            yield new
+        except Exception as error:
+            of_disk = None if isinstance(error, InputError) else _of_disk(error)
+            if of_disk is not None:
+                raise cannot_write(path, of_disk) from error
             raise
+        with readable_write_errors(path):
+            try:
+                if target.is_dir():
+                    os.rename(target, old)
+                put_in_place(new, target)
+            except BaseException:
+                if old.exists() and not target.exists():
+                    os.rename(old, target)
+                raise
 
 
 def check_suffix(path: str | os.PathLike, suffix: str) -> None:
@@ -70,7 +92,7 @@ def _resolve(path: str | os.PathLike) -> Path:
 
 
 def _check_free(target: Path, path, overwrite: bool, is_export: Callable[[Path], bool]) -> None:
-    if not target.exists() or (target.is_dir() and _is_empty(target, path)):
+    if not target.exists() or (target.is_dir() and next(target.iterdir(), None) is None):
         return
     if not is_export(target):
         raise InputError(
@@ -84,28 +106,22 @@ def _check_free(target: Path, path, overwrite: bool, is_export: Callable[[Path],
         )
 
 
-def _is_empty(target: Path, path) -> bool:
-    try:
-        return next(target.iterdir(), None) is None
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+def _clean_up(target: Path) -> None:
+    """Remove what killed exports left, once the export that they were to replace is back."""
+    for partial in left_partials_of(target):
+        if (partial / OLD).exists() and not target.exists():
+            os.rename(partial / OLD, target)
+    remove_partials_of(target)
 
 
-@contextlib.contextmanager
-def _neighbour(target: Path, path) -> Iterator[Path]:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
-        yield workplace
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+def _of_disk(error: BaseException | None) -> OSError | None:
+    """Return what the system says if an error comes from a disk that takes no more, or None.
 
-
-def _cannot_write(path, error: OSError) -> InputError:
-    return InputError(
-        f"path: cannot write {os.fspath(path)!r} ({error.strerror or error}). Choose a directory "
-        "that you may write to."
-    )
+    TensorFlow and HDF5 have errors of their own for that, with the system's words in them.
+    """
+    while error is not None:
+        for number in OF_DISK:
+            if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+                return OSError(number, os.strerror(number))
+        error = error.__cause__ or error.__context__
+    return None

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tl_keras.export.destination import staged
 from tl_keras.export.serving import check_model, label_files, signatures
+from tl_keras.files import write_text
 from tl_keras.training.folding import fold_concrete
 from tl_keras.training.function_digest import trace
 from tl_keras.transfer_model import TransferModel
@@ -79,7 +80,7 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
         archive.write_out(str(new), options, verbose=False)
         (new / "assets").mkdir(exist_ok=True)
         for name, text in label_files(model).items():
-            (new / "assets" / name).write_text(text, encoding="utf-8")
+            write_text(new / "assets" / name, text)
     return Path(path)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from tl_keras.files import write_for_user
+
 DPI = 120
 """Dots per inch of every figure."""
 
@@ -33,11 +35,17 @@ class Picture(Figure):
 
         Args:
             path: A file whose suffix names the format (`.png`, `.pdf`, `.svg`), or None.
+
+        Raises:
+            InputError: If it cannot be written; what was there before is intact then.
         """
-        if path is not None:
-            path = Path(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.savefig(path)
+        if path is None:
+            return self
+        path = Path(path)
+        path = path if path.suffix else Path(f"{os.fspath(path).rstrip('.')}.png")
+        buffer = io.BytesIO()
+        self.savefig(buffer, format=path.suffix[1:].lower())
+        write_for_user(path, buffer.getvalue())
         return self
 
 

@@ -6,8 +6,9 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+from tl_keras.files import write_for_user
 
 COLUMNS = ("file", "task", "rank", "label", "score", "error")
 
@@ -107,6 +108,5 @@ def result(
 
 def _written(text: str, path: str | os.PathLike | None) -> str:
     if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text, encoding="utf-8")
+        write_for_user(path, text)
     return text

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from tl_keras.training.keras_callbacks import Criterion
+from tl_keras.training.stores_before import StoresBefore
 
 
 @dataclasses.dataclass
@@ -23,6 +24,7 @@ class Progress:
         history: Name → one value per finished epoch.
         best_epoch: The best epoch, by default that with the smallest validation loss, or None.
         best_loss: What the criterion says of it; small is good.
+        stored: What each stage so far reads from a store, as `StoresBefore` keeps it.
     """
 
     stage: int = 0
@@ -35,6 +37,7 @@ class Progress:
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     best_epoch: int | None = None
     best_loss: float = math.inf
+    stored: list[dict[str, bool]] = dataclasses.field(default_factory=list)
 
     def record(self, logs: dict[str, float], criterion: Criterion) -> bool:
         """Add a finished epoch, go on to the next, and return whether it was the best so far.
@@ -51,6 +54,11 @@ class Progress:
             self.best_loss, self.best_epoch = value, self.epoch
         self.epoch, self.step = self.epoch + 1, 0
         return better
+
+    def stores_before(self) -> StoresBefore:
+        """Return what the running stage and those before it have stores of."""
+        self.stored += [{} for _ in range(self.stage + 1 - len(self.stored))]
+        return StoresBefore(self.stored)
 
     def forget_best(self) -> None:
         """Let the best epoch be one of those to come: the weights of the one so far are lost."""

@@ -13,12 +13,14 @@ from tl_keras.data import Epochs, Examples, Part
 from tl_keras.data.augmentation import LABEL_MIXING, augment, batch_seed
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples, domain_seed
+from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.data.taught_examples import TaughtExamples
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
 from tl_keras.training.frozen_features import stored_features
 from tl_keras.training.prefix import Prefix, frozen_prefix
 from tl_keras.training.settings import Settings
+from tl_keras.training.stores_before import StoresBefore
 from tl_keras.training.strategies import distribute
 from tl_keras.training.teacher_outputs import stored_outputs, teachers_of
 from tl_keras.training.train_step import ForwardPass
@@ -58,6 +60,7 @@ def stage_data(
     *,
     targets: Specs,
     objectives: Sequence[Objective] = (),
+    before: StoresBefore | None = None,
 ) -> StageData:
     """Prepare a stage whose freezing has been applied.
 
@@ -75,7 +78,9 @@ def stage_data(
         objectives: Those that read images, have views, or run the frozen layers with other weights
             forbid the store. What their teachers say comes from a store of its own where nothing
             random changes the images; else they run in the step, and need the images.
+        before: Says what a resumed run had stores of.
     """
+    before = StoresBefore([{}]) if before is None else before
     prefix = frozen_prefix(model, [o.reads_feature_map for o in objectives if o.reads_feature_map])
     teachers = teachers_of(objectives)
     mixed = settings.augmentation if stage.augment else ()
@@ -84,10 +89,19 @@ def stage_data(
 
     with contextlib.ExitStack() as stores:
 
-        def stored(domains: DomainExamples, augmentation: Layers) -> DomainExamples | None:
+        def stored(
+            what: str, domains: DomainExamples, augmentation: Layers
+        ) -> DomainExamples | None:
             """Return all domains' features, or None if those of one cannot be stored."""
             if not may_store or prefix is None or settings.cache is None or stage.epochs == 1:
                 return None
+            return before.make(
+                what, settings.cache, lambda cache: stored_in(cache, domains, augmentation), stores
+            )
+
+        def stored_in(
+            cache: FeatureCache, domains: DomainExamples, augmentation: Layers
+        ) -> DomainExamples | None:
             found = {}
             with contextlib.ExitStack() as own:
                 for name, examples in domains.items():
@@ -95,7 +109,7 @@ def stage_data(
                         prefix,
                         examples,
                         targets,
-                        settings.cache,
+                        cache,
                         augmentation=augmentation.get(name, ()),
                         seed=settings.seed,
                         pixel_range=model.pixel_range,
@@ -111,14 +125,19 @@ def stage_data(
         said = None
         steady = settings.cache is not None and stage.epochs > 1 and not any(layers.values())
         if teachers and steady:
-            said = stored_outputs(teachers, train, settings.cache, stores, settings.verbose)
+            said = before.make(
+                "teachers'",
+                settings.cache,
+                lambda cache: stored_outputs(teachers, train, cache, stores, settings.verbose),
+                stores,
+            )
         live_teachers = {}
         if teachers and said is None:
             live_teachers = {k: one.in_step(model.image_shape) for k, one in teachers.items()}
         needs_images = any(one.reads_images or one.views() for one in objectives)
         may_store = not (needs_images or live_teachers or _reruns_differ(prefix, model, objectives))
-        features = stored(train, layers)
-        held_out = None if validation is None else stored(validation, {})
+        features = stored("training", train, layers)
+        held_out = None if validation is None else stored("validation", validation, {})
         close = stores.pop_all().close
     changes = layers if features is None and any(layers.values()) else None
     chosen = train if features is None else features

@@ -182,6 +182,7 @@ class Trainer:
             self.settings,
             targets=self.targets,
             objectives=self.objectives,
+            before=self.state.progress.stores_before(),
         )
         try:
             self._start_heads(data)

@@ -41,8 +41,8 @@ def cases(folder: Path, seed: int = 0) -> Iterator[tuple[str, Callable[[Path], N
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files in a folder, by their paths in it."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
+    """Return the bytes of all files of a run, by their paths in it; a lock is none of them."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
