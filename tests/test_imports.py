@@ -23,6 +23,7 @@ LEVELS = (
         "terminal",
         "files",
         "locks",
+        "regular_files",
     },
     {"arrays", "divergences"},
     {"instances", "features", "relations"},

@@ -9,9 +9,15 @@ import tensorflow as tf
 from PIL import Image
 
 import tl_keras as tl
-from tl_keras.data import as_examples
+from tl_keras.data import ImageFolder, as_examples, file_contents
 from tl_keras.data.examples import DatasetExamples
-from tl_keras.data.fingerprint import Content, add_numbers, fingerprint, image_hashes
+from tl_keras.data.fingerprint import (
+    Content,
+    add_numbers,
+    fingerprint,
+    image_hashes,
+    ordered_fingerprint,
+)
 from tl_keras.errors import InputError
 
 
@@ -66,19 +72,80 @@ def read(folder, size=8):
     return tl.data.image_folder(folder, image_size=size, progress=False)
 
 
-def test_folders_by_names_sizes_times_and_labels(folder, tmp_path):
+def test_folders_by_content_and_labels(folder, tmp_path):
     first = fingerprint(read(folder))
     shutil.copytree(folder, tmp_path / "elsewhere")
     assert fingerprint(read(tmp_path / "elsewhere")) == first
     assert fingerprint(read(folder, size=9)) != first
-    path = folder / "a" / "0.png"
-    times = os.stat(path)
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 1000))
-    assert fingerprint(read(folder)) != first
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    os.utime(folder / "a" / "0.png", ns=(0, 0))
     assert fingerprint(read(folder)) == first
-    (folder / "a" / "0.png").rename(folder / "b" / "9.png")
+    (folder / "a" / "0.png").rename(folder / "a" / "00.png")
+    assert fingerprint(read(folder)) == first
+    (folder / "a" / "00.png").rename(folder / "b" / "9.png")
     assert fingerprint(read(folder)) != first
+
+
+def swap(one, other):
+    """Exchange the contents of two files of one size; the times stay what they were."""
+    contents = [path.read_bytes() for path in (one, other)]
+    times = [os.stat(path) for path in (one, other)]
+    assert len(contents[0]) == len(contents[1])
+    for path, content, time in zip((one, other), contents[::-1], times, strict=True):
+        path.write_bytes(content)
+        os.utime(path, ns=(time.st_atime_ns, time.st_mtime_ns))
+
+
+@pytest.mark.parametrize("inspected_anew", [True, False])
+def test_contents_that_change_places(folder, inspected_anew):
+    examples = read(folder)
+    first = fingerprint(examples)
+    swap(folder / "a" / "1.png", folder / "b" / "1.png")
+    assert fingerprint(read(folder) if inspected_anew else examples) != first
+    swap(folder / "a" / "1.png", folder / "b" / "1.png")
+    assert fingerprint(examples) == first
+
+
+def test_files_are_read_once(folder, monkeypatch):
+    for path in folder.glob("*/*"):
+        os.utime(path, ns=(0, 0))
+    monkeypatch.setattr(file_contents, "_SETTLED_NANOSECONDS", 0)
+    opened = []
+    original = file_contents.open_regular
+    monkeypatch.setattr(file_contents, "open_regular", lambda p: opened.append(p) or original(p))
+    examples = read(folder)
+    assert len(opened) == 6
+    first = fingerprint(examples)
+    assert fingerprint(examples) == first and len(opened) == 6
+    os.utime(folder / "a" / "0.png")
+    assert fingerprint(examples) == first and len(opened) == 7
+
+
+def test_files_that_were_changed_just_now_are_read_again(folder, monkeypatch):
+    """A second change within a step of the file system's clock leaves no trace in the times."""
+    examples = read(folder)
+    first = fingerprint(examples)
+    path, other = folder / "a" / "0.png", folder / "b" / "0.png"
+    before = os.stat(path)
+    path.write_bytes(other.read_bytes())
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda p, **k: before if str(p) == str(path) else stat(p, **k))
+    assert fingerprint(examples) != first
+
+
+def test_files_that_nobody_inspected(folder):
+    found = read(folder)
+    plain = ImageFolder(found.paths, found.labels, found.class_names, image_size=(8, 8))
+    assert fingerprint(plain) == fingerprint(found)
+
+
+def test_labels_do_not_run_into_each_other(folder):
+    paths = read(folder).paths[:2]
+    names = [str(number) for number in range(12)]
+    prints = {
+        fingerprint(ImageFolder(paths, labels, names, image_size=(8, 8)))
+        for labels in ([1, 11], [11, 1])
+    }
+    assert len(prints) == 2
 
 
 def test_a_file_that_is_gone(folder):
@@ -124,6 +191,15 @@ def test_a_dataset_is_gone_through_once():
     data = DatasetExamples(tf.data.Dataset.from_generator(examples, output_signature=spec))
     assert fingerprint(data) == fingerprint(data) == fingerprint(dataset(x, y))
     assert len(passes) == 1
+
+
+def test_the_order_counts_where_workers_share_it():
+    x, y = arrays()
+    first = ordered_fingerprint(dataset(x, y))
+    assert ordered_fingerprint(dataset(x.copy(), y)) == first
+    others = [dataset(x[::-1], y[::-1]), dataset(x, y[::-1]), dataset(x, y, names=True)]
+    assert len({first, *map(ordered_fingerprint, others)}) == 4
+    assert ordered_fingerprint(as_examples((x, y))) == fingerprint(as_examples((x, y)))
 
 
 def test_content_knows_its_images():

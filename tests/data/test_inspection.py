@@ -64,14 +64,14 @@ def test_too_large_an_image_is_a_problem(tmp_path, monkeypatch):
 
 def test_missing_file_and_folder(tmp_path):
     assert inspect_image(tmp_path / "gone.png", "gone.png").kind == "missing"
-    assert inspect_image(tmp_path, "folder").kind == "unreadable"
+    assert inspect_image(tmp_path, "folder").kind == "not a regular file"
 
 
 def test_files_are_reported_in_their_order(tmp_path):
     names = [f"{number:02}.png" for number in range(30)]
     for number, name in enumerate(names):
         (tmp_path / name).write_bytes(b"" if number % 3 == 0 else encode(noise(), "PNG"))
-    usable, problems = inspect_images([(str(tmp_path / name), name) for name in names], False)
+    usable, problems, _ = inspect_images([(str(tmp_path / name), name) for name in names], False)
     assert usable == [number % 3 != 0 for number in range(30)]
     assert [problem.path for problem in problems] == names[::3]
 

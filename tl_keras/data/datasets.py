@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.arguments import whole
+from tl_keras.data.array_digests import add_array
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.labels import Names, encode_labels, encode_labels_in_graph
 from tl_keras.data.output_order import check_lost_names
@@ -70,6 +71,7 @@ class DatasetExamples(Examples):
         self._dataset = dataset
         self.class_names, self._lost_names = _class_names(dataset)
         self._scanned: _Scan | None = None
+        self._first_digest: str | None = None
 
     def __len__(self) -> int:
         """Return the number of examples; the first call may go through the dataset."""
@@ -120,13 +122,20 @@ class DatasetExamples(Examples):
 
     def has_fixed_order(self) -> bool:
         """Return whether two passes give the same examples in the same order; makes the passes."""
-        return self._digest_of_a_pass() == self._digest_of_a_pass()
+        return self.digest_in_order() == self._digest_of_a_pass()
 
-    def _digest_of_a_pass(self) -> bytes:
-        digest = hashlib.blake2b()
+    def digest_in_order(self) -> str:
+        """Return a hash of the examples with their labels in the order of the first pass."""
+        if self._first_digest is None:
+            self._first_digest = self._digest_of_a_pass()
+        return self._first_digest
+
+    def _digest_of_a_pass(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
         for element in self._dataset:
-            digest.update(np.ascontiguousarray(element[0] if self._has_labels else element))
-        return digest.digest()
+            for part in tf.nest.flatten(element):
+                add_array(digest, part.numpy())
+        return digest.hexdigest()
 
     def _rebatched(self, batch_size: int) -> tf.data.Dataset:
         if not self._is_batched:

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import os
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.data.array_digests import add_array
 from tl_keras.data.arrays import ArrayExamples
 from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.image_files import ImageFiles
-from tl_keras.data.listing import portable_names
-from tl_keras.errors import InputError
 
 SIZE = 16
 _MODULUS = 1 << 8 * SIZE
@@ -26,15 +24,16 @@ _contents: "weakref.WeakKeyDictionary[Examples, Content]" = weakref.WeakKeyDicti
 def fingerprint(examples: Examples) -> str:
     """Return the fingerprint of examples and their labels.
 
-    Arrays: a hash of their bytes, about a second per gigabyte. Image folders: names, sizes and
-    times of the files, which are not read. A `tf.data.Dataset`: a hash of the content, whatever
-    its order, from one pass that is done once per object.
+    Arrays: a hash of their bytes, about a second per gigabyte. Image files: the hashes of their
+    contents from when they were inspected; a file whose size or times have changed since is read
+    again. A `tf.data.Dataset`: a hash of the content, whatever its order, from one pass that is
+    done once per object.
 
     Returns:
-        32 hexadecimal digits.
+        32 hexadecimal digits. Names of files and folders count only where they name classes.
 
     Raises:
-        InputError: If a file is not there any more.
+        InputError: If a file is not there any more, or cannot be read.
     """
     raise TypeError(f"fingerprint: {type(examples).__name__} has none.")
 
@@ -46,7 +45,13 @@ def _(examples: ArrayExamples) -> str:
 
 @fingerprint.register
 def _(examples: ImageFiles) -> str:
-    return files_fingerprint(examples)
+    read = [examples.pixel_range] if examples.pixel_range else []
+    head = repr((examples.class_names, tuple(examples.image_size), *read))
+    digest = hashlib.blake2b(head.encode("utf-8", "surrogatepass"), digest_size=SIZE)
+    digest.update(examples.contents.digests(examples.paths).tobytes())
+    for label in examples.label_rows():
+        digest.update(f"{label!r}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 @fingerprint.register
@@ -61,6 +66,13 @@ def _with_names(found: str, names: Any) -> str:
     return hashlib.blake2b(f"{found} {names}".encode(), digest_size=SIZE).hexdigest()
 
 
+def ordered_fingerprint(examples: Examples) -> str:
+    """Return the fingerprint of examples in their order, of a `tf.data.Dataset` too."""
+    if isinstance(examples, DatasetExamples):
+        return _with_names(examples.digest_in_order(), examples.class_names)
+    return fingerprint(examples)
+
+
 def arrays_fingerprint(x: Any, y: Any) -> str:
     """Return the fingerprint of arrays in their order.
 
@@ -69,10 +81,10 @@ def arrays_fingerprint(x: Any, y: Any) -> str:
         y: Labels: an array, a list of collections of names, a dict of these, or None.
     """
     digest = hashlib.blake2b(digest_size=SIZE)
-    _add(digest, x)
+    add_array(digest, x)
     for name, part in sorted(y.items()) if isinstance(y, dict) else [("", y)]:
         digest.update(name.encode())
-        _add(digest, part)
+        add_array(digest, part)
     return digest.hexdigest()
 
 
@@ -80,30 +92,7 @@ def weights_fingerprint(weights: Iterable[Any]) -> str:
     """Return the fingerprint of arrays of any shapes in their order."""
     digest = hashlib.blake2b(digest_size=SIZE)
     for values in weights:
-        _add(digest, values)
-    return digest.hexdigest()
-
-
-def files_fingerprint(examples: ImageFiles, *, with_times: bool = True) -> str:
-    """Return the fingerprint of labelled files in their order, without reading them.
-
-    Of a path counts where it is below the folder that holds all files.
-
-    Args:
-        examples: The files, their labels, and the size that they are resized to.
-        with_times: Whether the times of the files count, which a new copy of them changes.
-    """
-    read = [examples.pixel_range] if examples.pixel_range else []
-    head = repr((examples.class_names, tuple(examples.image_size), *read))
-    digest = hashlib.blake2b(head.encode("utf-8", "surrogatepass"), digest_size=SIZE)
-    names = portable_names(examples.paths)
-    for path, name, label in zip(examples.paths, names, examples.label_rows(), strict=True):
-        try:
-            found = os.stat(path)
-        except OSError as error:
-            raise InputError(f"data: {path!r} cannot be read: {error.strerror}.") from error
-        changed = found.st_mtime_ns if with_times else 0
-        digest.update(repr((name, found.st_size, changed, label)).encode())
+        add_array(digest, values)
     return digest.hexdigest()
 
 
@@ -132,7 +121,7 @@ class Content:
         for row, number in enumerate(image_hashes(x)):
             digest = hashlib.blake2b(number.to_bytes(SIZE, "big") + tasks, digest_size=SIZE)
             for part in parts:
-                _add(digest, part[row])
+                add_array(digest, part[row])
             self._total = (self._total + int.from_bytes(digest.digest(), "big")) % _MODULUS
             self.images = (self.images + number) % _MODULUS
             self._known.add(number)
@@ -169,15 +158,3 @@ def image_hashes(x: np.ndarray) -> list[int]:
 def add_numbers(first: int, *more: int) -> int:
     """Return the sum of hashes modulo 2¹²⁸."""
     return sum(more, first) % _MODULUS
-
-
-def _add(digest: Any, values: Any) -> None:
-    if isinstance(values, list):
-        digest.update(repr([sorted(row, key=str) for row in values]).encode())
-        return
-    array = np.asarray(values)
-    digest.update(repr((array.dtype.str, array.shape)).encode())
-    if array.dtype.kind in "OUS" or array.ndim == 0:
-        digest.update(repr(array.tolist()).encode())
-    else:
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))

@@ -70,8 +70,8 @@ def image_folder(
     fractions = None if split is None else check_split(split)
     check_on_problem(on_problem)
     listed, problems, hints = list_images(path)
-    usable, found = inspect_listed(listed, hints, progress, pixel_range)
-    files = [file for file, is_usable in zip(listed, usable, strict=True) if is_usable]
+    usable, found, contents = inspect_listed(listed, hints, progress, pixel_range)
+    files = [listed[row] for row in usable]
     problems = [*problems, *found, *_lost_classes(listed, files)]
     report_problems(problems, on_problem, "path", repr(os.fspath(path)))
     class_names = _check_classes(files, problems, path)
@@ -86,6 +86,7 @@ def image_folder(
             image_size=size,
             pixel_range=pixel_range,
             problems=problems,
+            contents=contents.rows(rows),
         )
 
     if fractions is None:

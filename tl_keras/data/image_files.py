@@ -11,6 +11,7 @@ import tensorflow as tf
 from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs
 from tl_keras.data.decoding import decode_and_resize, pixel_type
+from tl_keras.data.file_contents import FileContents
 from tl_keras.data.labels import encode_labels
 from tl_keras.data.problems import Problem, problem_table
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
@@ -26,6 +27,8 @@ class ImageFiles(Examples):
         pixel_range: Darkest and brightest value of the images: batches are float32 with the values
             that the files have. None for uint8.
         problems: What was found about the files, used or not.
+        contents: What was in the files when they were inspected; by default they are read when it
+            is asked for.
     """
 
     def __init__(
@@ -35,11 +38,13 @@ class ImageFiles(Examples):
         image_size: tuple[int, int],
         pixel_range: tuple[float, float] | None = None,
         problems: Sequence[Problem] = (),
+        contents: FileContents | None = None,
     ):
         self.paths = tuple(paths)
         self.image_size = image_size
         self.pixel_range = pixel_range
         self.problems = list(problems)
+        self.contents = FileContents.unread(len(self.paths)) if contents is None else contents
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -105,6 +110,7 @@ class ImageFolder(ImageFiles):
         pixel_range: Darkest and brightest value of the images: batches are float32 with the values
             that the files have. None for uint8.
         problems: What was found about files of the folder, used or not.
+        contents: As for `ImageFiles`.
     """
 
     def __init__(
@@ -116,8 +122,15 @@ class ImageFolder(ImageFiles):
         image_size: tuple[int, int],
         pixel_range: tuple[float, float] | None = None,
         problems: Sequence[Problem] = (),
+        contents: FileContents | None = None,
     ):
-        super().__init__(paths, image_size=image_size, pixel_range=pixel_range, problems=problems)
+        super().__init__(
+            paths,
+            image_size=image_size,
+            pixel_range=pixel_range,
+            problems=problems,
+            contents=contents,
+        )
         self.labels = np.asarray(labels, np.int64)
         self.class_names = tuple(class_names)
 

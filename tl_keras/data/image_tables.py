@@ -98,8 +98,8 @@ def image_table(
     cells = read_table(table, folder)
     tasks = read_tasks(cells, label, task, separator)
     listed, problems, hints = files_of(cells, path, tasks)
-    usable, found = inspect_listed(listed, hints, progress, pixel_range)
-    files = [file for file, is_usable in zip(listed, usable, strict=True) if is_usable]
+    usable, found, contents = inspect_listed(listed, hints, progress, pixel_range)
+    files = [listed[row] for row in usable]
     problems = [*problems, *found]
     report_problems(problems, on_problem, "table", cells.source)
     if not files:
@@ -127,6 +127,7 @@ def image_table(
             image_size=size,
             pixel_range=pixel_range,
             problems=problems,
+            contents=contents.rows(rows),
         )
         for rows in parts
     )

@@ -15,7 +15,9 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from tl_keras.data.decoding import decode_image, is_sixteen_bit
+from tl_keras.data.file_contents import FileContents, FileDigest, read_file
 from tl_keras.data.problems import EXTENSIONS, Problem
+from tl_keras.regular_files import UnfitFile
 from tl_keras.terminal import can_redraw
 
 _FORMATS = ", ".join(EXTENSIONS)
@@ -43,12 +45,31 @@ def inspect_image(
     Returns:
         What is wrong with the file, or None if nothing is.
     """
+    return inspect_file(path, name, pixel_range)[0]
+
+
+def inspect_file(
+    path: str | os.PathLike, name: str, pixel_range: tuple[float, float] | None = None
+) -> tuple[Problem | None, FileDigest | None]:
+    """Inspect a file as `inspect_image` does, and hash what was read.
+
+    Returns:
+        The problem, and the digest of the content; None for a file that cannot be read.
+    """
     try:
-        content = pathlib.Path(path).read_bytes()
+        content, digest = read_file(path)
     except (FileNotFoundError, ValueError):  # A name cannot hold a null character.
-        return Problem(name, "missing", "there is no such file")
+        return Problem(name, "missing", "there is no such file"), None
+    except UnfitFile as error:
+        return Problem(name, error.kind, error.strerror), None
     except OSError as error:
-        return Problem(name, "unreadable", error.strerror or str(error))
+        return Problem(name, "unreadable", error.strerror or str(error)), None
+    return _problem_in(content, name, pixel_range), digest
+
+
+def _problem_in(
+    content: bytes, name: str, pixel_range: tuple[float, float] | None
+) -> Problem | None:
     if not content:
         return Problem(name, "empty", "the file has 0 bytes")
     try:
@@ -83,7 +104,7 @@ def inspect_images(
     files: Sequence[tuple[str, str]],
     progress: bool = True,
     pixel_range: tuple[float, float] | None = None,
-) -> tuple[list[bool], list[Problem]]:
+) -> tuple[list[bool], list[Problem], FileContents]:
     """Inspect files in parallel threads.
 
     Args:
@@ -92,12 +113,13 @@ def inspect_images(
         pixel_range: Darkest and brightest value that the images have.
 
     Returns:
-        Which files can be used, and the problems and notes, both in the order of the files.
+        Which files can be used; the problems and notes; and the contents of all files. All in the
+        order of the files.
     """
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(
             tqdm(
-                pool.map(lambda file: inspect_image(*file, pixel_range), files),
+                pool.map(lambda file: inspect_file(*file, pixel_range), files),
                 total=len(files),
                 desc="Checking images",
                 unit=" files",
@@ -106,8 +128,10 @@ def inspect_images(
                 disable=not (progress and can_redraw(sys.stderr)),
             )
         )
-    usable = [result is None or result.usable for result in results]
-    return usable, [result for result in results if result is not None]
+    problems, digests = zip(*results, strict=True) if results else ((), ())
+    usable = [problem is None or problem.usable for problem in problems]
+    found = [problem for problem in problems if problem is not None]
+    return usable, found, FileContents.of(digests)
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tl_keras.data.file_contents import FileContents
 from tl_keras.data.inspection import inspect_images
 from tl_keras.data.problems import Problem, problem_table
 from tl_keras.errors import InputError, counted, did_you_mean, warn_user
@@ -26,7 +27,7 @@ def inspect_listed(
     hints: Mapping[str, str],
     progress: bool,
     pixel_range: tuple[float, float] | None = None,
-) -> tuple[list[bool], list[Problem]]:
+) -> tuple[np.ndarray, list[Problem], FileContents]:
     """Inspect files, and add hints to problems of those that are not there.
 
     Args:
@@ -36,16 +37,18 @@ def inspect_listed(
         pixel_range: Darkest and brightest value that the images have.
 
     Returns:
-        As `inspect_images`.
+        Rows of the files that can be used, the problems and notes, and the contents of these files.
     """
     named = [(file.path, file.name) for file in files]
-    usable, found = inspect_images(named, progress, pixel_range)
-    return usable, [
+    usable, found, contents = inspect_images(named, progress, pixel_range)
+    rows = np.flatnonzero(usable)
+    problems = [
         dataclasses.replace(problem, detail=problem.detail + hints.get(problem.path, ""))
         if problem.kind == "missing"
         else problem
         for problem in found
     ]
+    return rows, problems, contents.rows(rows)
 
 
 def check_image_size(image_size: Any) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tl_keras.data.base import Specs, Targets
+from tl_keras.data.file_contents import FileContents
 from tl_keras.data.file_labels import FileLabels
 from tl_keras.data.image_files import ImageFiles
 from tl_keras.data.labels import check_tasks
@@ -23,6 +24,7 @@ class ImageTable(ImageFiles):
         image_size: Height and width to resize to.
         pixel_range: As for `ImageFiles`.
         problems: What was found about rows and files, used or not.
+        contents: As for `ImageFiles`.
     """
 
     def __init__(
@@ -33,8 +35,15 @@ class ImageTable(ImageFiles):
         image_size: tuple[int, int],
         pixel_range: tuple[float, float] | None = None,
         problems: Sequence[Problem] = (),
+        contents: FileContents | None = None,
     ):
-        super().__init__(paths, image_size=image_size, pixel_range=pixel_range, problems=problems)
+        super().__init__(
+            paths,
+            image_size=image_size,
+            pixel_range=pixel_range,
+            problems=problems,
+            contents=contents,
+        )
         self.labels = dict(labels) if isinstance(labels, Mapping) else labels
 
     @property

@@ -46,13 +46,14 @@ class FeaturePass:
         values: From `x`, `y` (None without targets) and the batch's number to one array per column,
             all views of an example one after the other.
         content: Hashes of the images of data without a fixed order; None for a fixed one.
+        is_unchanged: Says at the end whether data with a fixed order is still what it was.
         model_name: Name of the backbone, for errors.
         say: Prints a line.
         verbose: Whether to show a progress bar.
 
     Raises:
         OSError: From `fill`, if a shard cannot be written. The shards of this object are removed.
-        DataChanges: From `fill`, likewise.
+        DataChanges: From `fill`, if the images are others than they were; likewise.
         InputError: From `fill`, if values are NaN or infinite.
     """
 
@@ -63,6 +64,7 @@ class FeaturePass:
         values: Callable[[Any, Any, int], Sequence[np.ndarray]],
         *,
         content: Content | None,
+        is_unchanged: Callable[[], bool],
         model_name: str,
         say: Callable[[str], None],
         verbose: bool,
@@ -73,6 +75,7 @@ class FeaturePass:
         self._batches = batches
         self._values = values
         self._content = content
+        self._is_unchanged = is_unchanged
         self._model_name = model_name
         self._say = say
         self._verbose = verbose
@@ -94,6 +97,8 @@ class FeaturePass:
                 *(self._store.images_of(shard) for shard in shards)
             ):
                 self._written.update(shards)
+                raise DataChanges
+            if self._written and not self._is_unchanged():
                 raise DataChanges
             if not self._is_announced:
                 size = size_text(self._layout.bytes)

@@ -20,6 +20,7 @@ from tl_keras.data.feature_cache import FeatureCache, free_bytes, size_text
 from tl_keras.data.feature_layout import Column, Layout
 from tl_keras.data.feature_store import STORE_VERSION, FeatureStore
 from tl_keras.data.fingerprint import content_of, fingerprint
+from tl_keras.data.image_files import ImageFiles
 from tl_keras.data.stored_examples import StoredExamples
 from tl_keras.errors import counted
 from tl_keras.training.feature_pass import DataChanges, FeaturePass, batch_size_of
@@ -72,6 +73,8 @@ def stored_features(
         reason = str(error)
     except DataChanges:
         reason = "the data gives other images in each pass; it seems to augment them by itself"
+        if isinstance(examples, ImageFiles):
+            reason = "image files were changed while their features were computed"
     except OSError as error:
         reason = f"{str(cache.features_folder)!r} cannot be written ({error.strerror or error})"
     say(f"frozen layers run in every epoch: {reason}")
@@ -119,6 +122,7 @@ class _Job:
                 self._examples.batches(self._targets, batch_size_of(store.layout)),
                 self._values,
                 content=content_of(self._examples) if by_content else None,
+                is_unchanged=lambda: fingerprint(self._examples) == self._data,
                 model_name=self._prefix.name,
                 say=self._say,
                 verbose=verbose,
@@ -150,7 +154,7 @@ class _Job:
             "versions": [STORE_VERSION, tl_keras.__version__, tf.__version__, keras.__version__],
             "computation": computation,
             "precision": self._cache.precision,
-            "data": fingerprint(self._examples),
+            "data": self._data,
             "targets": repr(self._targets),
             "views": self._views,
         }
@@ -194,6 +198,10 @@ class _Job:
                 f"the cache may take {size_text(max(0, allowed))} here"
             )
         return layout
+
+    @functools.cached_property
+    def _data(self) -> str:
+        return fingerprint(self._examples)
 
     @functools.cached_property
     def _folded(self) -> Callable[[Any], Any]:

@@ -14,8 +14,7 @@ import tl_keras
 from tl_keras.data import Examples
 from tl_keras.data.augmentation import describe
 from tl_keras.data.domains import DomainExamples
-from tl_keras.data.fingerprint import files_fingerprint, fingerprint
-from tl_keras.data.image_files import ImageFiles
+from tl_keras.data.fingerprint import fingerprint, ordered_fingerprint
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
@@ -83,6 +82,18 @@ def shared_facts(
     }
 
 
+def shared_content(train: DomainExamples, validation: DomainExamples | None) -> dict[str, Any]:
+    """Return fingerprints of the data in its order, which several workers must have in common.
+
+    A `tf.data.Dataset` is read once for it.
+    """
+    return {
+        name: {domain: ordered_fingerprint(one) for domain, one in data.items()}
+        for name, data in (("content of data", train), ("content of validation", validation))
+        if data is not None
+    }
+
+
 def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Compare the configuration of the run in a directory with the one asked for.
 
@@ -145,14 +156,12 @@ def _common(
 
 
 def _data(examples: Examples) -> str:
-    """Return a fingerprint that a new copy of the same files shares."""
+    """Return the fingerprint of the content of all domains."""
     if isinstance(examples, DomainExamples):
         if examples.only is not None:
             return _data(examples.only)
         return ", ".join(f"{name} {_data(one)}" for name, one in examples.items())
-    if not isinstance(examples, ImageFiles):
-        return fingerprint(examples)
-    return files_fingerprint(examples, with_times=False)
+    return fingerprint(examples)
 
 
 def _facts(domains: DomainExamples) -> list[Any]:

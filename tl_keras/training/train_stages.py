@@ -15,11 +15,11 @@ from tl_keras.data.domains import DomainExamples
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, apply_freezing
-from tl_keras.training.agreement import check_agreement, from_chief
+from tl_keras.training.agreement import check_agreement, from_chief, several_workers
 from tl_keras.training.checks import check_combination
 from tl_keras.training.data_checks import check_order, say_target_labels, warn_of_changing_order
 from tl_keras.training.found_run import Found, prepare
-from tl_keras.training.identity import config_digest, run_config, shared_facts
+from tl_keras.training.identity import config_digest, run_config, shared_content, shared_facts
 from tl_keras.training.regression_heads import standard_targets
 from tl_keras.training.run import Run, finished_run, write_finished_run
 from tl_keras.training.run_directory import HISTORY_FILE, MODEL_FILE, RunDirectory
@@ -68,6 +68,8 @@ def train_stages(
         settings = dataclasses.replace(settings, verbose=False)
     say_target_labels(train, targets, settings)
     check_agreement(strategy, shared_facts(model, stages, objectives, settings, train, held_out))
+    if several_workers(strategy):
+        check_agreement(strategy, shared_content(train, held_out))
     if deterministic:
         _make_deterministic(settings.seed)
     if output is None:
