@@ -1,8 +1,13 @@
 """Exports appear complete or not at all, and replace nothing by accident."""
 
+import errno
 import os
+import subprocess
+import sys
+import textwrap
 
 import pytest
+import tensorflow as tf
 
 from tl_keras import export
 from tl_keras.errors import InputError
@@ -124,3 +129,99 @@ def test_a_saved_model_is_replaced_on_request(build, tmp_path):
     export.saved_model(build(labels=("c", "d", "e")), tmp_path / "model", overwrite=True)
     assert (tmp_path / "model" / "assets" / "labels.txt").read_text() == "c\nd\ne\n"
     assert os.listdir(tmp_path) == ["model"]
+
+
+def disk_errors():
+    reason = "No space left on device"
+    yield OSError(errno.ENOSPC, reason, "/tmp/graph.pb")
+    yield tf.errors.ResourceExhaustedError(None, None, f"variables.data; {reason}")
+    yield RuntimeError(f"Can't write data (errno = 28, error message = '{reason}')")
+
+
+@pytest.mark.parametrize("error", disk_errors(), ids=lambda error: type(error).__name__)
+def test_a_full_disk_ends_in_one_line_with_the_earlier_export_intact(tmp_path, error):
+    write(tmp_path / "a", "one")
+    with (
+        pytest.raises(InputError, match=r"^path: cannot write .*a' \(No space left on device\)"),
+        staged(tmp_path / "a", overwrite=True, is_export=is_export) as new,
+    ):
+        new.mkdir()
+        raise error
+    assert (tmp_path / "a" / "mark").read_text() == "one"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    flushed, flush, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (flushed.append(os.fstat(file).st_ino), flush(file))
+    )
+
+    def check(source, target):
+        inodes = {path.stat().st_ino for path in (source, *source.rglob("*"))}
+        assert len(inodes) == 2 and inodes <= set(flushed)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", check)
+    write(tmp_path / "a", "one")
+
+
+def test_what_killed_exports_left_goes_and_the_earlier_export_comes_back(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from tl_keras.files import partial_beside\n"
+        "from pathlib import Path\n"
+        "target = Path(sys.argv[1])\n"
+        "with partial_beside(target) as partial:\n"
+        "    (partial / 'new').mkdir(parents=True)\n"
+        "    os.rename(target, partial / 'old')\n"
+        "    os._exit(9)\n"
+    )
+    write(tmp_path / "a", "one")
+    subprocess.run([sys.executable, "-c", code, tmp_path / "a"], check=False)
+    assert not (tmp_path / "a").exists() and len(os.listdir(tmp_path)) == 1
+    with pytest.raises(InputError, match=r"exists\. Pass overwrite=True"):
+        write(tmp_path / "a", "two")
+    assert (tmp_path / "a" / "mark").read_text() == "one"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.slow
+def test_files_that_may_not_grow_end_every_export_in_one_line(tmp_path):
+    code = textwrap.dedent(
+        """
+        import importlib.util, os, pathlib, resource, sys
+        from tests.export.conftest import small_network
+        from tl_keras import export
+        from tl_keras.builder import build_transfer_model
+        model = build_transfer_model(small_network(), 3)
+        folder = pathlib.Path(sys.argv[1])
+        names = ["saved_model", "tflite"]
+        names += ["onnx"] if importlib.util.find_spec("tf2onnx") else []
+        paths = {name: folder / f"model.{name}" for name in names}
+        for name, path in paths.items():
+            getattr(export, name)(model, path)
+        read = lambda: {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        before = read()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+        for name, path in paths.items():
+            try:
+                getattr(export, name)(model, path, overwrite=True)
+                print("no error in", name)
+            except Exception as error:
+                print(f"<{type(error).__name__}: {error}>")
+        print(read() == before, len(os.listdir(folder)) == len(paths))
+        """
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("<", "no", "True"))]
+    assert len(lines) >= 3 and lines[-1] == "True True", done.stdout
+    for line in lines[:-1]:
+        assert line.startswith("<InputError: path: cannot write ") and "(File too large)" in line
