@@ -90,9 +90,11 @@ def read_open(file: BinaryIO, path: str | os.PathLike, most: int = LARGEST_BYTES
 
 
 def require_regular(path: str | os.PathLike, argument: str) -> None:
-    """Raise `InputError` if a path names something that is neither a regular file nor missing."""
+    """Raise `InputError` if a path names a pipe, a device or a socket."""
     try:
-        _check(os.stat(path), path, None)
+        found = os.stat(path)
+        if not stat.S_ISDIR(found.st_mode):
+            _check(found, path, None)
     except UnfitFile as error:
         raise InputError(
             f"{argument}: expected a regular file, {os.fspath(path)!r} is {error.strerror}. Copy "

@@ -74,6 +74,17 @@ def test_clearing_what_is_old(features, tl_keras_cli):
     assert [(features / key).exists() for key in KEYS] == [True, True, False]
 
 
+def test_a_limit(features, tl_keras_cli):
+    code, out, _ = tl_keras_cli("cache", "--limit", "35 kB")
+    assert code == 0 and out.startswith("cleared 1 store, 30.")
+    assert [(features / key).exists() for key in KEYS] == [True, True, False]
+    assert others_are_there(features)
+    code, _, error = tl_keras_cli("cache", "--limit", "much")
+    assert code == 2 and "--limit: expected a size such as 20GB" in error
+    code, _, error = tl_keras_cli("cache", "--limit", "1GB", "--clear")
+    assert code == 2 and "cannot be combined" in error
+
+
 def test_what_a_process_uses_is_left_alone(features, tl_keras_cli):
     code = (
         "import pathlib, time\n"

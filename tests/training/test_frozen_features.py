@@ -235,6 +235,37 @@ def test_a_damaged_shard_is_computed_again(blobs, cache, computed, monkeypatch, 
     np.testing.assert_allclose(values, prefix.lower(blobs[0]), rtol=1e-4, atol=1e-4)
 
 
+def test_damage_is_said_and_mended(blobs, cache, computed, monkeypatch, capsys):
+    small_shards(monkeypatch)
+    prefix = prefix_of()
+    store(prefix, blobs, cache)
+    (marker,) = cache.features_folder.glob("*/meta.json")
+    marker.write_text(marker.read_text().replace('"count": 45', '"count": 44'))
+    computed.clear()
+    capsys.readouterr()
+    store(prefix, blobs, cache)
+    lines = capsys.readouterr().out.splitlines()
+    assert "meta.json) was damaged and is written again" in lines[0] and computed == []
+    assert lines[1:] == ["features of 45 images: found in the cache"]
+    for shard in (1, 3):
+        marker.with_name(f"{shard:06}.y0.npy").write_bytes(b"")
+    store(prefix, blobs, cache)
+    out = capsys.readouterr().out
+    assert out == "features of 45 images: 2 of 6 shards damaged, computed again\n"
+    assert computed == [8, 8]
+
+
+def test_the_bound_of_the_cache(blobs, cache, monkeypatch, capsys):
+    monkeypatch.setenv("TL_KERAS_CACHE_BYTES", "150kB")
+    store(prefix_of(), blobs, cache)
+    store(prefix_of(2), blobs, cache)
+    assert "removed 1 store of features used least recently" in capsys.readouterr().out
+    assert len(list(cache.features_folder.iterdir())) == 1
+    monkeypatch.setenv("TL_KERAS_CACHE_BYTES", "much")
+    with pytest.raises(InputError, match="TL_KERAS_CACHE_BYTES: expected a size such as 20GB"):
+        store(prefix_of(0), blobs, cache)
+
+
 def test_shards_of_another_process_are_left_to_it(blobs, cache, computed, monkeypatch):
     small_shards(monkeypatch)
     prefix = prefix_of()

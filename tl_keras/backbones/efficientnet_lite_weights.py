@@ -9,6 +9,7 @@ import numpy as np
 
 from tl_keras.backbones.torch_state import read_state_dict
 from tl_keras.errors import InputError, counted
+from tl_keras.regular_files import require_regular
 
 _PACKAGE_VERSION = "0.1.0"
 _PARAMETERS = {
@@ -123,6 +124,7 @@ def load_keras_file(model: keras.Model, path: str) -> None:
     Raises:
         InputError: If the file is missing or doesn't hold this network.
     """
+    require_regular(path, "weights")
     if not os.path.isfile(path):
         raise InputError(f"weights: expected a .weights.h5 file, but there is no file {path!r}.")
     before = model.get_weights()

@@ -9,6 +9,7 @@ import keras
 
 from tl_keras.backbones.module_trust import NotTrusted, noted_errors
 from tl_keras.errors import InputError, first_line, printable
+from tl_keras.regular_files import require_regular
 
 HDF5 = (".h5", ".hdf5")
 _SMALL, _EXPANSION = 2**28, 100
@@ -31,12 +32,13 @@ def load_keras_file(
         trust: Whether the user trusts the file's author: it is loaded without safe mode.
 
     Raises:
-        InputError: If the file is missing, is not a `.keras` archive of Keras 3, unpacks to far
-            more than it is, or holds a layer that is not registered; and without trust, if it
-            holds Lambda layers (code of its author) or a SavedModel that may reach beyond its
-            graph.
+        InputError: If the file is missing or no regular file, is not a `.keras` archive of Keras
+            3, unpacks to far more than it is, or holds a layer that is not registered; and without
+            trust, if it holds Lambda layers (code of its author) or a SavedModel that may reach
+            beyond its graph.
     """
     path = os.fspath(path)
+    require_regular(path, argument)
     if not os.path.isfile(path):
         raise InputError(
             f"{argument}: expected the path of a .keras file, {path!r} does not exist."

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from tl_keras.backbones.tar_stream import BLOCK, Damaged, Member, Refused, members, shortened
 from tl_keras.errors import InputError, first_line, printable
+from tl_keras.regular_files import require_regular
 
 __all__ = ["unpack_archive"]
 
@@ -39,6 +40,7 @@ def unpack_archive(source: str) -> tempfile.TemporaryDirectory:
         InputError: If the archive is missing or damaged, holds anything but files and folders
             in its own folder, or is too large.
     """
+    require_regular(source, "source")
     if not os.path.isfile(source):
         raise InputError(f"source: expected an archive, but there is no file {source!r}.")
     temporary = tempfile.TemporaryDirectory(prefix="tl_keras_module_")

@@ -14,6 +14,7 @@ from tl_keras.backbones.module_check import reason_to_refuse
 from tl_keras.backbones.module_download import download_module
 from tl_keras.backbones.module_trust import NotTrusted
 from tl_keras.errors import InputError
+from tl_keras.regular_files import require_regular
 
 __all__ = [
     "ModuleFiles",
@@ -59,6 +60,7 @@ class ModuleFiles:
             folders.sort()
             for name in sorted(files):
                 path = os.path.join(folder, name)
+                require_regular(path, "source")
                 with open(path, "rb") as file:
                     content = hashlib.sha256(file.read()).hexdigest()
                 digest.update(f"{os.path.relpath(path, self.path)}\n{content}\n".encode())

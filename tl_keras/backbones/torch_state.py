@@ -17,6 +17,7 @@ from tl_keras.backbones.torch_pickle import Interpreter
 from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile, shortened
 from tl_keras.backbones.torch_values import Group, Storage, Tensor
 from tl_keras.errors import InputError, printable
+from tl_keras.regular_files import open_regular, require_regular
 
 __all__ = ["read_state_dict"]
 
@@ -48,10 +49,11 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             anything but tensors, in which case none of it has been carried out.
     """
     path = os.fspath(path)
+    require_regular(path, "weights")
     if not os.path.isfile(path):
         raise InputError(f"weights: expected a PyTorch state dict, but there is no file {path!r}.")
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             state, read = _read_zip(file, size) if _is_zip(file) else _read_legacy(file, size)
             return _arrays(_tensors(state), read, size)

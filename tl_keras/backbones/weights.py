@@ -8,6 +8,7 @@ import numpy as np
 
 from tl_keras.backbones.keras_files import load_keras_file
 from tl_keras.errors import InputError, first_line
+from tl_keras.regular_files import require_regular
 
 
 def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
@@ -24,6 +25,7 @@ def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:
         InputError: If the file is missing, unreadable, or does not fit the network.
     """
     path = os.fspath(path)
+    require_regular(path, "weights")
     if not os.path.isfile(path):
         raise InputError(
             f"weights: expected 'imagenet', None or the path of a weights file, got {path!r}, "

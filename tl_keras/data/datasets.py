@@ -14,6 +14,7 @@ from tl_keras.data.array_digests import add_array
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.labels import Names, encode_labels, encode_labels_in_graph
 from tl_keras.data.output_order import check_lost_names
+from tl_keras.data.read_errors import elements_of
 from tl_keras.data.rows import WHOLE, Cycle, Epochs, Order, Part, share_of
 from tl_keras.data.values import Values
 from tl_keras.errors import InputError, counted, warn_user
@@ -60,7 +61,7 @@ class DatasetExamples(Examples):
     """
 
     def __init__(self, dataset: tf.data.Dataset, argument: str = "data"):
-        self._argument = argument
+        self.argument = argument
         if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise InputError(
                 f"{argument}: expected a finite dataset, got one without end. Leave out .repeat(), "
@@ -91,7 +92,7 @@ class DatasetExamples(Examples):
 
     def encoded_targets(self, spec: Specs) -> Targets:
         """Return all targets; see `Examples.encoded_targets`."""
-        argument, labels = f"{self._argument}: y", self._scan().labels
+        argument, labels = f"{self.argument}: y", self._scan().labels
         targets = encode_labels(labels, spec, argument, self.class_names, lost=not self._lost_names)
         if targets is not None:
             for names in self._lost_names:
@@ -132,7 +133,7 @@ class DatasetExamples(Examples):
 
     def _digest_of_a_pass(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
-        for element in self._dataset:
+        for element in elements_of(self._dataset, self.argument):
             for part in tf.nest.flatten(element):
                 add_array(digest, part.numpy())
         return digest.hexdigest()
@@ -183,7 +184,7 @@ class DatasetExamples(Examples):
 
     def _scan(self) -> "_Scan":
         if self._scanned is None:
-            self._scanned = _Scan(self._dataset, self._is_batched, self._has_labels, self._argument)
+            self._scanned = _Scan(self._dataset, self._is_batched, self._has_labels, self.argument)
         return self._scanned
 
 
@@ -275,7 +276,7 @@ class _Scan:
         self.labels: Any = None
         parts, sizes, values, itemsize = [], [], [], 1
         patience = _Patience(dataset, argument)
-        for element in dataset:
+        for element in elements_of(dataset, argument):
             patience.check(self.count)
             x = (element[0] if labelled else element).numpy()
             y = tf.nest.map_structure(lambda part: part.numpy(), element[1]) if labelled else ()

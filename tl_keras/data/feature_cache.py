@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import re
 import shutil
 import sys
 from typing import Literal
@@ -11,6 +12,7 @@ from tl_keras.arguments import whole
 from tl_keras.errors import InputError, did_you_mean
 
 FOLDER_VARIABLE = "TL_KERAS_CACHE"
+BYTES_VARIABLE = "TL_KERAS_CACHE_BYTES"
 FEATURES = "features"
 PRECISIONS = ("float32", "bfloat16")
 SPARED_BYTES = 2**30
@@ -26,7 +28,9 @@ class FeatureCache:
             fast on a GPU or a processor with AMX, with errors near 1 %.
         views: With augmentation, how many augmented views of each image are stored; epoch `e`
             reads view `e % views`. 0 stores none: then frozen layers run in every epoch.
-        max_bytes: Largest store; None for 90 % of the free disk, less 1 GiB.
+        max_bytes: Largest store; None for 90 % of the free disk, less 1 GiB. All stores together
+            take at most `$TL_KERAS_CACHE_BYTES`, such as `20GB`, by default half of the disk: those
+            that were used least recently are removed.
 
     Example:
         >>> FeatureCache(folder="features", views=4).views
@@ -68,11 +72,39 @@ def features_folder(folder: str | os.PathLike | None = None) -> pathlib.Path:
     return pathlib.Path(folder).expanduser() / FEATURES
 
 
+def bytes_of(text: str, argument: str) -> int:
+    """Return a size such as `"20GB"` or `"1.5 TiB"` in bytes.
+
+    Raises:
+        InputError: If it is none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise InputError(f"{argument}: expected a size such as 20GB, got {text!r}.")
+    number, unit, binary = found.groups(default="")
+    power = " kmgt".index(unit.lower() or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+def bytes_of_all(features: pathlib.Path) -> int:
+    """Return how large all stores in a folder may be together.
+
+    Raises:
+        InputError: If `$TL_KERAS_CACHE_BYTES` is no size.
+    """
+    text = os.environ.get(BYTES_VARIABLE)
+    return bytes_of(text, BYTES_VARIABLE) if text else _disk_of(features).total // 2
+
+
 def free_bytes(folder: pathlib.Path) -> int:
     """Return the free bytes of the disk on which a folder is, or will be."""
+    return _disk_of(folder).free
+
+
+def _disk_of(folder: pathlib.Path):
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(folder)
 
 
 def _caches_of_user() -> pathlib.Path:

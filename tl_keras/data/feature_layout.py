@@ -1,6 +1,7 @@
 """How stored features lie in shards."""
 
 import dataclasses
+import json
 import math
 from typing import Any
 
@@ -88,10 +89,14 @@ class Layout:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Layout":
-        """Return the layout whose `dataclasses.asdict` went through JSON."""
+        """Return the layout that `to_json` gave."""
         columns = {
             key: tuple(Column(**one | {"shape": tuple(one["shape"])}) for one in data[key])
             for key in ("x", "y")
         }
         tasks = None if data["tasks"] is None else tuple(data["tasks"])
         return cls(data["count"], data["views"], **columns, tasks=tasks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the layout as values that JSON gives back as they are."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))

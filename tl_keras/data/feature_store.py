@@ -1,9 +1,11 @@
 """Arrays on disk in shards, each of which is complete or not there."""
 
-import dataclasses
+import io
 import json
+import math
 import os
 import pathlib
+import shutil
 import time
 import zlib
 from collections.abc import Sequence
@@ -12,12 +14,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tl_keras.data.feature_layout import Column, Layout
-from tl_keras.files import opened_whole, remove_partials, remove_partials_of, write_text
+from tl_keras.files import opened_whole, remove_partials, remove_partials_of, write_bytes
 from tl_keras.locks import FileLock, is_locked
+from tl_keras.regular_files import open_regular, read_regular
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 META_FILE = "meta.json"
 PASS_LOCK = "pass.lock"
+_LARGEST_DESCRIPTION = 2**20
 
 
 class FeatureStore:
@@ -31,35 +35,45 @@ class FeatureStore:
     def __init__(self, folder: pathlib.Path, layout: Layout):
         self.folder = folder
         self.layout = layout
+        self.was_repaired = False
         self._in_use = FileLock(folder / f"use-{os.getpid()}-{id(self)}.lock")
 
     @classmethod
     def create(cls, folder: pathlib.Path, layout: Layout, info: dict[str, Any]) -> "FeatureStore":
-        """Make a store, or open the one that another process has just made.
+        """Make a store, or open the one that is there.
+
+        Where its description is not what it was written as, or is of another layout, it is
+        written again; every shard has checksums of its own.
 
         Args:
             folder: Where; made if it is missing.
             layout: How examples lie in it.
             info: What else people want to know about it, as JSON.
 
+        Returns:
+            The store; `was_repaired` says whether there was another description.
+
         Raises:
             OSError: If it cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        meta = {"version": STORE_VERSION, "layout": dataclasses.asdict(layout), **info}
-        remove_partials_of(folder / META_FILE)
-        write_text(folder / META_FILE, json.dumps(meta, indent=1), durable=False)
-        return cls(folder, layout)
+        store = cls(folder, layout)
+        marker = folder / META_FILE
+        remove_partials_of(marker)
+        if not describes(read_meta(folder), layout):
+            store.was_repaired = os.path.lexists(marker)
+            meta = {"version": STORE_VERSION, "layout": layout.to_json(), **info}
+            _remove(marker)
+            _write_checked(marker, meta)
+        return store
 
     @classmethod
     def open(cls, folder: pathlib.Path) -> "FeatureStore | None":
         """Return the store in a folder; None if there is none, or one of another version."""
         meta = read_meta(folder)
-        try:
-            layout = Layout.from_json(meta["layout"])
-        except (KeyError, TypeError):
+        if meta.get("version") != STORE_VERSION:
             return None
-        return cls(folder, layout) if meta["version"] == STORE_VERSION else None
+        return cls(folder, Layout.from_json(meta["layout"]))
 
     def use(self) -> None:
         """Keep the store from being cleared until `leave`, and note that it was used now."""
@@ -105,8 +119,7 @@ class FeatureStore:
                 with opened_whole(self._path(shard, column), durable=False) as file:
                     _save(file, array)
                 sums[column.name] = zlib.crc32(array.reshape(-1).view(np.uint8))
-            record = {"crc32": sums, "images": f"{images:x}"}
-            write_text(self._record(shard), json.dumps(record), durable=False)
+            _write_checked(self._record(shard), {"crc32": sums, "images": f"{images:x}"})
         except OSError:
             self.discard(shard)
             raise
@@ -118,13 +131,13 @@ class FeatureStore:
     def is_intact(self, shard: int) -> bool:
         """Return whether every byte of a shard is what was written."""
         try:
-            record = json.loads(self._record(shard).read_text(encoding="utf-8"))
-            for column, array in zip(self.layout.columns, self.load(shard), strict=True):
-                if zlib.crc32(array.reshape(-1).view(np.uint8)) != record["crc32"][column.name]:
-                    return False
-        except Exception:  # NumPy fails on a damaged header in any way it likes
+            sums = _read_checked(self._record(shard))["crc32"]
+            return all(
+                zlib.crc32(array.reshape(-1).view(np.uint8)) == sums[column.name]
+                for column, array in zip(self.layout.columns, self.load(shard), strict=True)
+            )
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        return True
 
     def bytes_there(self) -> int:
         """Return the bytes of the values in shards that were written whole."""
@@ -132,30 +145,31 @@ class FeatureStore:
         return sum(len(self.layout.examples_of(n)) for n in there) * self.layout.example_bytes
 
     def images_of(self, shard: int) -> int:
-        """Return the sum of the hashes of a shard's images."""
-        return int(json.loads(self._record(shard).read_text(encoding="utf-8"))["images"], 16)
+        """Return the sum of the hashes of a shard's images; raises as `load` does."""
+        return int(_read_checked(self._record(shard))["images"], 16)
 
     def load(self, shard: int) -> list[np.ndarray]:
         """Return the arrays of a shard, memory-mapped, in the order of the columns.
 
         Raises:
             OSError: If a file is missing.
-            ValueError: If a file is no array, or too short, or of another shape or type.
+            ValueError: If a file does not begin as the array should, or is of another size.
         """
         arrays = []
         for column in self.layout.columns:
-            array = np.load(self._path(shard, column), mmap_mode="r", allow_pickle=False)
-            expected = (self.layout.shape_in(shard, column), column.stored_dtype)
-            if (array.shape, array.dtype) != expected:
-                raise ValueError(f"shard {shard}: expected {expected}, found {array.dtype}.")
-            arrays.append(array)
+            shape, dtype = self.layout.shape_in(shard, column), column.stored_dtype
+            header = _header(shape, dtype)
+            with open_regular(self._path(shard, column)) as file:
+                size = len(header) + math.prod(shape) * dtype.itemsize
+                if os.fstat(file.fileno()).st_size != size or file.read(len(header)) != header:
+                    raise ValueError(f"shard {shard}: {column.name} is not {dtype} {shape}.")
+                arrays.append(np.memmap(file, dtype, "r", len(header), shape))
         return arrays
 
     def discard(self, shard: int) -> None:
         """Remove a shard, its record first, and what a dead process left of it."""
-        self._record(shard).unlink(missing_ok=True)
-        for column in self.layout.columns:
-            self._path(shard, column).unlink(missing_ok=True)
+        for path in (self._record(shard), *(self._path(shard, c) for c in self.layout.columns)):
+            _remove(path)
         remove_partials(self.folder, f"{shard:06d}.*")
 
     def _record(self, shard: int) -> pathlib.Path:
@@ -166,15 +180,62 @@ class FeatureStore:
 
 
 def read_meta(folder: pathlib.Path) -> dict[str, Any]:
-    """Return what a store says about itself; empty if nothing can be read."""
+    """Return what a store says about itself; empty if that is not what was written."""
     try:
-        meta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
+        return _read_checked(folder / META_FILE)
     except (OSError, ValueError):
         return {}
-    return meta if isinstance(meta, dict) else {}
+
+
+def describes(meta: dict[str, Any], layout: Layout) -> bool:
+    """Return whether a description is of a store of this version with this layout."""
+    return (meta.get("version"), meta.get("layout")) == (STORE_VERSION, layout.to_json())
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Remove whatever is there under the name of a file."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def _write_checked(path: pathlib.Path, values: dict[str, Any]) -> None:
+    """Write JSON with a checksum of all the rest of it."""
+    write_bytes(path, _with_checksum(values), durable=False)
+
+
+def _read_checked(path: pathlib.Path) -> dict[str, Any]:
+    """Return what `_write_checked` wrote.
+
+    Raises:
+        OSError: If there is no file, or it cannot be read.
+        ValueError: If it holds anything else.
+    """
+    content = read_regular(path, _LARGEST_DESCRIPTION)
+    try:
+        values = json.loads(content)
+        del values["checksum"]
+        if content == _with_checksum(values):
+            return values
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise ValueError(f"{path.name} is not as it was written.")
+
+
+def _with_checksum(values: dict[str, Any]) -> bytes:
+    text = json.dumps(values, indent=1)
+    return json.dumps(values | {"checksum": zlib.crc32(text.encode())}, indent=1).encode()
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """Return how an `.npy` file of such an array begins."""
+    stream = io.BytesIO()
+    values = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, values)
+    return stream.getvalue()
 
 
 def _save(file: BinaryIO, array: np.ndarray) -> None:
     """Write an array as `np.save` does, with errors that say what the system said."""
-    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(_header(array.shape, array.dtype))
     file.write(array.reshape(-1).view(np.uint8).data)

@@ -14,6 +14,7 @@ from tl_keras.data.arrays import ArrayExamples
 from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.image_files import ImageFiles
+from tl_keras.data.read_errors import elements_of
 
 SIZE = 16
 _MODULUS = 1 << 8 * SIZE
@@ -136,7 +137,7 @@ def content_of(examples: DatasetExamples) -> Content:
     """Return the content of a dataset; the first call for an object goes through it."""
     if examples not in _contents:
         content = Content()
-        for element in examples._dataset:
+        for element in elements_of(examples._dataset, examples.argument):
             x, y = element if examples._has_labels else (element, ())
             if not examples._is_batched:
                 x, y = x[None], tf.nest.map_structure(lambda part: part[None], y)

@@ -39,8 +39,8 @@ def image_folder(
     """Read a folder with one subfolder per class, or a CSV file with the columns path,label.
 
     Every file is read once before this returns: files that are broken, empty, truncated or no
-    images are reported in one table. JPEG, PNG, BMP, GIF and WebP are read by their content,
-    whatever their extension says.
+    images are reported in one table, and so are pipes, devices and files of more than 1 GiB. JPEG,
+    PNG, BMP, GIF and WebP are read by their content, whatever their extension says.
 
     Args:
         path: The folder, or the CSV file; its paths are relative to the file.

@@ -52,7 +52,8 @@ def image_table(
     `"multi_label"`, else they have to agree.
 
     Args:
-        table: Path of a CSV file in UTF-8 with commas and a header, or a DataFrame.
+        table: Path of a CSV file in UTF-8 with commas and a header, of at most 1 GiB, or a
+            DataFrame.
         path: Column of the paths. Where a path does not exist, `\` is read as `/`, letter case may
             differ, and an extension may be missing; such files are noted.
         label: Column of the labels. Several columns hold 0 and 1 for a label each, a label name

@@ -9,14 +9,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from tl_keras.data.decoding import decode_image, is_sixteen_bit
 from tl_keras.data.file_contents import FileContents, FileDigest, read_file
 from tl_keras.data.problems import EXTENSIONS, Problem
+from tl_keras.data.read_errors import reason_in
+from tl_keras.data.two_decoders import PillowsView, decoded, room_for
 from tl_keras.regular_files import UnfitFile
 from tl_keras.terminal import can_redraw
 
@@ -25,11 +26,11 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")
 _SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
 _FEWER_BITS = 14
 """16-bit files that use no more bits than these are noted."""
-_LARGEST_MEAN_DIFFERENCE = 8.0
 LARGEST_PIXELS = 2**29 // 3
 """TensorFlow decodes up to 2²⁹ values; Pillow refuses more than this, too, unless told to."""
 
 _SECONDS_BEFORE_PROGRESS = 2.0
+_FILES_AT_A_TIME = 1024
 
 
 def inspect_image(
@@ -59,7 +60,7 @@ def inspect_file(
     try:
         content, digest = read_file(path)
     except (FileNotFoundError, ValueError):  # A name cannot hold a null character.
-        return Problem(name, "missing", "there is no such file"), None
+        return _missing(name), None
     except UnfitFile as error:
         return Problem(name, error.kind, error.strerror), None
     except OSError as error:
@@ -89,15 +90,17 @@ def _problem_in(
         return Problem(name, "unsupported format", f"{found}; convert it to one of {_FORMATS}")
     if found == "WEBP" and getattr(image, "is_animated", False):
         return Problem(name, "animated WebP", "save its first frame")
-    try:
-        expected = _pixels(image)
-    except Exception as error:
-        return Problem(name, _kind_of(error), str(error))
-    return (
-        _compare(content, expected, image.mode, name)
-        or _depth_note(content, pixel_range, name)
-        or _extension_note(name, found)
-    )
+    with room_for(image.width * image.height):
+        try:
+            seen = PillowsView(image)
+        except Exception as error:
+            return Problem(name, _kind_of(error), str(error))
+        image = None  # Its pixels are as many as those that are decoded next.
+        return (
+            _compare(content, seen, name)
+            or _depth_note(content, pixel_range, name)
+            or _extension_note(name, found)
+        )
 
 
 def inspect_images(
@@ -116,27 +119,28 @@ def inspect_images(
         Which files can be used; the problems and notes; and the contents of all files. All in the
         order of the files.
     """
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(
-            tqdm(
-                pool.map(lambda file: inspect_file(*file, pixel_range), files),
-                total=len(files),
-                desc="Checking images",
-                unit=" files",
-                delay=_SECONDS_BEFORE_PROGRESS,
-                leave=False,
-                disable=not (progress and can_redraw(sys.stderr)),
-            )
-        )
+    bar = tqdm(
+        total=len(files),
+        desc="Checking images",
+        unit=" files",
+        delay=_SECONDS_BEFORE_PROGRESS,
+        leave=False,
+        disable=not (progress and can_redraw(sys.stderr)),
+    )
+    results: list[tuple[Problem | None, FileDigest | None]] = []
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, bar:
+        for start in range(0, len(files), _FILES_AT_A_TIME):
+            batch = files[start : start + _FILES_AT_A_TIME]
+            gone = [_is_gone(path) for path, _ in batch]
+            there = [file for file, is_gone in zip(batch, gone, strict=True) if not is_gone]
+            inspected = pool.map(lambda file: inspect_file(*file, pixel_range), there)
+            for (_, name), is_gone in zip(batch, gone, strict=True):
+                results.append((_missing(name), None) if is_gone else next(inspected))
+                bar.update()
     problems, digests = zip(*results, strict=True) if results else ((), ())
     usable = [problem is None or problem.usable for problem in problems]
     found = [problem for problem in problems if problem is not None]
     return usable, found, FileContents.of(digests)
-
-
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-def _decode(content: tf.Tensor) -> tf.Tensor:
-    return decode_image(content)
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)])
@@ -145,39 +149,14 @@ def _decode_deep(content: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
     return decode_image(content, (0.0, white))
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
-    """Read the pixels with Pillow: upright RGB, transparency on white."""
-    image.load()
-    if 0 in image.size:
-        raise ValueError(f"the image is {image.width} × {image.height} pixels")
-    # A GIF's and a BMP's transparency is ignored, as in `decode_image`.
-    is_transparent = image.format in ("PNG", "WEBP") and (
-        image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info)
-    )
-    image = ImageOps.exif_transpose(image)
-    if is_transparent:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"))
-
-
-def _compare(content: bytes, expected: np.ndarray, mode: str, name: str) -> Problem | None:
+def _compare(content: bytes, seen: PillowsView, name: str) -> Problem | None:
     """Decode as training does and hold the result against Pillow's."""
     try:
-        pixels = _decode(tf.constant(content)).numpy()
+        difference = seen.is_shown_by(decoded(content))
     except tf.errors.OpError as error:
-        return Problem(name, "cannot be decoded", _reason(error))
-    if pixels.shape != expected.shape:
-        detail = f"TensorFlow reads {pixels.shape[:2]} pixels, Pillow {expected.shape[:2]}"
-        return Problem(name, "decoded differently", f"{detail}; save it anew, e.g. as PNG")
-    if mode.startswith("I"):  # Pillow cuts 16-bit values off at 255 when it converts them.
-        return None
-    step = [max(1, length // 64) for length in pixels.shape[:2]]
-    sample = (slice(None, None, step[0]), slice(None, None, step[1]))
-    difference = np.abs(pixels[sample].astype(np.int16) - expected[sample]).mean()
-    if difference > _LARGEST_MEAN_DIFFERENCE:
-        detail = f"TensorFlow and Pillow differ by {difference:.0f} of 255 on average"
-        return Problem(name, "decoded differently", f"{detail}; save it anew, e.g. as PNG")
+        return Problem(name, "cannot be decoded", reason_in(error))
+    if difference:
+        return Problem(name, "decoded differently", f"{difference}; save it anew, e.g. as PNG")
     return None
 
 
@@ -203,6 +182,21 @@ def _depth_note(content: bytes, pixel_range: Any, name: str) -> Problem | None:
     return Problem(name, "low values", detail, usable=True)
 
 
+def _is_gone(path: str) -> bool:
+    """Return whether there is surely no such file: what else is wrong with it, reading tells."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _missing(name: str) -> Problem:
+    return Problem(name, "missing", "there is no such file")
+
+
 def _extension_note(name: str, found: str) -> Problem | None:
     extension = pathlib.PurePath(name).suffix.lower()
     if extension in EXTENSIONS[found]:
@@ -226,13 +220,3 @@ def _kind_of(error: Exception) -> str:
     if isinstance(error, EOFError) or "truncated" in text or "decoder object" in text:
         return "truncated"
     return "unreadable"
-
-
-def _reason(error: tf.errors.OpError) -> str:
-    """Take the sentence out of a TensorFlow error that says what was wrong with the file."""
-    message = error.message or ""
-    if "Summarized data: b'" in message:
-        return message.split("Summarized data: b'", 1)[1].split("'", 1)[0]
-    lines = [line for line in message.splitlines() if line and not line.startswith(" ")]
-    cause = next((line for line in lines if not line.startswith(("Graph exec", "Detected"))), "")
-    return cause.split("}} ")[-1].split(" [[")[0] or type(error).__name__

@@ -22,7 +22,7 @@ _LAYOUT = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class LabelledFile:
     """A file and its class.
 

@@ -15,7 +15,7 @@ EXTENSIONS = {
 IMAGE_EXTENSIONS = frozenset().union(*EXTENSIONS.values())
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
     """Something about a file that the user should know.
 

@@ -43,8 +43,8 @@ def inspect_listed(
     usable, found, contents = inspect_images(named, progress, pixel_range)
     rows = np.flatnonzero(usable)
     problems = [
-        dataclasses.replace(problem, detail=problem.detail + hints.get(problem.path, ""))
-        if problem.kind == "missing"
+        dataclasses.replace(problem, detail=problem.detail + hints[problem.path])
+        if problem.kind == "missing" and problem.path in hints
         else problem
         for problem in found
     ]

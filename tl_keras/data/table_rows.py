@@ -1,6 +1,7 @@
 """From the rows of a table to files, each once, with what its rows say about it."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from tl_keras.data.tables import Table, not_utf8, text_of
 from tl_keras.errors import InputError, decodable
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class TableFile:
     """A file that a table names.
 
@@ -54,7 +55,7 @@ def files_of(
             problems.append(Problem("", "no path", place))
             continue
         found, name = finder.find(text)
-        if decodable(text) != text and name in finder.hints:
+        if decodable(text) != text and not os.path.isfile(found):
             raise not_utf8(table.source, f"{place} holds {decodable(text)!r}")
         try:
             values = {task: columns.value(row) for task, columns in tasks.items()}

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import os
 import pathlib
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 from tl_keras.arrays.marks import is_missing
 from tl_keras.data.problems import Problem
 from tl_keras.errors import InputError, decodable, did_you_mean
+from tl_keras.regular_files import LARGEST_BYTES, open_regular, require_regular
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,7 @@ def read_table(table: Any, folder: str | os.PathLike | None = None) -> Table:
     """
     if isinstance(table, (str, os.PathLike)):
         source = pathlib.Path(table).expanduser()
+        require_regular(source, "table")
         if not source.is_file():
             what = "a folder" if source.is_dir() else "no file"
             raise InputError(
@@ -77,10 +80,14 @@ def read_table(table: Any, folder: str | os.PathLike | None = None) -> Table:
 def _read_csv(source: pathlib.Path, folder: pathlib.Path) -> Table:
     try:
         # File names may hold bytes that are not UTF-8: `check_utf8` looks at the other cells.
-        with open(source, newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
+        with io.TextIOWrapper(
+            open_regular(source, LARGEST_BYTES), "utf-8-sig", "surrogateescape", newline=""
+        ) as stream:
             reader = csv.reader(stream, skipinitialspace=True)
             header = [name.strip() for name in next(reader, [])]
             rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except OSError as error:
+        raise InputError(f"table: {str(source)!r} cannot be read: {error.strerror}.") from error
     except csv.Error as error:
         raise not_utf8(repr(str(source)), str(error)) from error
     if any(decodable(name) != name for name in header):

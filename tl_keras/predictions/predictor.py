@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tl_keras.errors import InputError
+from tl_keras.regular_files import read_regular
 
 if TYPE_CHECKING:
     from tl_keras.transfer_model import TransferModel
@@ -47,9 +48,9 @@ class Predictor:
             contents, errors = {}, {}
             for file in batch:
                 try:
-                    contents[file] = file.read_bytes()
-                except OSError as error:
-                    errors[file] = error.strerror or str(error)
+                    contents[file] = read_regular(file)
+                except (OSError, ValueError) as error:  # A name cannot hold a null character.
+                    errors[file] = getattr(error, "strerror", None) or str(error)
             rows = self._scores(contents, errors)
             for file in batch:
                 yield file, rows.get(file), errors.get(file, "")

@@ -1,7 +1,9 @@
 """One pass over the images that fills the missing shards of a feature store."""
 
+import concurrent.futures
 import itertools
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +17,7 @@ from tl_keras.data.feature_cache import size_text, time_text
 from tl_keras.data.feature_layout import Layout
 from tl_keras.data.feature_store import FeatureStore
 from tl_keras.data.fingerprint import Content, add_numbers, image_hashes
+from tl_keras.data.read_errors import elements_of
 from tl_keras.errors import InputError, counted
 from tl_keras.locks import FileLock, is_locked
 from tl_keras.terminal import can_redraw
@@ -82,7 +85,7 @@ class FeaturePass:
         self._written: set[int] = set()
         self._intact: set[int] = set()
         self._ends: list[float] = []
-        self._is_announced = self._waits = False
+        self._is_announced = self._waits = self._has_looked = False
 
     def fill(self) -> None:
         """Return when every shard is there and intact, after a line about what was done."""
@@ -109,10 +112,17 @@ class FeaturePass:
 
     def _missing(self) -> list[int]:
         """Return the shards that are not there or are damaged."""
-        for shard in set(range(self._layout.shards)) - self._intact:
-            if self._store.is_there(shard) and self._store.is_intact(shard):
-                self._intact.add(shard)
-        return [shard for shard in range(self._layout.shards) if shard not in self._intact]
+        shards = range(self._layout.shards)
+        there = [n for n in shards if n not in self._intact and self._store.is_there(n)]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            intact = list(pool.map(self._store.is_intact, there))
+        self._intact.update(itertools.compress(there, intact))
+        damaged = len(there) - sum(intact)
+        if damaged and not self._has_looked:
+            of_all = f"{damaged} of {counted(len(shards), 'shard')}"
+            self._announce(f"{of_all} damaged, computed again")
+        self._has_looked = True
+        return [shard for shard in shards if shard not in self._intact]
 
     def _fill_beside_others(self, missing: Sequence[int]) -> None:
         """Compute the shards that nobody is at."""
@@ -152,7 +162,8 @@ class FeaturePass:
     def _by_shard(self, first: int) -> Iterator[tuple[int, Iterator[tuple[int, Any, Any]]]]:
         """Give shards from `first` on with their batches `(number, x, y)`."""
         each = self._layout.shard_examples // self._size
-        batches = enumerate(self._batches.skip(first * each), first * each)
+        batches = self._batches.skip(first * each)
+        batches = enumerate(elements_of(batches, "data"), first * each)
         numbered = (
             (number, *(element if isinstance(element, tuple) else (element, None)))
             for number, element in batches

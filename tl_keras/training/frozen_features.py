@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import pathlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,10 +16,11 @@ from tqdm import tqdm
 import tl_keras
 from tl_keras.data.augmentation import augment, batch_seed
 from tl_keras.data.base import Examples, Specs
+from tl_keras.data.cache_room import make_room
 from tl_keras.data.datasets import DatasetExamples
-from tl_keras.data.feature_cache import FeatureCache, free_bytes, size_text
+from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.data.feature_layout import Column, Layout
-from tl_keras.data.feature_store import STORE_VERSION, FeatureStore
+from tl_keras.data.feature_store import META_FILE, STORE_VERSION, FeatureStore
 from tl_keras.data.fingerprint import content_of, fingerprint
 from tl_keras.data.image_files import ImageFiles
 from tl_keras.data.stored_examples import StoredExamples
@@ -27,6 +29,8 @@ from tl_keras.training.feature_pass import DataChanges, FeaturePass, batch_size_
 from tl_keras.training.folding import check_precision
 from tl_keras.training.function_digest import function_digest, trace
 from tl_keras.training.prefix import Prefix
+
+ATTEMPTS = 3
 
 
 def stored_features(
@@ -109,12 +113,7 @@ class _Job:
         self._check()
         lower = self._prefix.traced(self._input)
         folder = self._cache.features_folder / self._key(lower)
-        store = FeatureStore.open(folder)
-        if store is None:
-            store = FeatureStore.create(folder, self._checked(self._layout(lower)), self._info())
-        elif store.bytes_there() < store.layout.bytes:
-            self._checked(store.layout, store.bytes_there())
-        store.use()
+        store = self._store(folder, self._layout(lower))
         by_content = isinstance(self._examples, DatasetExamples)
         try:
             FeaturePass(
@@ -131,6 +130,28 @@ class _Job:
         except BaseException:
             store.leave()
             raise
+
+    def _store(self, folder: pathlib.Path, layout: Layout) -> FeatureStore:
+        """Return the store in a folder, in use."""
+        there = FeatureStore(folder, layout).bytes_there()
+        if there < layout.bytes:
+            reason = make_room(self._cache, folder.name, layout, there, self._say)
+            if reason:
+                raise _NoStore(reason)
+        for _ in range(ATTEMPTS):
+            store = FeatureStore.create(folder, layout, self._info())
+            try:
+                store.use()
+            except FileNotFoundError:  # Another process has just removed it, to make room.
+                store.leave()
+                continue
+            if store.was_repaired:
+                self._say(
+                    f"features of {counted(layout.count, 'image')}: their description "
+                    f"({folder.name[:12]}…/{META_FILE}) was damaged and is written again"
+                )
+            return store
+        raise _NoStore(f"other processes remove {str(folder)!r}")
 
     def _check(self) -> None:
         if self._prefix.random_layer is not None:
@@ -187,17 +208,6 @@ class _Job:
         )
         tasks = tuple(sorted(self._y_spec)) if isinstance(self._y_spec, dict) else None
         return Layout(len(self._examples), self._views, x, y, tasks)
-
-    def _checked(self, layout: Layout, there: int = 0) -> Layout:
-        """Return the layout, or raise `_NoStore` where the store would be too large."""
-        allowed = self._cache.bytes_allowed(free_bytes(self._cache.features_folder) + there)
-        if layout.bytes > allowed:
-            raise _NoStore(
-                f"features of {counted(layout.count, 'image')} would take "
-                f"{size_text(layout.bytes)}, and "
-                f"the cache may take {size_text(max(0, allowed))} here"
-            )
-        return layout
 
     @functools.cached_property
     def _data(self) -> str:

@@ -3,12 +3,13 @@
 import contextlib
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from tl_keras.data import Epochs
+from tl_keras.data.read_errors import elements_of, next_batch
 from tl_keras.errors import counted, warn_user
 from tl_keras.schedules import Stage
 from tl_keras.training.agreement import from_chief, several_workers
@@ -193,7 +194,7 @@ class StageEpochs:
             self.callbacks.on_train_batch_begin(progress.step)
             stop = self.signals.received is not None
             asked_at = time.perf_counter()
-            state.totals = self.step(*next(self.batches), state.totals, stop=stop)
+            state.totals = self.step(*self._next_batch(), state.totals, stop=stop)
             if not self.has_stepped:
                 self.pace.first_calls += time.perf_counter() - asked_at
                 self.has_stepped = True
@@ -217,6 +218,12 @@ class StageEpochs:
                 break
         return self._read()
 
+    def _next_batch(self) -> Any:
+        """Return the next batch; several workers look for a lost one before they blame the data."""
+        if self.with_others:
+            return next(self.batches)
+        return next_batch(self.batches, "data")
+
     def _read(self) -> dict[str, float]:
         self.check_loss()
         return self.state.totals.means(self.state.progress.names)
@@ -224,7 +231,10 @@ class StageEpochs:
     def _validate(self) -> dict[str, float]:
         totals = Totals.zero()
         self.callbacks.on_test_begin()
-        for number, (x, y) in enumerate(self.validation):
+        batches = self.validation
+        if not self.with_others:
+            batches = elements_of(batches, "validation")
+        for number, (x, y) in enumerate(batches):
             self.callbacks.on_test_batch_begin(number)
             totals = self.validation_step(x, y, totals)
             self.callbacks.on_test_batch_end(number)
