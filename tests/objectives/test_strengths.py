@@ -94,7 +94,7 @@ def test_where_predictions_collapse_minimising_the_entropy_costs_as_much_as_it_g
         ("MCC", {"weight": 1.0, "temperature": 2.5}),
         ("BSS", {"weight": 1e-3, "k": 1}),
         ("FixMatch", {"weight": 1.0, "threshold": 0.95}),
-        ("DeepJDOT", {"weight": 1.0, "feature_cost": 0.01, "label_cost": 1.0}),
+        ("DeepJDOT", {"weight": 1.0, "feature_cost": 1e-3, "label_cost": 1e-4}),
         ("VICReg", {"weight": 1.0, "invariance": 25.0, "variance": 25.0, "covariance": 1.0}),
     ],
 )
