@@ -77,7 +77,9 @@ class DeepJDOT(Objective):
 
     ramps: ClassVar[bool] = True
 
-    def __init__(self, feature_cost: float = 0.001, label_cost: float = 0.0001, *, weight: Any = 1.0):
+    def __init__(
+        self, feature_cost: float = 0.001, label_cost: float = 0.0001, *, weight: Any = 1.0
+    ):
         super().__init__(weight)
         self.feature_cost = number(feature_cost, "feature_cost", least=0)
         self.label_cost = number(label_cost, "label_cost", least=0)
