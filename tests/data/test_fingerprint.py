@@ -111,7 +111,9 @@ def test_files_are_read_once(folder, monkeypatch):
     monkeypatch.setattr(file_contents, "_SETTLED_NANOSECONDS", 0)
     opened = []
     original = file_contents.open_regular
-    monkeypatch.setattr(file_contents, "open_regular", lambda p: opened.append(p) or original(p))
+    monkeypatch.setattr(
+        file_contents, "open_regular", lambda p, most: opened.append(p) or original(p, most)
+    )
     examples = read(folder)
     assert len(opened) == 6
     first = fingerprint(examples)

@@ -10,6 +10,12 @@ from tl_keras.data.fingerprint import fingerprint
 from tl_keras.errors import InputError
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A busy machine does not make a dataset one without an end."""
+    monkeypatch.setattr("tl_keras.data.datasets.SECONDS_OF_A_GENERATOR", float("inf"))
+
+
 def failing(blobs, after, error):
     """Return a dataset whose passes end with an error, or early, after some of them."""
     passes = []

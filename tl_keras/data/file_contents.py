@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tl_keras.errors import InputError
-from tl_keras.regular_files import open_regular, read_open
+from tl_keras.regular_files import LARGEST_BYTES, open_regular, read_open
 
 DIGEST_BYTES = 16
 _SETTLED_NANOSECONDS = 2 * 10**9
@@ -40,7 +40,7 @@ def read_file(path: str | os.PathLike) -> tuple[bytes, FileDigest]:
     Returns:
         Its content and the digest of that.
     """
-    with open_regular(path) as file:
+    with open_regular(path, LARGEST_BYTES) as file:
         state = _state(os.fstat(file.fileno()))
         if max(state[1:3]) > time.time_ns() - _SETTLED_NANOSECONDS:
             state = _UNKNOWN
