@@ -108,8 +108,7 @@ def test_a_fork_that_outlives_its_parent_does_not_keep_the_lock(tmp_path, way):
         "from tl_keras.locks import FileLock\n"
         f"lock = FileLock({str(path)!r})\n"
         "assert lock.acquire()\n"
-        "child = os.fork()\n"
-        "if child: print(child, flush=True)\n"
+        "if not os.fork(): print(os.getpid(), flush=True)\n"
         "time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

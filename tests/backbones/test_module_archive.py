@@ -164,6 +164,9 @@ def test_interrupts_leave_nothing(tmp_path, nothing_left, monkeypatch):
 
 def test_only_files_are_archives(tmp_path, nothing_left):
     os.mkfifo(tmp_path / "pipe.tar.gz")
-    for name in ("pipe.tar.gz", "gone.tar.gz"):
-        with pytest.raises(InputError, match=f"there is no file '.*{name}'"):
+    for name, fault in {
+        "pipe.tar.gz": "expected a regular file, '.*pipe.tar.gz' is a named pipe",
+        "gone.tar.gz": "there is no file '.*gone.tar.gz'",
+    }.items():
+        with pytest.raises(InputError, match=fault):
             unpack_archive(str(tmp_path / name))

@@ -151,5 +151,5 @@ def test_a_run_with_a_teacher_of_other_weights_is_another_run(teacher, tmp_path)
     trained(teacher, (X, Y), output=tmp_path)
     trained(teacher, (X, Y), output=tmp_path)
     other = tl.build_transfer_model(tiny_network(2), 3)
-    with pytest.raises(InputError, match=r"objectives: .* before"):
+    with pytest.raises(InputError, match=r"objectives\[1\]\.teachers\[0\]: .* before"):
         trained(other, (X, Y), output=tmp_path)
