@@ -71,6 +71,13 @@ def test_all_rows_in_order(make):
     assert [tuple(one.shape) for one in spec] == [(None, 2), (None, 3)]
 
 
+@pytest.mark.parametrize("spec", [None, SPEC])
+@pytest.mark.parametrize(("several", "dtype"), [(False, "bfloat16"), (True, "float32")])
+def test_shapes_are_known_without_a_pipeline(make, several, dtype, spec):
+    stored = make(several=several, dtype=dtype)
+    assert stored.element_spec(spec) == stored.batches(spec, 5).element_spec
+
+
 def test_shuffled_epochs_are_those_of_arrays(make):
     stored, arrays = make(), tl.data.as_examples((values()[0], values()[1] / 3))
     plain = TargetSpec("regression", 3)

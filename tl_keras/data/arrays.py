@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.arguments import whole
-from tl_keras.data.base import Examples, Specs, Targets
+from tl_keras.data.base import Examples, Specs, Targets, batch_spec
 from tl_keras.data.columns import read_labels
 from tl_keras.data.labels import Names, encode_labels, names_of
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
@@ -67,6 +67,10 @@ class ArrayExamples(Examples):
     def encoded_targets(self, spec: Specs) -> Targets:
         """Return all targets; see `Examples.encoded_targets`."""
         return encode_labels(self._y, spec, f"{self._argument}: y", self._names)
+
+    def _element_spec(self, spec: Specs) -> Any:
+        one = tf.TensorSpec(self._x.shape[1:], self._x.dtype)
+        return batch_spec(one, self.encoded_targets(spec))
 
     def batches(
         self,

@@ -14,6 +14,21 @@ Specs = TargetSpec | dict[str, TargetSpec] | None
 Targets = np.ndarray | dict[str, np.ndarray] | None
 
 
+def batch_spec(x: tf.TensorSpec, targets: Targets) -> Any:
+    """Return the shapes and types of batches of examples.
+
+    Args:
+        x: Shape, without the batch axis, and type of one example.
+        targets: All encoded targets, `(n, size)`, or task name → that; None without labels.
+    """
+    images = tf.TensorSpec([None, *x.shape], x.dtype)
+    if targets is None:
+        return images
+    return images, tf.nest.map_structure(
+        lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), targets
+    )
+
+
 class Examples(abc.ABC):
     """Examples to train on or to evaluate: arrays, a `tf.data.Dataset` or an image folder.
 
@@ -74,7 +89,7 @@ class Examples(abc.ABC):
         """
 
     def element_spec(self, spec: Specs = None) -> Any:
-        """Return the shapes and types of `batches(spec, …)`, for which a pipeline is made once.
+        """Return the shapes and types of `batches(spec, …)`, found once for each spec.
 
         Args:
             spec: What the model predicts; None leaves the targets out.
@@ -86,9 +101,13 @@ class Examples(abc.ABC):
         for one, found in known:
             if one == spec:
                 return found
-        found = self.batches(spec, 1).element_spec
+        found = self._element_spec(spec)
         known.append((spec, found))
         return found
+
+    def _element_spec(self, spec: Specs) -> Any:
+        """Read the shapes from a pipeline; overridden where they are known without one."""
+        return self.batches(spec, 1).element_spec
 
     def row_names(self, rows: np.ndarray) -> list[str]:
         """Name examples for a message; none where rows have no fixed place in the data.

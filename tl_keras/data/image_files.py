@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.arguments import whole
-from tl_keras.data.base import Examples, Specs
+from tl_keras.data.base import Examples, Specs, batch_spec
 from tl_keras.data.decoding import decode_and_resize, pixel_type
 from tl_keras.data.file_contents import FileContents
 from tl_keras.data.labels import encode_labels
@@ -57,6 +57,10 @@ class ImageFiles(Examples):
     def problem_table(self) -> str:
         """Return everything found about the files as a table; empty if nothing."""
         return problem_table(self.problems)
+
+    def _element_spec(self, spec: Specs) -> Any:
+        one = tf.TensorSpec([*self.image_size, 3], pixel_type(self.pixel_range))
+        return batch_spec(one, self.encoded_targets(spec))
 
     @abc.abstractmethod
     def label_rows(self) -> list[Any]:

@@ -102,6 +102,14 @@ class StoredExamples(Examples):
         rows = row_batches(len(self), batch_size, epochs, part, with_epoch=True)
         return rows.map(element, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
+    def _element_spec(self, spec: Specs) -> Any:
+        columns = [
+            tf.TensorSpec([None, *column.shape], column.dtype) for column in self._layout.columns
+        ]
+        width = len(self._layout.x)
+        x = columns[0] if width == 1 else tuple(columns[:width])
+        return (x, self._named(columns[width:])) if self._has_targets(spec) else x
+
     def _has_targets(self, spec: Specs) -> bool:
         if spec is None or self._spec is None:
             return False
