@@ -194,7 +194,8 @@ def _not_joined(cluster: Cluster, seconds: float, message: str) -> Exception:
     if "timed out" not in message and "Deadline Exceeded" not in message:
         return WorkerLost(
             f"{VARIABLE}: {cluster.name(cluster.index)} could not join the others "
-            f"({message.partition(chr(10))[0]}). Stop all {cluster.size} workers and start anew."
+            f"({message.partition(chr(10))[0]}). Stop all {cluster.size} workers and start them "
+            "again."
         )
     missing = message.partition("timed out task names:")[2].partition("Additional GRPC")[0]
     indices = sorted({int(index) for index in TASK.findall(missing)}) or [0]

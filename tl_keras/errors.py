@@ -112,6 +112,11 @@ def printable(text: str) -> str:
     )
 
 
+def shortened(name: str, most: int = 60) -> str:
+    """Return a name out of an untrusted file in quotes, escaped and cut to `most` characters."""
+    return f"'{printable(name[:most])}{'…' if len(name) > most else ''}'"
+
+
 def decodable(text: str) -> str:
     r"""Return text that UTF-8 can hold: bytes that are not UTF-8 become escapes such as `\xff`."""
     return "".join(_escape(c) if unicodedata.category(c) == "Cs" else c for c in text)

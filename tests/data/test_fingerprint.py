@@ -95,12 +95,12 @@ def swap(one, other):
         os.utime(path, ns=(time.st_atime_ns, time.st_mtime_ns))
 
 
-@pytest.mark.parametrize("inspected_anew", [True, False])
-def test_contents_that_change_places(folder, inspected_anew):
+@pytest.mark.parametrize("inspected_again", [True, False])
+def test_contents_that_change_places(folder, inspected_again):
     examples = read(folder)
     first = fingerprint(examples)
     swap(folder / "a" / "1.png", folder / "b" / "1.png")
-    assert fingerprint(read(folder) if inspected_anew else examples) != first
+    assert fingerprint(read(folder) if inspected_again else examples) != first
     swap(folder / "a" / "1.png", folder / "b" / "1.png")
     assert fingerprint(examples) == first
 

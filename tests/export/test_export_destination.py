@@ -133,7 +133,7 @@ def test_a_saved_model_is_replaced_on_request(build, tmp_path):
 
 def disk_errors():
     reason = "No space left on device"
-    yield OSError(errno.ENOSPC, reason, "/tmp/graph.pb")
+    yield OSError(errno.ENOSPC, reason, "graph.pb")
     yield tf.errors.ResourceExhaustedError(None, None, f"variables.data; {reason}")
     yield RuntimeError(f"Can't write data (errno = 28, error message = '{reason}')")
 

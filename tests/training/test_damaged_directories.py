@@ -185,7 +185,7 @@ def test_a_lost_config_of_another_run_is_refused(directories, tmp_path):
         assert contents(run) == before
 
 
-def test_damaged_checkpoints_are_kept_and_the_run_begins_anew(directories, tmp_path):
+def test_damaged_checkpoints_are_kept_and_the_run_starts_again(directories, tmp_path):
     run = copied(directories, "stage 1", tmp_path)
     for path in run.glob("checkpoints/checkpoint-*.zip"):
         path.write_bytes(path.read_bytes()[:1000])

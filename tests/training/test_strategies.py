@@ -203,7 +203,7 @@ RESTARTED = (
     ("message", "expected"),
     [
         (RELAYED, "worker 1 (b:2) stopped: it was told to. The other workers stop too."),
-        (RESTARTED, "worker 1 (b:2) was started anew while others trained. The other workers"),
+        (RESTARTED, "worker 1 (b:2) was restarted while others trained. The other workers"),
         (UNHEALTHY, "worker 1 (b:2) cannot be reached any more; its own log says why."),
         (UNREACHABLE, "worker 1 (b:2) cannot be reached any more; its own log says why."),
         (REPORTED, "worker 1 (b:2) stopped: InputError: no images. The other workers stop too."),

@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile, shortened
+from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile
+from tl_keras.errors import shortened
 
 __all__ = ["StoredZip"]
 

@@ -8,9 +8,9 @@ Interchange Format" and "pax Header Block"; the GNU manual, "GNU tar Extensions"
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tl_keras.errors import printable
+from tl_keras.errors import printable, shortened
 
-__all__ = ["Damaged", "Member", "Refused", "members", "shortened"]
+__all__ = ["Damaged", "Member", "Refused", "members"]
 
 BLOCK = 512
 _MOST_MEMBERS = 2_000
@@ -53,11 +53,6 @@ class Member:
     parts: tuple[str, ...]
     size: int
     is_folder: bool
-
-
-def shortened(name: str, most: int = 60) -> str:
-    """Return a name out of an archive in quotes, escaped and cut to `most` characters."""
-    return f"'{printable(name[:most])}{'…' if len(name) > most else ''}'"
 
 
 def members(take: Callable[[int], bytes]) -> Iterator[Member]:

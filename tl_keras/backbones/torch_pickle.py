@@ -12,9 +12,10 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile, shortened
+from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile
 from tl_keras.backbones.torch_stack import PickleStack
 from tl_keras.backbones.torch_values import GLOBALS, Group, Storage, as_storage, call
+from tl_keras.errors import shortened
 
 __all__ = ["Interpreter"]
 

@@ -1,8 +1,6 @@
 """Why the weights of a PyTorch file can't be read, in words that a message can hold."""
 
-from tl_keras.errors import printable
-
-__all__ = ["DamagedFile", "RefusedFile", "shortened"]
+__all__ = ["DamagedFile", "RefusedFile"]
 
 
 class RefusedFile(Exception):
@@ -24,8 +22,3 @@ class RefusedFile(Exception):
 
 class DamagedFile(Exception):
     """The file contradicts itself or ends too early; the text says where."""
-
-
-def shortened(text: str, most: int = 60) -> str:
-    """Return a name out of an untrusted file in quotes, escaped and cut to `most` characters."""
-    return f"'{printable(text[:most])}{'…' if len(text) > most else ''}'"

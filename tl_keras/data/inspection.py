@@ -156,7 +156,7 @@ def _compare(content: bytes, seen: PillowsView, name: str) -> Problem | None:
     except tf.errors.OpError as error:
         return Problem(name, "cannot be decoded", reason_in(error))
     if difference:
-        return Problem(name, "decoded differently", f"{difference}; save it anew, e.g. as PNG")
+        return Problem(name, "decoded differently", f"{difference}; save it again, e.g. as PNG")
     return None
 
 

@@ -49,7 +49,7 @@ def evict(features: pathlib.Path, most: int, spared: str = "") -> tuple[list[dic
 def remove(path: pathlib.Path) -> bool:
     """Delete a store unless a living process reads or writes it, and return whether it is gone.
 
-    It loses its name first, so that nobody takes half of one for a whole.
+    It loses its name first, so that half of one is never read as a whole.
     """
     if _is_used(path):
         return False

@@ -140,14 +140,14 @@ class AdaptationScore(ResumableCallback):
         self.best_epoch: int | None = None
 
     def on_train_begin(self, logs=None):
-        """Begin anew."""
+        """Start again."""
         check_classifier(self.model)
         self.history, self.best_epoch = [], None
         self._best, self._weights, self._without_gain = np.inf, None, 0
         self._forward = compiled_forward(self.model)
 
     def begin_stage(self):
-        """Count the epochs without a better score anew."""
+        """Count the epochs without a better score from zero."""
         self._without_gain = 0
 
     def on_epoch_end(self, epoch, logs=None):
@@ -182,7 +182,7 @@ class AdaptationScore(ResumableCallback):
             **weights,
         }
 
-    def take_up(self, state: Mapping[str, np.ndarray]) -> None:
+    def restore_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a checkpoint."""
         self.history = [AdaptationScores(*map(float, row)) for row in state["history"]]
         self._best, self._without_gain = float(state["best"]), int(state["without_gain"])

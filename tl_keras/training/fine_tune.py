@@ -118,7 +118,7 @@ def fine_tune(
             Without it, the same call resumes.
         checkpoints: When the state is saved in `output`, besides at the ends of stages, at SIGTERM
             and at Ctrl-C.
-        cache: Where outputs of frozen layers are kept; None computes them anew in every epoch.
+        cache: Where outputs of frozen layers are kept; None computes them again in every epoch.
         deterministic: Make two runs on one device equal to the last bit, at some cost in speed.
             For the rest of the process it switches TensorFlow's operations, and it seeds the random
             numbers of Python, NumPy and TensorFlow.

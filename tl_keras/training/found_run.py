@@ -77,7 +77,7 @@ def prepare(
         if not resume and there.is_anything:
             raise InputError(
                 f"output: {str(directory.path)!r} already holds a run, which is not overwritten. "
-                "Choose another directory, or pass resume=True to go on with it or overwrite=True "
+                "Choose another directory, or pass resume=True to continue it or overwrite=True "
                 "to replace it."
             )
         lines = _check(there, directory, config) if there.is_anything else []

@@ -54,7 +54,7 @@ class KeptWeights:
         if write and self._directory is not None:
             self._directory.write_best_weights(named, epoch)
 
-    def take_up(self, epoch: int) -> bool:
+    def restore(self, epoch: int) -> bool:
         """Read what `keep` wrote before the run was killed, and return whether it was whole."""
         named = self._directory.read_best_weights(epoch)
         if named is None:

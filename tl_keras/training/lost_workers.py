@@ -55,7 +55,7 @@ def what_was_lost(message: str) -> str:
     if told:
         what = f"{_names(cluster, {int(told['task'])})} stopped: {told['reason'].strip()}"
     elif reported and "different incarnation" in message:
-        what = f"{_names(cluster, {int(reported['task'])})} was started anew while others trained"
+        what = f"{_names(cluster, {int(reported['task'])})} was restarted while others trained"
     else:
         text = message[reported.end() :] if reported else message
         names = _names(cluster, {int(index) for index in TASK.findall(text)})

@@ -12,7 +12,7 @@ class ResumableCallback(keras.callbacks.Callback):
     """A callback for `fine_tune` that goes on where it was when its run was killed.
 
     A subclass implements both methods. `state` is asked at every checkpoint; in a resumed run
-    `take_up` gets what it said, after `on_train_begin` and before the first step.
+    `restore_state` gets what it said, after `on_train_begin` and before the first step.
 
     Attributes:
         networks: Variables of the objectives' own layers, set before `on_train_begin`; they train
@@ -28,7 +28,7 @@ class ResumableCallback(keras.callbacks.Callback):
         """Return everything that has to survive, as arrays by name."""
         raise NotImplementedError
 
-    def take_up(self, state: Mapping[str, np.ndarray]) -> None:
+    def restore_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from what `state` returned."""
         raise NotImplementedError
 
@@ -50,14 +50,14 @@ def callback_states(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, 
     }
 
 
-def take_up_callbacks(
+def restore_callbacks(
     callbacks: Sequence[keras.callbacks.Callback], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Give each callback its arrays of a checkpoint; those that are new get none."""
     for place, callback in _places(callbacks).items():
         own = {k.removeprefix(place): v for k, v in arrays.items() if k.startswith(place)}
         if own and isinstance(callback, ResumableCallback):
-            callback.take_up(own)
+            callback.restore_state(own)
         else:
             restore_counts(callback, own)
 

@@ -17,7 +17,7 @@ from tl_keras.training.progress import Progress
 from tl_keras.training.resumable_callback import (
     PREFIX,
     callback_states,
-    take_up_callbacks,
+    restore_callbacks,
 )
 from tl_keras.training.run_directory import RunDirectory
 from tl_keras.transfer_model import TransferModel
@@ -65,7 +65,7 @@ class TrainingState:
         self._found: Mapping[str, np.ndarray] | None = None
         self.is_new = True
 
-    def take_up(self) -> bool:
+    def restore(self) -> bool:
         """Read where a killed run stood, and return whether there was one.
 
         Its variables wait until the stage's optimizer exists, for `set_optimizer`.
@@ -76,7 +76,7 @@ class TrainingState:
         self._found, progress = found
         self.progress = Progress.from_json(progress)
         best = self.progress.best_epoch
-        if best is not None and not self.kept.take_up(best):
+        if best is not None and not self.kept.restore(best):
             self.progress.forget_best()
         return True
 
@@ -129,7 +129,7 @@ class TrainingState:
         for name, variable in variables.items():
             variable.assign(arrays[name])
         finalize_normalization(self.model)
-        take_up_callbacks(self._callbacks, arrays)
+        restore_callbacks(self._callbacks, arrays)
         self.totals = Totals(*(tf.constant(arrays[f"totals/{name}"]) for name in Totals._fields))
 
     def _variables(self) -> dict[str, keras.Variable]:

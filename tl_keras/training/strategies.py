@@ -121,7 +121,7 @@ def distribute(strategy: tf.distribute.Strategy, make: Callable[[Part], tf.data.
             datasets are equally long, and shares can be empty.
 
     Returns:
-        The dataset or distributed dataset; nothing is sharded or batched anew.
+        The dataset or distributed dataset; nothing is sharded or batched again.
     """
     count = strategy.num_replicas_in_sync
     made: list[tf.data.Dataset] = []

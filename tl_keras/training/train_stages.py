@@ -1,4 +1,4 @@
-"""A run whose arguments have been checked: begun, taken up again, or returned as it is."""
+"""A run whose arguments have been checked: started, resumed, or returned as it is."""
 
 import contextlib
 import dataclasses
@@ -56,7 +56,7 @@ def train_stages(
         targets: What labels are encoded for; None to leave labels out.
         strategy: As for `fine_tune`, and so are those that follow.
         output: Directory of the run.
-        resume: Whether to go on with a run that is there.
+        resume: Whether to continue a run that is there.
         overwrite: Whether to replace it.
         deterministic: Whether two runs are equal to the last bit.
     """
@@ -90,7 +90,7 @@ def train_stages(
         found = _found(directory, config, strategy, settings, resume, overwrite)
         if found == Found.FINISHED:
             begin_objectives(model, objectives, train, targets, settings)
-            take_up_objectives(objectives, directory.read_objectives())
+            restore_objectives(objectives, directory.read_objectives())
             return finished_run(directory, model, stages)
         if found == Found.BEGUN:
             warn_of_changing_order(train)
@@ -109,7 +109,7 @@ def _found(directory, config, strategy, settings: Settings, resume: bool, overwr
     # What the chief finds counts, and others read only after it has prepared all.
     found = Found(int(from_chief(strategy, [np.int64(found)])[0]))
     if found == Found.FINISHED:
-        settings.say(f"this run is finished: {directory.path / MODEL_FILE} is taken as it is")
+        settings.say(f"this run is finished: {directory.path / MODEL_FILE} is loaded")
     return found
 
 
@@ -164,7 +164,7 @@ def objective_arrays(objectives: Sequence[Objective]) -> dict[str, np.ndarray]:
     }
 
 
-def take_up_objectives(objectives: Sequence[Objective], arrays: Mapping[str, np.ndarray]) -> None:
+def restore_objectives(objectives: Sequence[Objective], arrays: Mapping[str, np.ndarray]) -> None:
     """Set the objectives' own variables, once they have begun, to what `objective_arrays` gave."""
     wanted = objective_arrays(objectives)
     shapes, found = ({k: a.shape for k, a in one.items()} for one in (wanted, arrays))

@@ -99,7 +99,7 @@ class Trainer:
 
     def run(self, stages: tuple[Stage, ...]) -> None:
         """Run all stages; afterwards the model has the best weights where validation decides."""
-        resumed = self.state.take_up()
+        resumed = self.state.restore()
         progress = self.state.progress
         own_optimizer = getattr(self.model, "optimizer", None)
         # Besides comparing, this keeps the chief from writing before all others have read.
