@@ -195,6 +195,22 @@ def test_damaged_checkpoints_are_kept_and_the_run_starts_again(directories, tmp_
     assert_same(again, train(directories["the end"]))
 
 
+def test_a_configuration_without_checkpoints_is_said(directories, tmp_path):
+    run = copied(directories, "stage 1", tmp_path)
+    directory, config = RunDirectory(run), json.loads((run / CONFIG_FILE).read_text())
+    directory.run = config_digest(config)
+    shutil.rmtree(run / "checkpoints")
+    found, lines = prepare(directory, config, resume=True, overwrite=False)
+    assert found == Found.NOTHING
+    assert lines == [
+        f"{run} holds the configuration of a run and no checkpoint to resume from: this run "
+        "begins at epoch 1"
+    ]
+    fresh = RunDirectory(tmp_path / "fresh")
+    fresh.run = directory.run
+    assert prepare(fresh, config, resume=True, overwrite=False) == (Found.NOTHING, [])
+
+
 def test_a_damaged_best_epoch_does_not_block(directories, tmp_path):
     run = copied(directories, "between stages", tmp_path)
     for path in run.glob("checkpoints/best-epoch-*.zip"):

@@ -32,6 +32,10 @@ _OF_OTHERS = ("belongs to another run", "belong to another run")
 _NO_FILE = ("has the name of a run's file or folder", "have names of a run's files or folders")
 _NOT_NEEDED = ("goes with damaged files", "go with damaged files")
 _LEFT = ("is left of a run that cannot resume", "are left of a run that cannot resume")
+_NO_CHECKPOINT = (
+    "{} holds the configuration of a run and no checkpoint to resume from: this run begins at "
+    "epoch 1"
+)
 _Unusable = dict[pathlib.Path, tuple[str, str]]
 _WHAT_NOW = (" The run begins at epoch 1.", " The run resumes.", " The run is finished.")
 
@@ -59,7 +63,8 @@ def prepare(
         overwrite: Whether any may.
 
     Returns:
-        How far the run has come, and lines about differences to be told.
+        How far the run has come, and lines to be told: about small differences, or that there is a
+        configuration alone.
 
     Raises:
         InputError: If another run is there, or this one and `resume` is False; nothing has changed
@@ -89,7 +94,7 @@ def prepare(
         _move_aside(directory, unusable, _WHAT_NOW[found])
         if found == Found.NOTHING:
             directory.clear_checkpoints()
-            lines = []
+            lines = [_NO_CHECKPOINT.format(directory.path)] if there.config is not None else []
         if found == Found.NOTHING or there.config is None:
             directory.write_json(CONFIG_FILE, config)
         return found, lines
