@@ -53,7 +53,7 @@ class Autoencoder:
         """
         decoder = self.decoder
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def run(batch):
             decoded = decoder(tf.cast(self.model.feature_map(batch), tf.float32))
             return preprocessing.from_eight_bits(255.0 * decoded, self.model.pixel_range)

@@ -30,7 +30,7 @@ class Outputs(NamedTuple):
 def compiled_forward(model: TransferModel) -> Callable[[Any], Any]:
     """Return the function from images to features and logits in inference mode, compiled."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def forward(images):
         passed = model.forward(images)
         return passed.features, passed.logits

@@ -240,7 +240,7 @@ class TransferModel(keras.Model):
             return function(images)
         compiled = self.__dict__.setdefault("_compiled_passes", {})
         if name not in compiled:
-            compiled[name] = tf.function(function, reduce_retracing=True)
+            compiled[name] = tf.function(function, reduce_retracing=True, autograph=False)
         parts = [
             tf.nest.map_structure(np.asarray, compiled[name](images[i : i + batch_size]))
             for i in range(0, len(images), batch_size)

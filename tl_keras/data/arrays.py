@@ -91,6 +91,7 @@ class ArrayExamples(Examples):
             if targets is not None:
                 y = tf.nest.map_structure(tf.convert_to_tensor, targets)
 
+        @tf.autograph.experimental.do_not_convert
         def gather(rows: tf.Tensor) -> Any:
             if y is None:
                 return tf.gather(x, rows)

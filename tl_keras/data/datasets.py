@@ -116,6 +116,7 @@ class DatasetExamples(Examples):
         else:
             batches = self._shuffled(epochs, batch_size)
 
+        @tf.autograph.experimental.do_not_convert
         def encode(*element: Any) -> Any:
             return self._encode(share_of(element, part), spec, scan)
 

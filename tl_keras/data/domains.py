@@ -84,6 +84,7 @@ class DomainExamples(Examples, Mapping):
         }
         labelled = self.labelled(spec)
 
+        @tf.autograph.experimental.do_not_convert
         def pair(elements: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             x = {name: one[0] if name in labelled else one for name, one in elements.items()}
             return x, {name: elements[name][1] for name in labelled}

@@ -83,6 +83,7 @@ class ImageFiles(Examples):
             if targets is not None:
                 y = tf.nest.map_structure(tf.convert_to_tensor, targets)
 
+        @tf.autograph.experimental.do_not_convert
         def load(rows: tf.Tensor) -> Any:
             images = tf.map_fn(
                 lambda path: decode_and_resize(

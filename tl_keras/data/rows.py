@@ -98,6 +98,7 @@ def row_batches(
         return _cycled_rows(count, batch_size, epochs, part, with_epoch)
     steps = -(-count // batch_size)
 
+    @tf.autograph.experimental.do_not_convert
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         rows = tf.range(count, dtype=tf.int64)
         skip = tf.constant(0, tf.int64)
@@ -122,12 +123,14 @@ def _cycled_rows(
 ) -> tf.data.Dataset:
     size, first, passes, left_out = cycle.place(count, batch_size)
 
+    @tf.autograph.experimental.do_not_convert
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
         rows = tf.range(count, dtype=tf.int64)
         rows = tf.random.experimental.stateless_shuffle(rows, [cycle.seed, number])
         rows = rows[tf.where(number == first, left_out, 0) :]
         return tf.data.Dataset.from_tensor_slices((tf.fill(tf.shape(rows), number), rows))
 
+    @tf.autograph.experimental.do_not_convert
     def own(numbers: tf.Tensor, rows: tf.Tensor) -> Any:
         numbers, rows = share_of((numbers, rows), part)
         return (numbers, rows) if with_pass else rows

@@ -94,6 +94,7 @@ class StoredExamples(Examples):
         columns = self._layout.columns if with_targets else self._layout.x
         read = self._read_memory if self._in_memory is not None else self._read_files
 
+        @tf.autograph.experimental.do_not_convert
         def element(epoch: tf.Tensor, rows: tf.Tensor) -> Any:
             values = read(rows * views + epoch % views, columns)
             x = values[0] if width == 1 else tuple(values[:width])

@@ -63,6 +63,7 @@ class TaughtExamples(Examples):
         }
         labelled = own.element_spec != self._examples.element_spec()
 
+        @tf.autograph.experimental.do_not_convert
         def together(element: Any, said: dict[str, Any]) -> Any:
             if labelled:
                 return Taught(element[0], said), element[1]

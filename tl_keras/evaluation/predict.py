@@ -81,7 +81,7 @@ def _forward(models: Sequence[TransferModel], x: tf.TensorSpec) -> Any:
     """Return one graph function from a batch to the outputs of all models."""
     signature = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
 
-    @tf.function(input_signature=[signature])
+    @tf.function(input_signature=[signature], autograph=False)
     def forward(batch):
         return [_predictions(model, batch) for model in models]
 

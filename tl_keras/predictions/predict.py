@@ -101,7 +101,9 @@ def _is_name(value: Any) -> bool:
 def _of_examples(
     model: TransferModel, examples: Examples, batch_size: int
 ) -> Iterator[tuple[str | Path, Scores, str]]:
-    forward = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+    forward = tf.function(
+        lambda x: model(x, training=False), reduce_retracing=True, autograph=False
+    )
     row = 0
     for x in examples.batches(None, batch_size):
         found = tf.nest.map_structure(np.asarray, forward(x))

@@ -105,7 +105,7 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
     several = isinstance(model.targets, dict)
     targets = model.targets if several else {"": model.targets}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def outputs(contents):
         return model(pixels(contents, model.image_shape, model.pixel_range), training=False)
 

@@ -50,7 +50,7 @@ def from_chief(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray]) -
 def _sharing(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return the compiled function from a vector of every worker to the chief's."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
     def share(words):
         def of_replica(words):
             context = tf.distribute.get_replica_context()

@@ -152,7 +152,7 @@ def fold_concrete(
     like = like or concrete
     dtypes = [tensor.dtype for tensor in like.outputs]
 
-    @tf.function(input_signature=[spec])
+    @tf.function(input_signature=[spec], autograph=False)
     def run(images):
         values = tf.nest.flatten(frozen(images))
         values = [tf.cast(value, dtype) for value, dtype in zip(values, dtypes, strict=True)]

@@ -241,7 +241,7 @@ def _batches(
     prefix = frozen_prefix(model)
     forward, measured = model.forward if prefix is None else prefix.images_forward, _MEASURED_LIVE
     if prefix is not None and prefix.random_layer is None:
-        lower = tf.function(prefix.lower, reduce_retracing=True)
+        lower = tf.function(prefix.lower, reduce_retracing=True, autograph=False)
         count = min(steps, per_epoch)
         if _fits(lower, dataset.element_spec[0][ONE_DOMAIN], count * full):
             batches = _kept(lower, batches.take(count))

@@ -233,7 +233,7 @@ def _rows(model, strategy, forward, batches, steps, tasks, domains) -> dict[str,
             found[task] = tuple(tf.boolean_mask(one, kept) for one in own[:2])
         return found
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(x, y):
         return strategy.run(replica, args=(x, y))
 

@@ -213,6 +213,7 @@ def _augmented(
     first = epochs.first * steps + epochs.skip
     numbers = tf.data.Dataset.range(first, first + epochs.count * steps)
 
+    @tf.autograph.experimental.do_not_convert
     def change(number: tf.Tensor, batch: Any) -> Any:
         x, y = batch
         place = (number // steps, number % steps, part.index)

@@ -48,7 +48,7 @@ class Step:
 
         signature = [*element_spec, *Totals.spec(), tf.TensorSpec([], tf.float32)]
 
-        @tf.function(input_signature=signature)
+        @tf.function(input_signature=signature, autograph=False)
         def step(x, y, counts, sums, stop):
             results = strategy.run(replica_step, args=(x, y, stop))
             means, count, stops = _first_replica(strategy, results)
