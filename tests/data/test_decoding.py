@@ -129,9 +129,9 @@ def test_damaged_exif_is_ignored(damage, decode_in_graph):
 def test_refuses_what_it_cannot_read(decode_in_graph):
     frames = {"save_all": True, "append_images": [smooth(1)], "lossless": True}
     for content, text in [
-        (b"", "image file is empty"),
-        (b"no image at all", "Unknown image file format"),
-        (encode(smooth(), "WEBP", **frames), "Animated WebP"),
+        (b"", "the file has 0 bytes"),
+        (b"no image at all", "not an image: its content"),
+        (encode(smooth(), "WEBP", **frames), "animated WebP: save"),
         (encode(GRAY.convert("1"), "BMP"), "fewer than 8 bits"),
         (LOSSLESS["png rgb"][:-200], "Invalid PNG"),
         (LOSSY["jpeg"][:400], "Invalid JPEG"),

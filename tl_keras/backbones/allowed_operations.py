@@ -54,6 +54,13 @@ _LISTS = """
     TensorListSplit TensorListStack
 """
 
+# Pipelines of `tf.data` over what the graph holds, which exports of this library read images with.
+# Their functions are functions of the SavedModel, which are checked as all are.
+_DATASETS = """
+    ConcatenateDataset DatasetToSingleElement IgnoreErrorsDataset MapDataset TakeDataset
+    TensorDataset
+"""
+
 _RANDOM = """
     Multinomial NonDeterministicInts ParameterizedTruncatedNormal RandomGamma RandomGammaGrad
     RandomIndexShuffle RandomPoisson RandomPoissonV2 RandomShuffle RandomStandardNormal
@@ -160,7 +167,7 @@ _STRINGS = """
 ALLOWED = frozenset(
     " ".join(
         (
-            *(_CONTROL, _VARIABLES, _TABLES, _LISTS, _RANDOM, _ARRAYS, _ARITHMETIC),
+            *(_CONTROL, _VARIABLES, _TABLES, _LISTS, _DATASETS, _RANDOM, _ARRAYS, _ARITHMETIC),
             *(_LINEAR_ALGEBRA, _LAYERS, _IMAGES_AND_SOUND, _SPARSE_AND_RAGGED, _STRINGS),
         )
     ).split()

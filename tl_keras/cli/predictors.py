@@ -34,6 +34,11 @@ def _exported(path: Path, trust: bool) -> Predictor:
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures.get("serve_bytes")
     keys = {} if serve is None else _outputs_by_task(serve.structured_outputs)
+    if keys and "error" not in serve.structured_outputs:
+        raise InputError(
+            f"RUN_OR_SAVEDMODEL: {str(path)!r} does not say which files are not images: an older "
+            "version of tl_keras wrote it. Export the model again with `tl-keras export`."
+        )
     if not keys:
         raise InputError(
             "RUN_OR_SAVEDMODEL: expected a SavedModel with the signature 'serve_bytes' that gives "
@@ -41,9 +46,10 @@ def _exported(path: Path, trust: bool) -> Predictor:
         )
     labels = {task: _read_labels(path, task) for task in keys}
 
-    def run(contents: list[bytes]) -> Scores:
+    def run(contents: list[bytes]) -> tuple[Scores, list[str]]:
         found = serve(image_bytes=tf.constant(contents, tf.string))
-        return {task: found[key].numpy() for task, key in keys.items()}
+        scores = {task: found[key].numpy() for task, key in keys.items()}
+        return scores, [text.decode() for text in found["error"].numpy()]
 
     run.loaded = loaded  # A signature does not keep the variables of its model alive.
     regression = frozenset(task for task, key in keys.items() if key.endswith("values"))

@@ -6,11 +6,9 @@ TensorFlow, and a picture gives the same pixels in training and in production.
 
 import tensorflow as tf
 
-from tl_keras.data.graph_bytes import matches, read_bytes, read_integer, to_bytes
+from tl_keras.data.image_headers import reason_for_failure, refusal
 from tl_keras.data.orientation import apply_orientation, exif_orientation
-
-_PNG_DEPTH = 24
-"""Where a PNG says how many bits a channel has."""
+from tl_keras.data.stored_pixels import PNG_DEPTH, stored_pixels, tried
 
 
 @tf.autograph.experimental.do_not_convert
@@ -35,7 +33,8 @@ def decode_image(encoded: tf.Tensor, pixel_range: tuple[float, float] | None = N
 
     Raises:
         tf.errors.InvalidArgumentError: When run, if the content is no such image, is truncated,
-            or is an animated WebP or a BMP with compression or fewer than 8 bits per pixel.
+            or is an animated WebP or a BMP with compression or fewer than 8 bits per pixel, or has
+            more than 178,956,970 pixels.
 
     Example:
         >>> png = tf.io.encode_png(tf.fill([2, 3, 1], tf.constant(7, tf.uint8)))
@@ -78,16 +77,54 @@ def decode_and_resize(
     Returns:
         uint8 `(size[0], size[1], 3)`; float32 with a `pixel_range`.
     """
-    orientation = exif_orientation(encoded)
-    stored_size = tf.where(orientation >= 5, size[::-1], size)
-    image = resize_image(_decode_as_stored(encoded, pixel_range), stored_size)
-    return tf.ensure_shape(apply_orientation(image, orientation), [*size, 3])
+    return _finish(_decode_as_stored(encoded, pixel_range), encoded, size)
+
+
+@tf.autograph.experimental.do_not_convert
+def decode_or_refuse(
+    encoded: tf.Tensor, size: tuple[int, int], pixel_range: tuple[float, float] | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode and resize as `decode_and_resize` does, without an error for what is not an image.
+
+    Args:
+        encoded: A scalar string tensor.
+        size: Height and width in pixels.
+        pixel_range: As for `decode_image`.
+
+    Returns:
+        The pixels, of the type and shape that `decode_and_resize` gives, zeros where it would
+        raise an error; and why it would, a scalar string tensor: empty if it would not.
+    """
+    stored, reason = _try_to_decode(encoded, pixel_range)
+    pixels = tf.cond(
+        reason == "",
+        lambda: _finish(stored, encoded, size),
+        lambda: tf.zeros([*size, 3], pixel_type(pixel_range)),
+    )
+    return pixels, reason
+
+
+@tf.autograph.experimental.do_not_convert
+def decode_image_or_refuse(
+    encoded: tf.Tensor, pixel_range: tuple[float, float] | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode as `decode_image` does, without an error for what is not an image.
+
+    Returns:
+        The pixels, none where there would be an error, and the reason, as `decode_or_refuse` gives
+        it.
+    """
+    stored, reason = _try_to_decode(encoded, pixel_range)
+    upright = tf.cond(
+        reason == "", lambda: apply_orientation(stored, exif_orientation(encoded)), lambda: stored
+    )
+    return upright, reason
 
 
 def decode_batch(
     encoded: tf.Tensor, size: tuple[int, int], pixel_range: tuple[float, float] | None = None
 ) -> tf.Tensor:
-    """Decode and resize several files' contents, as a serving signature does.
+    """Decode and resize several files' contents.
 
     Args:
         encoded: String tensor `(n,)`.
@@ -96,11 +133,38 @@ def decode_batch(
 
     Returns:
         uint8 `(n, size[0], size[1], 3)`; float32 with a `pixel_range`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: When run, if one of them is not an image.
     """
     return tf.map_fn(
         lambda content: decode_and_resize(content, size, pixel_range),
         encoded,
         fn_output_signature=tf.TensorSpec([*size, 3], pixel_type(pixel_range)),
+    )
+
+
+def decode_images_in(
+    encoded: tf.Tensor, size: tuple[int, int], pixel_range: tuple[float, float] | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode the images among several files' contents, as a serving signature does.
+
+    Args:
+        encoded: String tensor `(n,)`.
+        size: Height and width in pixels.
+        pixel_range: As for `decode_image`.
+
+    Returns:
+        Pixels as `decode_batch` gives them, zeros where a file is not an image; and why it is not
+        one, string `(n,)`, empty where it is.
+    """
+    return tf.map_fn(
+        lambda content: decode_or_refuse(content, size, pixel_range),
+        encoded,
+        fn_output_signature=(
+            tf.TensorSpec([*size, 3], pixel_type(pixel_range)),
+            tf.TensorSpec([], tf.string),
+        ),
     )
 
 
@@ -111,98 +175,35 @@ def pixel_type(pixel_range: tuple[float, float] | None) -> tf.DType:
 
 def is_sixteen_bit(content: bytes) -> bool:
     """Return whether the content of a file is a PNG with channels of 16 bits."""
-    return content[:4] == b"\x89PNG" and content[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10"
+    return content[:4] == b"\x89PNG" and content[PNG_DEPTH : PNG_DEPTH + 1] == b"\x10"
 
 
 def _decode_as_stored(
     encoded: tf.Tensor, pixel_range: tuple[float, float] | None = None
 ) -> tf.Tensor:
-    """Decode to RGB without a look at the orientation."""
-    if pixel_range is not None:
-        data = to_bytes(encoded)
-        return tf.cond(
-            matches(data, 0, b"\x89PNG") & matches(data, _PNG_DEPTH, b"\x10"),
-            lambda: _decode_sixteen_bits(encoded, pixel_range[1]),
-            lambda: tf.cast(_decode_as_stored(encoded), tf.float32),
-        )
-    with tf.control_dependencies(_refusals(encoded)):
+    """Decode to RGB without a look at the orientation; fail where the file is not an image."""
+    reason = refusal(encoded)
+    with tf.control_dependencies([tf.debugging.Assert(reason == "", [reason])]):
         encoded = tf.identity(encoded)
-    pixels = tf.io.decode_image(encoded, channels=0, dtype=tf.uint8, expand_animations=False)
-    return _to_rgb(tf.ensure_shape(pixels, [None, None, None]), encoded)
+    return stored_pixels(encoded, pixel_range, lambda operation, content: operation(content))
 
 
-def _decode_sixteen_bits(encoded: tf.Tensor, white: float) -> tf.Tensor:
-    """Decode a PNG of 16-bit channels to RGB, float32, with transparency on white."""
-    pixels = tf.io.decode_png(encoded, channels=0, dtype=tf.uint16)
-    pixels = tf.cast(tf.ensure_shape(pixels, [None, None, None]), tf.float32)
-    channels = tf.shape(pixels)[-1]
-    has_alpha = (channels == 2) | (channels == 4)
-    colors = tf.cond(
-        channels < 3, lambda: tf.repeat(pixels[..., :1], 3, axis=-1), lambda: pixels[..., :3]
+def _try_to_decode(
+    encoded: tf.Tensor, pixel_range: tuple[float, float] | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode to RGB without a look at the orientation; to no pixels and a reason on failure."""
+    refused = refusal(encoded)
+    stored = tf.cond(
+        refused == "",
+        lambda: stored_pixels(encoded, pixel_range, tried),
+        lambda: tf.zeros([0, 0, 3], pixel_type(pixel_range)),
     )
-    alpha = tf.where(has_alpha, pixels[..., -1:] / 65535.0, 1.0)
-    return tf.ensure_shape(colors * alpha + white * (1.0 - alpha), [None, None, 3])
+    is_explained = (tf.size(stored) > 0) | (refused != "")
+    return stored, tf.cond(is_explained, lambda: refused, lambda: reason_for_failure(encoded))
 
 
-def _refusals(encoded: tf.Tensor) -> list[tf.Operation]:
-    """Check for the files that `tf.io.decode_image` would read wrongly or unsafely."""
-    data = to_bytes(encoded)
-    is_animated_webp = (
-        matches(data, 0, b"RIFF")
-        & matches(data, 8, b"WEBPVP8X")
-        & (tf.bitwise.bitwise_and(read_integer(data, 20, 1, True), 2) > 0)
-    )
-    bits = read_integer(data, 28, 2, True)
-    is_plain_bmp = (read_integer(data, 14, 4, True) >= 40) & (
-        (bits > 8) | ((bits == 8) & (read_integer(data, 30, 4, True) == 0))
-    )
-    messages = {
-        "The image file is empty.": tf.strings.length(encoded) > 0,
-        "Animated WebP files are not supported; save the first frame.": ~is_animated_webp,
-        "BMP files with compression or fewer than 8 bits per pixel are not supported; save the "
-        "image as PNG.": is_plain_bmp | ~matches(data, 0, b"BM"),
-    }
-    checks = [tf.debugging.Assert(condition, [text]) for text, condition in messages.items()]
-    return [check for check in checks if check is not None]
-
-
-def _to_rgb(pixels: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
-    """Bring 1 to 4 decoded channels to RGB."""
-    is_bmp = tf.strings.substr(encoded, 0, 2) == b"BM"
-
-    def from_one() -> tf.Tensor:
-        return tf.cond(
-            is_bmp,
-            lambda: _look_up_bmp_palette(pixels, encoded),
-            lambda: tf.repeat(pixels[..., :1], 3, axis=-1),
-        )
-
-    def from_four() -> tf.Tensor:
-        return tf.cond(
-            is_bmp, lambda: pixels[..., :3], lambda: _on_white(pixels[..., :3], pixels[..., 3:4])
-        )
-
-    rgb = tf.switch_case(
-        tf.shape(pixels)[-1] - 1,
-        [
-            from_one,
-            lambda: _on_white(tf.repeat(pixels[..., :1], 3, axis=-1), pixels[..., 1:2]),
-            lambda: pixels[..., :3],
-            from_four,
-        ],
-    )
-    return tf.ensure_shape(rgb, [None, None, 3])
-
-
-def _on_white(colors: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-    """Composite on white: `(colour · alpha + 255 · (255 − alpha)) / 255`, rounded."""
-    colors, alpha = tf.cast(colors, tf.int32), tf.cast(alpha, tf.int32)
-    return tf.cast((colors * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
-
-
-def _look_up_bmp_palette(indices: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
-    """Replace the palette indices of an 8-bit BMP by the colours, stored as B, G, R, 0."""
-    data = to_bytes(encoded)
-    start = 14 + read_integer(data, 14, 4, True)
-    palette = tf.reshape(read_bytes(data, start, 4 * 256), [256, 4])[:, 2::-1]
-    return tf.gather(tf.cast(palette, tf.uint8), tf.cast(indices[..., 0], tf.int32))
+def _finish(stored: tf.Tensor, encoded: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Resize pixels and turn them upright."""
+    orientation = exif_orientation(encoded)
+    image = resize_image(stored, tf.where(orientation >= 5, size[::-1], size))
+    return tf.ensure_shape(apply_orientation(image, orientation), [*size, 3])

@@ -9,25 +9,24 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
 from tl_keras.data.decoding import decode_image, is_sixteen_bit
 from tl_keras.data.file_contents import FileContents, FileDigest, read_file
+from tl_keras.data.image_headers import DAMAGED, LARGEST_PIXELS, NOT_AN_IMAGE
 from tl_keras.data.problems import EXTENSIONS, Problem
-from tl_keras.data.read_errors import reason_in
-from tl_keras.data.two_decoders import PillowsView, decoded, room_for
+from tl_keras.data.two_decoders import LARGE_PIXELS, PillowsView, decoded, room_for
 from tl_keras.regular_files import UnfitFile
 from tl_keras.terminal import can_redraw
 
-_FORMATS = ", ".join(EXTENSIONS)
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")
+_SIGNATURES = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF")
+_SAYS_CUT = re.compile("truncated|decoder object", re.IGNORECASE)
 _SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
 _FEWER_BITS = 14
 """16-bit files that use no more bits than these are noted."""
-LARGEST_PIXELS = 2**29 // 3
-"""TensorFlow decodes up to 2²⁹ values; Pillow refuses more than this, too, unless told to."""
 
 _SECONDS_BEFORE_PROGRESS = 2.0
 _FILES_AT_A_TIME = 1024
@@ -37,6 +36,9 @@ def inspect_image(
     path: str | os.PathLike, name: str, pixel_range: tuple[float, float] | None = None
 ) -> Problem | None:
     """Read one file completely, with Pillow and with the decoder that training uses.
+
+    The decoder decides whether the file is used, as it does in exported models. What Pillow alone
+    cannot read, or reads differently, is a note.
 
     Args:
         path: The file.
@@ -71,36 +73,67 @@ def inspect_file(
 def _problem_in(
     content: bytes, name: str, pixel_range: tuple[float, float] | None
 ) -> Problem | None:
-    if not content:
-        return Problem(name, "empty", "the file has 0 bytes")
+    """Let the decoder that training uses decide, and hold against it what Pillow reads."""
+    image = seen = pillows_error = None
     try:
         image = Image.open(io.BytesIO(content))
-    except Image.UnidentifiedImageError:
-        if content.startswith(_SIGNATURES):
-            return Problem(name, "truncated", "begins as an image, but its header is incomplete")
-        return Problem(name, "not an image", f"begins with {content[:12]!r}")
-    except Image.DecompressionBombError as error:
-        return _too_large(name, int(re.search(r"\d+", str(error)).group()))
     except Exception as error:
-        return Problem(name, _kind_of(error), str(error))
-    if image.width * image.height > LARGEST_PIXELS:
-        return _too_large(name, image.width * image.height)
-    found = _SAME_FORMAT.get(image.format, image.format)
-    if found not in EXTENSIONS:
-        return Problem(name, "unsupported format", f"{found}; convert it to one of {_FORMATS}")
-    if found == "WEBP" and getattr(image, "is_animated", False):
-        return Problem(name, "animated WebP", "save its first frame")
-    with room_for(image.width * image.height):
-        try:
-            seen = PillowsView(image)
-        except Exception as error:
-            return Problem(name, _kind_of(error), str(error))
+        pillows_error = error
+    found = None if image is None else _SAME_FORMAT.get(image.format, image.format)
+    # What Pillow cannot open may be of any size.
+    pixels = LARGE_PIXELS + 1 if image is None else image.width * image.height
+    with room_for(pixels):
+        if found in EXTENSIONS and pixels <= LARGEST_PIXELS:
+            try:
+                seen = PillowsView(image)
+            except Exception as error:
+                pillows_error = error
         image = None  # Its pixels are as many as those that are decoded next.
+        decoding, reason = decoded(content)
+        if reason:
+            return _refused(content, reason, found, pillows_error, name)
         return (
-            _compare(content, seen, name)
+            _another_view(decoding, seen, pillows_error, name)
             or _depth_note(content, pixel_range, name)
             or _extension_note(name, found)
         )
+
+
+def _refused(
+    content: bytes, reason: str, found: str | None, pillows_error: Exception | None, name: str
+) -> Problem:
+    """Return why a file is not used; what Pillow says of it may be closer than the decoder."""
+    if reason == NOT_AN_IMAGE and found is not None:
+        detail = f"{found}; convert it to one of {', '.join(EXTENSIONS)}"
+        return Problem(name, "unsupported format", detail)
+    if reason == NOT_AN_IMAGE and not content.startswith(_SIGNATURES):
+        return Problem(name, "not an image", f"begins with {content[:12]!r}")
+    if reason in (NOT_AN_IMAGE, DAMAGED) and _is_unidentified(pillows_error):
+        return Problem(name, "truncated", "begins as an image, but its header is incomplete")
+    if reason == DAMAGED and pillows_error is not None:
+        text = str(pillows_error)
+        is_cut = isinstance(pillows_error, EOFError) or _SAYS_CUT.search(text)
+        return Problem(name, "truncated" if is_cut else "unreadable", text)
+    return Problem(name, *reason.split(": ", 1))
+
+
+def _another_view(
+    pixels: np.ndarray, seen: PillowsView | None, pillows_error: Exception | None, name: str
+) -> Problem | None:
+    """Note where Pillow reads something else, or nothing, in a file that is used."""
+    if seen is None:
+        said = "cannot identify it" if _is_unidentified(pillows_error) else f"says {pillows_error}"
+        detail = f"TensorFlow reads it, Pillow {said}; save it again, e.g. as PNG"
+        return Problem(name, "may be damaged", detail, usable=True)
+    difference = seen.is_shown_by(pixels)
+    if difference:
+        detail = f"{difference}; save it again, e.g. as PNG"
+        return Problem(name, "decoded differently", detail, usable=True)
+    return None
+
+
+def _is_unidentified(error: Exception | None) -> bool:
+    return isinstance(error, Image.UnidentifiedImageError)
 
 
 def inspect_images(
@@ -149,17 +182,6 @@ def _decode_deep(content: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
     return decode_image(content, (0.0, white))
 
 
-def _compare(content: bytes, seen: PillowsView, name: str) -> Problem | None:
-    """Decode as training does and hold the result against Pillow's."""
-    try:
-        difference = seen.is_shown_by(decoded(content))
-    except tf.errors.OpError as error:
-        return Problem(name, "cannot be decoded", reason_in(error))
-    if difference:
-        return Problem(name, "decoded differently", f"{difference}; save it again, e.g. as PNG")
-    return None
-
-
 def _depth_note(content: bytes, pixel_range: Any, name: str) -> Problem | None:
     """Note 16-bit values far below full range, and values outside the range that was given."""
     if not (pixel_range or is_sixteen_bit(content)):
@@ -199,24 +221,7 @@ def _missing(name: str) -> Problem:
 
 def _extension_note(name: str, found: str) -> Problem | None:
     extension = pathlib.PurePath(name).suffix.lower()
-    if extension in EXTENSIONS[found]:
+    if extension in EXTENSIONS.get(found, extension):
         return None
     named = f"named {extension}" if extension else "without an extension"
     return Problem(name, "wrong extension", f"{named}, the content is {found}", usable=True)
-
-
-def _too_large(name: str, pixels: int) -> Problem:
-    most = min(LARGEST_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or pixels))
-    detail = (
-        f"{pixels:,} pixels, at most {most:,} "
-        "are read; save it smaller, for example after Pillow's image.thumbnail((4096, 4096)), or "
-        "cut it into tiles"
-    )
-    return Problem(name, "too large", detail)
-
-
-def _kind_of(error: Exception) -> str:
-    text = str(error).lower()
-    if isinstance(error, EOFError) or "truncated" in text or "decoder object" in text:
-        return "truncated"
-    return "unreadable"

@@ -114,7 +114,8 @@ def _webp_step(data: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
 
 def _orientation_in_tiff(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """Look up the orientation in the first directory of the TIFF structure at `start`."""
-    little_endian = matches(data, start, b"II")
+    little_endian = matches(data, start, b"II*\0")
+    is_tiff = little_endian | matches(data, start, b"MM\0*")
     directory = start + read_integer(data, start + 4, 4, little_endian)
     count = tf.minimum(read_integer(data, directory, 2, little_endian), _MOST_ENTRIES)
     entries = tf.reshape(read_bytes(data, directory + 2, count * 12), [-1, 12])
@@ -123,6 +124,9 @@ def _orientation_in_tiff(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
         first, second = entries[:, column], entries[:, column + 1]
         return tf.where(little_endian, first + 256 * second, second + 256 * first)
 
+    # One number of the type SHORT, as the standard has it.
+    is_one_short = (short(2) == 3) & (short(4) + short(6) == 1)
     is_orientation = (short(0) == _ORIENTATION_TAG) & (short(8) >= 1) & (short(8) <= 8)
+    is_orientation &= is_tiff & is_one_short
     values = tf.concat([tf.boolean_mask(short(8), is_orientation), np.int64([1])], axis=0)
     return tf.cast(values[0], tf.int32)

@@ -62,4 +62,5 @@ def reason_in(error: tf.errors.OpError) -> str:
     lines = [line for line in message.splitlines() if line and not line.startswith(" ")]
     cause = next((line for line in lines if not line.startswith(("Graph exec", "Detected"))), "")
     text = cause.split("}} ")[-1].split(" [[")[0].split(" [Op:")[0]
+    text = text.removeprefix("assertion failed: [").removesuffix("]")
     return first_line(text or type(error).__name__).rstrip(".")

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tl_keras.data.decoding import decode_image
+from tl_keras.data.decoding import decode_image_or_refuse
 
 _LARGEST_MEAN_DIFFERENCE = 8.0
 _SAMPLES = 64
@@ -97,14 +97,18 @@ class PillowsView:
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-def _decode(content: tf.Tensor) -> tf.Tensor:
-    return decode_image(content)
+def _decode(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return decode_image_or_refuse(content)
 
 
-def decoded(content: bytes) -> np.ndarray:
-    """Return the pixels that training reads, uint8 `(h, w, 3)`.
+def decoded(content: bytes) -> tuple[np.ndarray, str]:
+    """Return the pixels that training and exported models read.
 
-    Raises:
-        tf.errors.OpError: If it cannot read them.
+    Args:
+        content: What is in a file.
+
+    Returns:
+        uint8 `(h, w, 3)`; and why the file is not an image, as `"kind: detail"`, or "".
     """
-    return _decode(tf.constant(content)).numpy()
+    pixels, reason = _decode(tf.constant(content))
+    return pixels.numpy(), reason.numpy().decode()

@@ -25,7 +25,7 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
     | signature | takes | gives |
     |---|---|---|
     | `serving_default` | `images` float32 `(n, h, w, c)`, 0–255 | the answer |
-    | `serve_bytes` | `image_bytes` string `(n,)`: encoded images of any size | the same |
+    | `serve_bytes` | `image_bytes` string `(n,)`: files of any size | the same, `valid`, `error` |
     | `features` | `images` as above | `features` float32 `(n, channels)` |
 
     The answer depends on the head:
@@ -42,8 +42,12 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
     `pixel_range` takes `images` in it, and files at their full depth. uint8 pixels
     have to be cast to float32 before `serving_default`. A model of gray images converts what
     `serve_bytes` decodes to gray; a model whose input is no gray or RGB image of fixed size has no
-    `serve_bytes`. One file that is no image fails the whole batch, with
-    `tf.errors.InvalidArgumentError`.
+    `serve_bytes`.
+
+    Bytes that are not an image spoil nothing but their own row. `valid`, bool `(n,)`, is False
+    there; `error`, string `(n,)`, says why, as in `"not an image: …"`; and all other outputs are
+    zeros, False or empty. `serve_bytes` takes what training and `tl.data.image_folder` take. An
+    empty batch gives outputs without rows, of every signature.
 
     The backbone's weights are constants of the graph, which lets TensorFlow merge normalisation
     into convolutions: a CPU answers sooner. It is for serving, not for training on; keep

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_keras.data.decoding import decode_batch
+from tl_keras.data.decoding import decode_images_in
 from tl_keras.errors import InputError
 from tl_keras.targets import TargetSpec
 from tl_keras.transfer_model import TransferModel
@@ -15,6 +15,8 @@ from tl_keras.transfer_model import TransferModel
 IMAGES = "images"
 IMAGE_BYTES = "image_bytes"
 FEATURES = "features"
+VALID = "valid"
+ERROR = "error"
 
 Answer = dict[str, tf.Tensor]
 Signature = tuple[Callable[[tf.Tensor], Answer], tf.TensorSpec]
@@ -46,12 +48,15 @@ def signatures(
 
     Returns:
         `serving_default` and `features`, and `serve_bytes` if the input is images of a fixed size.
+        All take batches of no image, too.
     """
 
+    @_also_of_none
     def serving_default(images):
         forward = model.forward_from_feature_map(feature_map(images))
         return answer(model, model.activate(forward.logits))
 
+    @_also_of_none
     def features(images):
         return {FEATURES: model.head.pool(feature_map(images))}
 
@@ -60,10 +65,33 @@ def signatures(
     if takes_photographs(model):
 
         def serve_bytes(image_bytes):
-            return serving_default(pixels(image_bytes, model.image_shape, model.pixel_range))
+            images, error = pixels(image_bytes, model.image_shape, model.pixel_range)
+            valid = error == ""
+            found = serving_default(images)
+            zeros = {name: _zeros_unless(valid, value) for name, value in found.items()}
+            return zeros | {VALID: valid, ERROR: error}
 
         found["serve_bytes"] = (serve_bytes, tf.TensorSpec([None], tf.string, name=IMAGE_BYTES))
     return found
+
+
+def _also_of_none(function: Callable[[tf.Tensor], Answer]) -> Callable[[tf.Tensor], Answer]:
+    """Run a function on one image of zeros where there is none: convolutions fail on none."""
+
+    def of_any_number(images):
+        count, shape = tf.shape(images)[0], images.shape
+        one = tf.concat([[1], tf.shape(images)[1:]], axis=0)
+        images = tf.cond(count > 0, lambda: images, lambda: tf.zeros(one, images.dtype))
+        found = function(tf.ensure_shape(images, shape))
+        return {name: value[:count] for name, value in found.items()}
+
+    return of_any_number
+
+
+def _zeros_unless(valid: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Replace the rows `(n, …)` that are not valid `(n,)` by zeros, False or empty strings."""
+    valid = tf.reshape(valid, [-1] + [1] * (value.shape.rank - 1))
+    return tf.where(valid, value, tf.zeros([], value.dtype))
 
 
 def takes_photographs(model: TransferModel) -> bool:
@@ -76,16 +104,23 @@ def pixels(
     image_bytes: tf.Tensor,
     image_shape: tuple[int, int, int],
     pixel_range: tuple[float, float] | None = None,
-) -> tf.Tensor:
-    """Decode encoded images as in training, to float32 `(n, *image_shape)`.
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode encoded images as in training.
 
-    Values are 0–255, or those of the files where the model has a `pixel_range`.
+    Args:
+        image_bytes: String tensor `(n,)`.
+        image_shape: Height, width and channels that the model takes.
+        pixel_range: Darkest and brightest value that the model takes.
+
+    Returns:
+        float32 `(n, *image_shape)`, 0–255 or, with a `pixel_range`, the values of the files; zeros
+        where the bytes are not an image. And why they are not, string `(n,)`; empty where they are.
     """
     height, width, channels = image_shape
-    images = decode_batch(image_bytes, (height, width), pixel_range)
+    images, error = decode_images_in(image_bytes, (height, width), pixel_range)
     if channels == 1:
         images = tf.image.rgb_to_grayscale(images)
-    return tf.cast(images, tf.float32)
+    return tf.cast(images, tf.float32), error
 
 
 def answer(model: TransferModel, predictions: Any) -> Answer:

@@ -24,12 +24,13 @@ class Predictor:
     Attributes:
         labels: Task → names of its outputs.
         regression: Tasks whose outputs are values instead of scores.
-        run: Scores for the contents of files.
+        run: From the contents of files to their scores, and to what is wrong with each, "" where
+            nothing is; scores of those with something wrong mean nothing.
     """
 
     labels: dict[str, tuple[str, ...]]
     regression: frozenset[str]
-    run: Callable[[list[bytes]], Scores]
+    run: Callable[[list[bytes]], tuple[Scores, list[str]]]
 
     def each(
         self, files: Sequence[Path], batch_size: int
@@ -56,31 +57,27 @@ class Predictor:
                 yield file, rows.get(file), errors.get(file, "")
 
     def _scores(self, contents: dict[Path, bytes], errors: dict[Path, str]) -> dict[Path, Scores]:
-        """Run a batch, or its files one by one if one of them spoils it."""
-        import tensorflow as tf
-
-        from tl_keras.data.inspection import inspect_image
-
+        """Run a batch; note what is wrong with files that are not images."""
         if not contents:
             return {}
-        try:
-            scores = self.run(list(contents.values()))
-        except tf.errors.InvalidArgumentError:
-            if len(contents) == 1:
-                (file,) = contents
-                problem = inspect_image(file, str(file))
-                if problem is None:
-                    raise
-                errors[file] = f"{problem.kind}, {problem.detail}"
-                return {}
-            rows = {}
-            for file, content in contents.items():
-                rows |= self._scores({file: content}, errors)
-            return rows
-        return {
-            file: {task: values[row] for task, values in scores.items()}
-            for row, file in enumerate(contents)
-        }
+        scores, found = self.run(list(contents.values()))
+        rows = {}
+        for row, (file, error) in enumerate(zip(contents, found, strict=True)):
+            if error:
+                errors[file] = _as_inspected(file, error)
+            else:
+                rows[file] = {task: values[row] for task, values in scores.items()}
+        return rows
+
+
+def _as_inspected(file: Path, error: str) -> str:
+    """Return what an inspection says of a file that a model refuses; it knows more."""
+    from tl_keras.data.inspection import inspect_image
+
+    problem = inspect_image(file, str(file))
+    if problem is None or problem.usable:  # The file has changed meanwhile.
+        return error.replace(": ", ", ", 1)
+    return f"{problem.kind}, {problem.detail}"
 
 
 def predictor_of(model: "TransferModel", argument: str) -> Predictor:
@@ -107,11 +104,13 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def outputs(contents):
-        return model(pixels(contents, model.image_shape, model.pixel_range), training=False)
+        images, error = pixels(contents, model.image_shape, model.pixel_range)
+        return model(images, training=False), error
 
-    def run(contents: list[bytes]) -> Scores:
-        found = outputs(tf.constant(contents, tf.string))
-        return {task: np.asarray(found[task] if several else found) for task in targets}
+    def run(contents: list[bytes]) -> tuple[Scores, list[str]]:
+        found, error = outputs(tf.constant(contents, tf.string))
+        scores = {task: np.asarray(found[task] if several else found) for task in targets}
+        return scores, [text.decode() for text in error.numpy()]
 
     return Predictor(
         {task: spec.class_names for task, spec in targets.items()},
