@@ -42,6 +42,11 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
     Returns:
         Kind and detail, as `"kind: detail"`, a scalar string tensor; empty if the header is sound.
     """
+    # Most files are JPEGs: nothing else is looked at in them.
+    return tf.cond(is_jpeg(encoded), lambda: tf.constant(""), lambda: _refusal_of_others(encoded))
+
+
+def _refusal_of_others(encoded: tf.Tensor) -> tf.Tensor:
     header = tf.cast(tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEADER), tf.int64)
     formats = [
         (_holds(header, 0, b"\x89PNG\r\n\x1a\n"), lambda: _png(header)),
@@ -50,12 +55,7 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
         (_holds(header, 0, b"RIFF") & _holds(header, 8, b"WEBP"), lambda: _webp(header, encoded)),
         (tf.strings.length(encoded) == 0, lambda: tf.constant(EMPTY)),
     ]
-    # Most files are JPEGs: nothing else is looked at in them.
-    return tf.cond(
-        is_jpeg(encoded),
-        lambda: tf.constant(""),
-        lambda: tf.case(formats, default=lambda: tf.constant(NOT_AN_IMAGE)),
-    )
+    return tf.case(formats, default=lambda: tf.constant(NOT_AN_IMAGE))
 
 
 def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
@@ -68,8 +68,8 @@ def reason_for_failure(encoded: tf.Tensor) -> tf.Tensor:
 
     def of_jpeg() -> tf.Tensor:
         shape = attempt(tf.io.extract_jpeg_shape, encoded, tf.zeros([3], tf.int32))
-        height, width = tf.unstack(tf.cast(shape[:2], tf.int64))
-        return tf.where(_is_too_large(width, height), TOO_LARGE, DAMAGED)
+        shape = tf.cast(shape, tf.int64)
+        return tf.where(_is_too_large(shape[1], shape[0]), TOO_LARGE, DAMAGED)
 
     return tf.cond(is_jpeg(encoded), of_jpeg, lambda: tf.constant(DAMAGED))
 

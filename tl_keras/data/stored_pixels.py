@@ -29,10 +29,12 @@ def stored_pixels(
     """
 
     def eight_bits() -> tf.Tensor:
-        pixels = tf.cond(
-            is_jpeg(encoded), lambda: run(_decode_rgb, encoded), lambda: run(_decode_any, encoded)
+        rgb = tf.cond(
+            is_jpeg(encoded),
+            lambda: run(_decode_rgb, encoded),
+            lambda: _to_rgb(run(_decode_any, encoded), encoded),
         )
-        rgb = _to_rgb(pixels, encoded)
+        rgb = tf.ensure_shape(rgb, [None, None, 3])
         return rgb if pixel_range is None else tf.cast(rgb, tf.float32)
 
     if pixel_range is None:
