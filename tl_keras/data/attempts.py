@@ -26,6 +26,7 @@ def attempt(
         >>> int(attempt(tf.io.decode_png, tf.constant(b"not a PNG"), tf.zeros([], tf.uint8)))
         0
     """
-    results = tf.data.Dataset.from_tensors(value).map(function).ignore_errors()
+    traced_alike = tf.autograph.experimental.do_not_convert(function)
+    results = tf.data.Dataset.from_tensors(value).map(traced_alike).ignore_errors()
     results = results.concatenate(tf.data.Dataset.from_tensors(otherwise))
     return results.take(1).get_single_element()

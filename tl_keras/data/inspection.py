@@ -176,7 +176,9 @@ def inspect_images(
     return usable, found, FileContents.of(digests)
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)])
+@tf.function(
+    input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)], autograph=False
+)
 def _decode_deep(content: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
     """Decode without cutting to 8 bits; transparency is laid on `white`."""
     return decode_image(content, (0.0, white))

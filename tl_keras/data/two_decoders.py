@@ -96,7 +96,7 @@ class PillowsView:
         return np.asarray(image.convert("RGB"))
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def _decode(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return decode_image_or_refuse(content)
 

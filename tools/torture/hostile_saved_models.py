@@ -45,10 +45,14 @@ _HARMLESS = """
 
     Assert Case CheckNumerics CheckNumericsV2 If PartitionedCall StatefulPartitionedCall
     StatelessCase StatelessIf StatelessWhile While ShardedFilename ShardedFilespec
+
+    ConcatenateDataset DatasetToSingleElement IgnoreErrorsDataset MapDataset TakeDataset
+    TensorDataset
 """
 HARMLESS = frozenset(_HARMLESS.split())
 """Operations that look hostile and act on variables, tables, lists and random numbers of this
-process alone, call functions, check, or only write the name of a file."""
+process alone, call functions, check, only write the name of a file, or make pipelines of what the
+graph holds."""
 
 _ARGUMENTS = re.compile(
     r"(^|_)(file|files|filename|filenames|filepattern|path|paths|directory|prefix|prefixes|vocab"
