@@ -5,8 +5,7 @@ import pytest
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.errors import InputError
-from tl_keras.objectives import L2SP, AdaBN, Objective, Supervised
-from tl_keras.training.step_errors import refusal_in
+from tl_keras.objectives import L2SP, MMD, AdaBN, Objective, Supervised
 
 
 def train(blobs, objectives, **settings):
@@ -54,9 +53,33 @@ class Broken(Objective):
 
 
 def test_other_errors_stay_what_they_are(blobs):
-    with pytest.raises(RuntimeError, match="broken") as caught:
+    with pytest.raises(RuntimeError, match="broken"):
         train(blobs, [Broken()])
-    assert refusal_in(caught.value) is None and refusal_in(InputError("eager")) is None
+
+
+class Branching(Objective):
+    def losses(self, batch):
+        loss = batch.per_batch(1.0)
+        if loss > 0.5:
+            loss = 2.0 * loss
+        return {"loss": loss}
+
+
+def test_an_if_on_a_tensor_is_named_with_its_line(blobs):
+    text = r"an if or a loop in Python depends on a tensor \(.*test_nothing_to_train.py, line \d+\)"
+    refused(text, blobs, [Supervised(), Branching()])
+
+
+def later(progress):
+    if progress >= 0.5:
+        return 1.0
+    return 0.0
+
+
+def test_the_function_of_a_weight_may_branch(blobs):
+    run = train(blobs, [Supervised(), MMD(weight=later)], schedule=tl.Stage(2, unfreeze="all"))
+    first, second = run.history["loss"], run.history["supervised"]
+    assert first[0] == pytest.approx(second[0]) and first[1] > second[1]
 
 
 def test_class_weights_beside_objectives_are_sent_to_supervised(blobs):

@@ -91,6 +91,22 @@ class Linear:
         return self.start + (self.end - self.start) * progress
 
 
+@dataclasses.dataclass(frozen=True)
+class OwnFunction:
+    """A user's function of progress, which may branch on it with Python's `if`.
+
+    Attributes:
+        function: From progress, 0 … 1, to a weight ≥ 0.
+    """
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, progress: Any) -> Any:
+        """Return the weight at a progress of 0 … 1."""
+        # Steps are traced without AutoGraph, which a tf.function inside them has all the same.
+        return tf.function(self.function)(tf.convert_to_tensor(progress, tf.float32))
+
+
 RISING = Linear(0.0, 1.0)
 """The default of objectives that trust what the network says: at the start it knows nothing yet."""
 
@@ -136,4 +152,4 @@ def _tried(weight: Callable, argument: str) -> Weight:
             f"{argument}: expected a function of progress that gives one number, got {weight!r}, "
             f"which gives shape {tuple(found.shape)}."
         )
-    return weight
+    return weight if isinstance(weight, (Constant, Ramp, Linear)) else OwnFunction(weight)

@@ -1,5 +1,6 @@
 """What is wrong with a step and is found only while it is traced."""
 
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,18 @@ from tl_keras.schedules import Stage
 from tl_keras.transfer_model import TransferModel
 
 
-def refusal_in(error: BaseException | None) -> InputError | None:
-    """Return the `InputError` that AutoGraph has made another error of, if there is one."""
-    while error is not None and hasattr(error, "ag_error_metadata"):
-        if isinstance(error, InputError):
-            return error
-        error = error.__context__
-    return None
+def branching_error(error: Exception) -> InputError:
+    """Return what to say where code of the user's branches on a tensor.
+
+    Steps are traced without AutoGraph, as those of Keras are.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename]
+    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return InputError(
+        f"objectives or model: an if or a loop in Python depends on a tensor{where}. Use tf.cond "
+        "or tf.where, or decorate that function with @tf.function."
+    )
 
 
 def require_gradient(gradients: Sequence[Any], objectives: Sequence[Objective], stage: int) -> None:

@@ -15,7 +15,7 @@ from tl_keras.training.batch_means import measured_on, weighted_losses
 from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
 from tl_keras.training.means import Totals
 from tl_keras.training.pulls import Pulls, apply_changes, update_of
-from tl_keras.training.step_errors import idle_objectives, refusal_in, require_gradient
+from tl_keras.training.step_errors import branching_error, idle_objectives, require_gradient
 from tl_keras.transfer_model import TransferModel
 
 __all__ = [
@@ -67,15 +67,13 @@ class Step:
             stop: Whether this worker was asked to stop; the totals tell all of them.
 
         Raises:
-            InputError: What an objective raises while the step is traced.
+            InputError: What an objective raises while the step is traced, or if code of the user's
+                branches on a tensor.
         """
         try:
             return Totals(*self._step(x, y, *totals, float(stop)))
-        except Exception as error:
-            refusal = refusal_in(error)
-            if refusal is None:
-                raise
-            raise refusal from None
+        except tf.errors.OperatorNotAllowedInGraphError as error:
+            raise branching_error(error) from error
 
 
 def make_train_step(
