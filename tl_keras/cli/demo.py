@@ -55,7 +55,7 @@ def demo(output: str, quick: bool = False) -> None:
         BACKBONE, head="linear", labels=train.class_names, input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3)
     )
     _step(f"1. The head alone, on frozen ImageNet features of {BACKBONE}")
-    head_epochs, epochs = (1, 1) if quick else (15, 6)
+    head_epochs, epochs = (1, 1) if quick else (15, 4)
     fine_tune(model, train, validation, schedule=Stage(head_epochs), output=path / "head")
     pretrained = _copy(model)
     _step("2. The upper 11 blocks, BatchNorm statistics frozen, flips and MixUp")
@@ -72,7 +72,7 @@ def demo(output: str, quick: bool = False) -> None:
             keras.layers.RandomFlip("horizontal_and_vertical", seed=0),
             keras.layers.MixUp(0.2, seed=0),
         ],
-        cache=FeatureCache(views=4),
+        cache=FeatureCache(views=2),
         output=path / "fine_tuned",
     )
     run.plot(path / "curves.png")
