@@ -1,0 +1,93 @@
+"""A training of a moment: two stages, a feature store, checkpoints after every other step."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tl_keras as tl
+import tl_keras.training
+
+__all__ = ["STAGES", "data", "ended_with", "leftovers", "model", "same_end", "train"]
+
+STAGES = (
+    tl.Stage(2, unfreeze=0, learning_rate=1e-2, optimizer="sgd"),
+    tl.Stage(1, unfreeze=1, learning_rate=1e-2, optimizer="adam"),
+)
+
+
+def data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return 12 images of 8 × 8 pixels and their classes."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (12, 8, 8, 3))
+    return pixels.astype(np.uint8), np.arange(12) % 3
+
+
+def model() -> tl.TransferModel:
+    """Return a classifier of three classes on two convolutions."""
+    keras.utils.set_random_seed(3)
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(images)
+    x = keras.layers.Conv2D(4, 3, strides=2, name="first")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.Conv2D(4, 2, name="second")(x)
+    return tl.build_transfer_model(keras.Model(images, x, name="tiny"), 3)
+
+
+def train(folder: Path, seed: int = 0, **arguments: Any) -> dict[str, Any]:
+    """Train in `folder/run` with the feature cache `folder/cache`, and return what it ended with.
+
+    Functions run eagerly, which takes a tenth of the time that tracing does.
+
+    Args:
+        folder: Of the run and of the cache.
+        seed: Of the run.
+        arguments: Of `fine_tune` too.
+    """
+    os.environ["TL_KERAS_CACHE"] = str(folder / "cache")
+    tf.config.run_functions_eagerly(True)
+    x, y = data()
+    trained = tl.fine_tune(
+        model(),
+        (x, y),
+        (x[::3], y[::3]),
+        schedule=STAGES,
+        batch_size=4,
+        output=folder / "run",
+        seed=seed,
+        deterministic=True,
+        checkpoints=tl.Checkpoints(steps=2),
+        verbose=False,
+        **arguments,
+    )
+    return ended_with(trained.model, trained.history)
+
+
+def ended_with(trained: tl.TransferModel, history: dict[str, Any]) -> dict[str, Any]:
+    """Return weights and history, without times."""
+    history = {name: values for name, values in history.items() if name != "seconds"}
+    return {"weights": trained.get_weights(), "history": history}
+
+
+def same_end(one: dict[str, Any], two: dict[str, Any]) -> str | None:
+    """Return in what two runs differ by a bit; None if in nothing."""
+    if one["history"] != two["history"]:
+        return "another history than an undisturbed run's"
+    pairs = zip(one["weights"], two["weights"], strict=True)
+    if not all(a.tobytes() == b.tobytes() for a, b in pairs):
+        return "other weights than an undisturbed run's"
+    return None
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return what a run that has ended must not leave: partial files, locks, checkpoints."""
+    found = folder.rglob("*")
+    return sorted(
+        str(path.relative_to(folder))
+        for path in found
+        if path.name.startswith((".partial-", ".writable", ".removed-"))
+        or path.suffix == ".lock"
+        or path.name == "checkpoints"
+    )
