@@ -65,7 +65,7 @@ def cluster_from_environment() -> Cluster | None:
         return None
     try:
         config = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _refusal(f"expected JSON such as {EXAMPLE}, got {text[:80]!r} ({error})") from error
     jobs = config.get("cluster") if isinstance(config, dict) else None
     if not isinstance(jobs, dict) or not any(jobs.get(job) for job in JOBS):

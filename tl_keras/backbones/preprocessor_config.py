@@ -28,7 +28,7 @@ def read_preprocessor_config(preset: str) -> Mapping[str, Any] | None:
     try:
         with open(path, encoding="utf-8") as file:
             config = json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"backbone: {path!r} cannot be read: {error}") from error
     if not isinstance(config, Mapping):
         raise InputError(f"backbone: {path!r} holds {type(config).__name__}, not a dict.")

@@ -248,6 +248,6 @@ def _json_dict(path: pathlib.Path) -> dict[str, Any] | None:
     """Return what a JSON file holds, or None if that is no dict or cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

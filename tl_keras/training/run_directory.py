@@ -118,7 +118,7 @@ class RunDirectory:
         path = self.path / name
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(
                 f"output: {str(path)!r} cannot be read ({first_line(error)}). Choose another "
                 "directory, or pass overwrite=True to replace the run that is there."

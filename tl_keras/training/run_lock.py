@@ -68,5 +68,5 @@ def _holder(lock: locks.FileLock) -> str:
     try:
         note = json.loads(lock.note())
         return f"process {note['process']} on {note['host']}, since {note['since']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "which has only begun"
