@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AT_ONCE", "Child", "Ended", "fork", "fork_each"]
+__all__ = ["AT_ONCE", "Child", "Ended", "fork", "fork_each", "limit_memory"]
 
 AT_ONCE = 2
 GIB = 2**30
@@ -194,9 +194,14 @@ def _limit(seconds: float, memory: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (int(4 * seconds) + 1,) * 2)
     if memory is not None:
-        with open("/proc/self/statm") as file:
-            space = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (space + memory,) * 2)
+        limit_memory(memory)
+
+
+def limit_memory(more: int) -> None:
+    """Let this process take so many bytes of address space more than it has, for good."""
+    with open("/proc/self/statm") as file:
+        space = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (space + more,) * 2)
 
 
 def _pickled(value: Any, error: BaseException | None) -> bytes:

@@ -1,23 +1,27 @@
 """What happens to a process at its n-th change of a file: it is killed, or the disk is full."""
 
 import builtins
+import contextlib
 import errno
 import io
 import os
+import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
-__all__ = ["CHANGES", "FileFaults", "FullDisk", "Kill", "Pause"]
+__all__ = ["CHANGES", "FileFaults", "FullDisk", "Kill", "Pause", "file_size_limit"]
 
 CHANGES = ("replace", "rename", "unlink", "rmdir", "array", "fsync", "open")
 """What kills and pauses come before."""
 
 
+_CALLS = ("replace", "rename", "unlink", "remove", "rmdir", "mkdir", "fsync", "truncate", "link")
 _NEEDS_ROOM = ("open", "write", "array", "replace", "rename", "mkdir", "fsync", "link")
 
 
@@ -41,23 +45,27 @@ class FileFaults:
         self.kinds = kinds
         self.seen: list[str] = []
 
+    @contextlib.contextmanager
+    def installed(self) -> Iterator["FileFaults"]:
+        """Be in this process until the block ends."""
+        with contextlib.ExitStack() as stack:
+            for name in _CALLS:
+                watched = self._watched(getattr(os, name), name)
+                stack.enter_context(mock.patch.object(os, name, watched))
+            opening = self._opening(builtins.open)
+            write_array = self._halved(np.lib.format.write_array)
+            for owner, name, new in (
+                (builtins, "open", opening),
+                (io, "open", opening),
+                (os, "open", self._creating(os.open)),
+                (np.lib.format, "write_array", write_array),
+            ):
+                stack.enter_context(mock.patch.object(owner, name, new))
+            yield self
+
     def install(self) -> "FileFaults":
-        """Put it into this process, for good."""
-        for name in (
-            "replace",
-            "rename",
-            "unlink",
-            "remove",
-            "rmdir",
-            "mkdir",
-            "fsync",
-            "truncate",
-        ):
-            setattr(os, name, self._watched(getattr(os, name), name))
-        opening = self._opening(builtins.open)
-        builtins.open = io.open = opening
-        np.lib.format.write_array = self._halved(np.lib.format.write_array)
-        return self
+        """Be in this process for good."""
+        return self.installed().__enter__()
 
     def fault(self, kind: str, finish_half: Callable[[], None]) -> None:
         """Do the harm.
@@ -103,6 +111,14 @@ class FileFaults:
 
                 stream.write = watched
             return stream
+
+        return call
+
+    def _creating(self, original: Callable) -> Callable:
+        def call(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
+            if flags & os.O_CREAT:
+                self._count("open")
+            return original(path, flags, *arguments, **named)
 
         return call
 
@@ -168,3 +184,14 @@ class FullDisk(FileFaults):
         """Raise what the system says of a full disk."""
         finish_half()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextlib.contextmanager
+def file_size_limit(most: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes until the block ends."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tl_keras as tl
 import tl_keras.training
 
-__all__ = ["STAGES", "data", "ended_with", "leftovers", "model", "same_end", "train"]
+__all__ = ["STAGES", "data", "ended_with", "is_close", "leftovers", "model", "same_end", "train"]
 
 STAGES = (
     tl.Stage(2, unfreeze=0, learning_rate=1e-2, optimizer="sgd"),
@@ -59,8 +59,7 @@ def train(folder: Path, seed: int = 0, **arguments: Any) -> dict[str, Any]:
         seed=seed,
         deterministic=True,
         checkpoints=tl.Checkpoints(steps=2),
-        verbose=False,
-        **arguments,
+        **{"verbose": False, **arguments},
     )
     return ended_with(trained.model, trained.history)
 
@@ -81,13 +80,18 @@ def same_end(one: dict[str, Any], two: dict[str, Any]) -> str | None:
     return None
 
 
-def leftovers(folder: Path) -> list[str]:
-    """Return what a run that has ended must not leave: partial files, locks, checkpoints."""
-    found = folder.rglob("*")
+def is_close(one: dict[str, Any], two: dict[str, Any]) -> bool:
+    """Return whether the weights of two runs are the same but for rounding."""
+    pairs = zip(one["weights"], two["weights"], strict=True)
+    return all(np.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in pairs)
+
+
+def leftovers(folder: Path, *, finished: bool = True) -> list[str]:
+    """Return what a run must not leave: partial files, locks, and checkpoints if it is finished."""
     return sorted(
         str(path.relative_to(folder))
-        for path in found
+        for path in folder.rglob("*")
         if path.name.startswith((".partial-", ".writable", ".removed-"))
         or path.suffix == ".lock"
-        or path.name == "checkpoints"
+        or (finished and path.name == "checkpoints")
     )
