@@ -140,6 +140,20 @@ def test_where_nothing_locks_neither_resumes_with_the_others_epochs(tmp_path, mo
         np.testing.assert_array_equal(one, two)
 
 
+def test_a_run_that_begins_does_not_disturb_another_that_begins(tmp_path, monkeypatch):
+    touch = pathlib.Path.touch
+
+    def touch_and_wait(path, *arguments, **named):
+        touch(path, *arguments, **named)
+        monkeypatch.setattr(pathlib.Path, "touch", touch)
+        with RunDirectory(tmp_path).locked():
+            pass
+
+    monkeypatch.setattr(pathlib.Path, "touch", touch_and_wait)
+    RunDirectory(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_two_processes_both_killed_and_resumed(tmp_path):
     script = textwrap.dedent(

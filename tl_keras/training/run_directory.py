@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tl_keras.errors import InputError, first_line, warn_user
-from tl_keras.files import remove_partials, write_text, written_whole
+from tl_keras.files import partial_beside, remove_partials, write_text, written_whole
 from tl_keras.training.array_files import read_arrays, write_arrays
 from tl_keras.training.checkpoints import (
     RUN,
@@ -65,9 +65,8 @@ class RunDirectory:
         with self.readable_errors():
             if writes:
                 self.path.mkdir(parents=True, exist_ok=True)
-                with written_whole(self.path / ".writable", durable=False) as probe:
-                    probe.touch()
-                (self.path / ".writable").unlink(missing_ok=True)
+                with partial_beside(self.path / "writable") as probe:
+                    probe.touch()  # A run that takes the lock meanwhile may remove it.
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
