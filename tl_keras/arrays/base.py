@@ -8,6 +8,7 @@ import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from tl_keras.arrays.checks import check_size
 from tl_keras.arrays.domains import (
     Domains,
     domain_labels,
@@ -62,6 +63,7 @@ class DomainWeighter(BaseEstimator, abc.ABC):
             ValueError: If `X` is not finite or not two-dimensional.
         """
         X = validate_data(self, X, accept_sparse="csr" if self._sparse else False, dtype=_FLOATS)
+        check_size("X", X)
         domains = resolve_domains(domain, self.target, X.shape[0])
         if y is not None and not domains.given:
             refuse_marks_without_domain(y, regression=has_fractions(y))
@@ -161,7 +163,9 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
 
     def _checked(self, X: Any, reset: bool = True) -> Any:
         accepted = "csr" if self._sparse else False
-        return validate_data(self, X, accept_sparse=accepted, dtype=_FLOATS, reset=reset)
+        X = validate_data(self, X, accept_sparse=accepted, dtype=_FLOATS, reset=reset)
+        check_size("X", X)
+        return X
 
     def _learn(self, X: Any, y: Any, domain: Any, stacklevel: int) -> tuple[Any, Domains]:
         X = self._checked(X)

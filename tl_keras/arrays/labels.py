@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from tl_keras.arrays.checks import check_size
 from tl_keras.arrays.domains import PASS_DOMAIN, Domains
 from tl_keras.arrays.marks import is_mark, is_missing, keep_marks
 from tl_keras.errors import InputError
 
 WRITTEN_MARKS = ("-1", "-1.0", "nan", "None", "<NA>")
 """What marks of unlabelled samples become in an array of strings."""
+MOST_CLASSES = 2.0**63
 SEARCH_WITHOUT_LABELS = (
     "In a search or cross-validation pass cv=tl.validation.DomainSplit(5) and "
     "scoring=tl.validation.reverse_validation(), which needs no labels of the target; "
@@ -47,7 +49,7 @@ def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> n
     y = np.asarray(keep_marks(y))
     if not domains.given:
         refuse_marks_without_domain(y, regression=regression)
-        _refuse_several_types(y)
+        refuse_several_types(y)
         return np.ones(y.shape[0], bool)
     _refuse_written_marks(y, domains)
     if regression:
@@ -64,7 +66,8 @@ def labelled_samples(y: Any, domains: Domains, *, regression: bool = False) -> n
                 "samples, or, if −1 is one of your classes, name it otherwise."
             )
     if not regression:
-        _refuse_several_types(y[~blank])
+        refuse_several_types(y[~blank])
+        _refuse_large_classes(y)
     return ~blank
 
 
@@ -125,7 +128,7 @@ def refuse_marks_in_scores(y: Any, classes: Any = None) -> None:
         )
 
 
-def _refuse_several_types(y: np.ndarray) -> None:
+def refuse_several_types(y: np.ndarray) -> None:
     """Refuse labels of which some are strings and some are not: they have no order."""
     if y.dtype != object:
         return
@@ -136,6 +139,15 @@ def _refuse_several_types(y: np.ndarray) -> None:
             f"y: expected labels of one type, got {kinds[True]!r} and {kinds[False]!r} "
             f"({type(kinds[False]).__name__}). Write all of them as strings, and mark samples "
             "without a label with None."
+        )
+
+
+def _refuse_large_classes(y: np.ndarray) -> None:
+    """Refuse numbers that are classes and beyond all integers, which scikit-learn makes of them."""
+    if y.dtype.kind == "f" and (np.abs(y) >= MOST_CLASSES).any():
+        raise InputError(
+            f"y: expected numbers of classes, got {np.abs(y[y == y]).max():g}. Number the classes "
+            "from 0, or pass a regressor if these are values."
         )
 
 
@@ -175,9 +187,10 @@ def regression_values(y: np.ndarray) -> np.ndarray:
         y: `(n,)`, numbers or objects.
 
     Raises:
-        InputError: If a value is no number.
+        InputError: If a value is no number, or its powers overflow or vanish.
     """
     if y.dtype.kind in "biuf":
+        check_size("y", y)
         return y
     found = np.empty(y.shape[0])
     for index, value in enumerate(y.tolist()):
@@ -188,6 +201,7 @@ def regression_values(y: np.ndarray) -> np.ndarray:
                 "y: expected numbers, with NaN for samples without a label; "
                 f"{type(value).__name__} values such as {value!r} are none."
             ) from error
+    check_size("y", found)
     return found
 
 

@@ -7,10 +7,10 @@ import scipy.linalg
 import scipy.sparse
 from sklearn.utils import check_array
 
+from tl_keras.arrays.checks import check_size
 from tl_keras.errors import InputError
 from tl_keras.memory import check_memory
 
-LARGEST = 1e60
 REMEDY = "Reduce the features first, for instance with PCA or TruncatedSVD, or take fewer samples."
 
 
@@ -23,8 +23,8 @@ def checked_pair(source: Any, target: Any, fewest: int = 1) -> tuple[Any, Any]:
         fewest: Samples that each must have.
 
     Raises:
-        InputError: If they differ in features, are too few, or so large that their fourth powers
-            overflow.
+        InputError: If they differ in features, are too few, or so large that their powers
+            overflow, or so small that they vanish.
         ValueError: If a set is not finite or not two-dimensional.
     """
     pair = {}
@@ -36,12 +36,7 @@ def checked_pair(source: Any, target: Any, fewest: int = 1) -> tuple[Any, Any]:
             raise InputError(
                 f"{name}: expected {fewest} samples or more, got {X.shape[0]}. Add samples."
             )
-        values = X.data if scipy.sparse.issparse(X) else X
-        if np.max(np.abs(values), initial=0.0) > LARGEST:
-            raise InputError(
-                f"{name}: expected values up to {LARGEST:g}, got {np.max(np.abs(values)):.3g}, "
-                "whose powers overflow. Scale the features, for instance with StandardScaler."
-            )
+        check_size(name, X)
         pair[name] = X
     source, target = pair["source"], pair["target"]
     if source.shape[1] != target.shape[1]:

@@ -8,7 +8,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tl_keras.arrays.base import DomainWeighter
-from tl_keras.arrays.checks import check_count
+from tl_keras.arrays.checks import check_count, check_size
 from tl_keras.arrays.kernels import median_gamma, resolve_gamma
 from tl_keras.errors import InputError
 from tl_keras.instances.pooled import stacked
@@ -55,6 +55,7 @@ class DensityRatioWeighter(DomainWeighter):
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        check_size("X", X)
         return np.concatenate(
             [
                 self._combine(squared_distances(X[start : start + BATCH], self.centers_))

@@ -25,6 +25,7 @@ from tl_keras.arrays import (
     warn_of_one_sample,
     warn_without_domain,
 )
+from tl_keras.arrays.checks import check_size
 from tl_keras.arrays.labels import regression_values
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
@@ -69,6 +70,7 @@ class TransferBoosting(BaseEstimator, abc.ABC):
         if y is None:
             validate_data(self, X, y)  # raises scikit-learn's own error
         X = validate_data(self, X, accept_sparse="csr", dtype=_FLOATS)
+        check_size("X", X)
         y = column_or_1d(keep_marks(y), warn=True)
         check_consistent_length(X, y)
         if self._regression:

@@ -23,7 +23,9 @@ from tl_keras.arrays.labels import (
 )
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
-from tl_keras.errors import InputError
+from tl_keras.errors import InputError, describe
+
+_TABLE = "samples of shape (n, features) in an array, a sparse matrix or a data frame"
 
 
 def _has(name: str):
@@ -103,9 +105,10 @@ class WeightedEstimator(MetaEstimatorMixin, BaseEstimator):
                 f"{self.weighter!r}."
             )
         parameter = weight_parameter(self.estimator)
+        X = _rows(X)
         validate_data(self, X, skip_check_array=True)
         classifier = is_classifier(self.estimator)
-        X, y = _rows(X), _labels(y, classifier)
+        y = _labels(y, classifier)
         check_consistent_length(X, y)
         domains = resolve_domains(domain, self.weighter.target, len(y))
         labelled = labelled_samples(y, domains, regression=not classifier)
@@ -187,7 +190,15 @@ def _rows(X: Any) -> Any:
     """Return `X` with rows that can be chosen: a table as it is, else a CSR matrix or an array."""
     if scipy.sparse.issparse(X):
         return X.tocsr()
-    return X if hasattr(X, "columns") else np.asarray(X)
+    if hasattr(X, "columns"):
+        return X
+    try:
+        rows = np.asarray(X)
+    except ValueError as error:
+        raise InputError(f"X: expected {_TABLE}, got rows of different lengths.") from error
+    if rows.ndim == 0:
+        raise InputError(f"X: expected {_TABLE}, got {describe(X)}.")
+    return rows
 
 
 def _labels(y: Any, classifier: bool) -> np.ndarray:

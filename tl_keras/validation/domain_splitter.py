@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _num_samples
 
 from tl_keras.arrays.domains import Domains, resolve_domains
+from tl_keras.arrays.labels import refuse_several_types, unlabelled
 from tl_keras.arrays.marks import keep_marks
-from tl_keras.errors import InputError, counted
+from tl_keras.errors import InputError
 
 
 class DomainSplitter(BaseEstimator, abc.ABC):
@@ -48,9 +50,7 @@ class DomainSplitter(BaseEstimator, abc.ABC):
             InputError: If `domain` is missing or a domain has too few samples.
         """
         domains = self._domains(X, groups, domain)
-        y = None if y is None else np.asarray(keep_marks(y))
-        if y is not None and len(y) != len(domains.label):
-            raise InputError(f"y: expected {counted(len(domains.label), 'label')}, got {len(y)}.")
+        y = None if y is None else _labels(y, len(domains.label))
         for test in self._splits(y, domains):
             yield np.flatnonzero(~test), np.flatnonzero(test)
 
@@ -66,5 +66,16 @@ class DomainSplitter(BaseEstimator, abc.ABC):
                 "tl.validation.cross_validate and tl.validation.fit_search hand it over; "
                 "scikit-learn's functions take groups=domain."
             )
-        count = len(domain) if X is None else X.shape[0] if hasattr(X, "shape") else len(X)
+        count = _num_samples(domain if X is None else X)
         return resolve_domains(domain, self.target, count)
+
+
+def _labels(y: Any, count: int) -> np.ndarray:
+    """Return labels as an array `(count,)`, checked."""
+    y = np.asarray(keep_marks(y))
+    if y.shape != (count,):
+        raise InputError(
+            f"y: expected one label per sample, an array of shape ({count},), got shape {y.shape}."
+        )
+    refuse_several_types(y[~unlabelled(y)])
+    return y
