@@ -91,7 +91,7 @@ def leftovers(folder: Path, *, finished: bool = True) -> list[str]:
     return sorted(
         str(path.relative_to(folder))
         for path in folder.rglob("*")
-        if path.name.startswith((".partial-", ".writable", ".removed-"))
+        if path.name.startswith((".partial-", ".removed-"))
         or path.suffix == ".lock"
         or (finished and path.name == "checkpoints")
     )

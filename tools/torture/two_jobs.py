@@ -40,7 +40,7 @@ def run(seed: int = 0, quick: bool = False) -> Figures:
                 figures.add(f"job alone, {which}", ended.trouble)
                 return figures
         ends = {which: ended.value[0] for which, ended in alone.items()}
-        count = alone[0, True].value[1]
+        counts = {locked: alone[0, locked].value[1] for locked in (True, False)}
         cases = [
             (f"{moment:.0%}, seed {second}, {options}, locks {locked}, {then}", moment, *rest)
             for moment, *rest in itertools.product(
@@ -52,7 +52,7 @@ def run(seed: int = 0, quick: bool = False) -> Figures:
         if quick:
             cases = [cases[(seed + 7) % len(cases)], cases[(seed + 27) % len(cases)]]
         forks = (
-            (name, (folder / str(number), int(moment * count), *rest, ends))
+            (name, (folder / str(number), int(moment * counts[rest[2]]), *rest, ends))
             for number, (name, moment, *rest) in enumerate(cases)
         )
         for name, ended in fork_each(_case, forks, seconds=4 * SECONDS, memory=None):
