@@ -65,7 +65,8 @@ class FileFaults:
 
     def install(self) -> "FileFaults":
         """Be in this process for good."""
-        return self.installed().__enter__()
+        self._for_good = self.installed()  # Nobody else holds it, and its end is its exit.
+        return self._for_good.__enter__()
 
     def fault(self, kind: str, finish_half: Callable[[], None]) -> None:
         """Do the harm.

@@ -25,15 +25,20 @@ def data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return pixels.astype(np.uint8), np.arange(12) % 3
 
 
-def model() -> tl.TransferModel:
-    """Return a classifier of three classes on two convolutions."""
+def model(pixel_range: tuple[float, float] | None = None) -> tl.TransferModel:
+    """Return a classifier of three classes on two convolutions.
+
+    Args:
+        pixel_range: Darkest and brightest value of its images; None for 0–255.
+    """
     keras.utils.set_random_seed(3)
     images = keras.Input((8, 8, 3))
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(images)
+    white = 255.0 if pixel_range is None else pixel_range[1]
+    x = keras.layers.Rescaling(2 / white, offset=-1.0)(images)
     x = keras.layers.Conv2D(4, 3, strides=2, name="first")(x)
     x = keras.layers.BatchNormalization(name="norm")(x)
     x = keras.layers.Conv2D(4, 2, name="second")(x)
-    return tl.build_transfer_model(keras.Model(images, x, name="tiny"), 3)
+    return tl.build_transfer_model(keras.Model(images, x, name="tiny"), 3, pixel_range=pixel_range)
 
 
 def train(folder: Path, seed: int = 0, **arguments: Any) -> dict[str, Any]:
