@@ -29,7 +29,7 @@ def test_usual_values_of_any_type_are_taken(dtype):
     check_size("X", scipy.sparse.csr_matrix((3, 2)))
 
 
-@pytest.mark.parametrize("value", [1e61, -1e300, 1e-61, -5e-324])
+@pytest.mark.parametrize("value", [1e61, -1e300, 1e-151, -5e-324])
 def test_values_whose_powers_are_no_numbers_are_refused(value):
     text = rf"^X: expected values .*{abs(value):.3g}".replace("+", r"\+")
     for values in (np.array([0.0, np.nan, value]), scipy.sparse.csr_matrix([[0.0, value]])):

@@ -56,7 +56,9 @@ def test_errors_of_every_splitter(splitter):
         list(splitter.split(X, y))
     with pytest.raises(InputError, match="target: no sample belongs to domain 'target'"):
         list(splitter.split(X, y, domain=["a"] * 121))
-    with pytest.raises(InputError, match="y: expected 121 labels, got 2"):
+    with pytest.raises(
+        InputError, match=r"y: expected one label per sample, .*\(121,\), got shape \(2,\)"
+    ):
         list(splitter.split(X, [0, 1], domain=domain))
     with pytest.raises(InputError, match=r"domain: expected one label per sample, .*\(121,\)"):
         list(splitter.split(X, y, domain=["a"]))

@@ -9,7 +9,7 @@ import scipy.sparse
 
 from tl_keras.errors import InputError
 
-LARGEST, SMALLEST = 1e60, 1e-60
+LARGEST, SMALLEST = 1e60, 1e-150
 """Values beyond these have fourth powers that overflow, or squares that lose their digits."""
 
 

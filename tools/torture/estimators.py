@@ -77,7 +77,7 @@ def tried(method: Method, samples: Samples) -> str | None:
         return "the input has changed"
     raw = [one for one in caught if issubclass(one.category, RuntimeWarning)]
     if method.delegates:
-        raw = [one for one in raw if "/sklearn/" not in one.filename]
+        raw = [one for one in raw if "/tl_keras/" in one.filename]
     return f"warned: {raw[0].message} ({raw[0].filename}:{raw[0].lineno})" if raw else None
 
 

@@ -97,6 +97,8 @@ _SAMPLES: dict[str, Callable[[np.ndarray], Any]] = {
     "one of 1e308": _put(1e308),
     "all times 1e155": lambda X: X * 1e155,
     "all times 1e300": lambda X: X * 1e300,
+    "all times 1e59": lambda X: X * 1e59,
+    "all times 1e-149": lambda X: X * 1e-149,
     "all times 1e-160": lambda X: X * 1e-160,
     "denormal": lambda X: X * 5e-324,
     "one column times 1e150": lambda X: X * [1, 1e150, 1, 1],
