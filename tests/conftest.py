@@ -7,6 +7,10 @@ import tempfile
 from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Two test processes fill two cores: threads of NumPy's that wait for each other in a loop took more
+# than half of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # The tests, and the processes that they start, share feature stores among themselves only.
 os.environ["TL_KERAS_CACHE"] = tempfile.mkdtemp(prefix="tl_keras_tests_")
 
@@ -16,6 +20,7 @@ import pytest
 import tensorflow as tf
 
 atexit.register(shutil.rmtree, os.environ["TL_KERAS_CACHE"], ignore_errors=True)
+tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
