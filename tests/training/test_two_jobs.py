@@ -1,14 +1,12 @@
-"""Two jobs with one directory: the second is refused, and where it cannot be, they do not mix."""
+"""Two jobs with one directory: the second is refused, and where it cannot be, they do not mix.
+
+`tools/torture/two_jobs.py` does the same with processes, which are killed and resumed.
+"""
 
 import contextlib
 import errno
-import json
 import os
 import pathlib
-import signal
-import subprocess
-import sys
-import textwrap
 import warnings
 
 import keras
@@ -152,52 +150,3 @@ def test_a_run_that_begins_does_not_disturb_another_that_begins(tmp_path, monkey
     monkeypatch.setattr(pathlib.Path, "touch", touch_and_wait)
     RunDirectory(tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-def test_two_processes_both_killed_and_resumed(tmp_path):
-    script = textwrap.dedent(
-        """
-        import sys, time, keras
-        from tests.training.test_two_jobs import train
-        class Slow(keras.callbacks.Callback):
-            def on_train_batch_end(self, batch, logs=None):
-                print("step", flush=True)
-                time.sleep(float(sys.argv[3]))
-        try:
-            run = train(sys.argv[1], int(sys.argv[2]), [Slow()])
-            print("end", run.history["loss"])
-        except ValueError as error:
-            print(type(error).__name__, error)
-        """
-    )
-    environment = {**os.environ, "TL_KERAS_CACHE": str(tmp_path / "cache")}
-
-    def start(seed, pause):
-        return subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / "run"), str(seed), str(pause)],
-            env=environment,
-            cwd=pathlib.Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    first = start(0, 600)
-    try:
-        assert first.stdout.readline() == "step\n"
-        note = json.loads((tmp_path / "run" / LOCK_FILE).read_text())
-        assert note["process"] == first.pid
-        refused = start(1, 0).communicate(timeout=120)[0]
-        assert f"process {first.pid} on {note['host']}, since {note['since']}" in refused
-        assert "step" not in refused
-    finally:
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-    again = start(1, 600)
-    try:
-        assert again.stdout.readline() == "step\n"  # the first had saved no step: nothing to lose
-    finally:
-        again.send_signal(signal.SIGKILL)
-        again.wait()
-    assert "end [" in start(1, 0).communicate(timeout=120)[0]
-    assert "seed: 1 before, 0 now" in start(0, 0).communicate(timeout=120)[0]

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import random
 import shutil
 import signal
 import tempfile
@@ -50,7 +51,11 @@ def run(seed: int = 0, quick: bool = False) -> Figures:
             if locked or (then != "goes on" and not options)
         ]
         if quick:
-            cases = [cases[(seed + 7) % len(cases)], cases[(seed + 27) % len(cases)]]
+            chosen = random.Random(seed)
+            of_each = (
+                [case for case in cases if (case[-1] == THEN[0]) == on] for on in (True, False)
+            )
+            cases = [chosen.choice(some) for some in of_each]
         forks = (
             (name, (folder / str(number), int(moment * counts[rest[2]]), *rest, ends))
             for number, (name, moment, *rest) in enumerate(cases)
