@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast conformance lint bench clean
+.PHONY: demo test test-fast conformance torture lint bench clean
 
 demo: .venv/user
 	rm -rf demo_run
@@ -18,6 +18,9 @@ test-fast: .venv/developer
 conformance: .venv/developer
 	TL_KERAS_CONFORMANCE=all $(BIN)/python -m pytest -q -n 2 -m "not large" tests/conformance
 	TL_KERAS_CONFORMANCE=all $(BIN)/python -m pytest -q -m large tests/conformance
+
+torture: .venv/developer
+	$(BIN)/python -m tools.torture
 
 lint: .venv/developer
 	$(BIN)/ruff format --check .
