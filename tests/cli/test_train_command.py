@@ -346,9 +346,12 @@ def test_ctrl_c_names_the_command_that_resumes(
     run = tmp_path / "my run"
     words = ("train", pictures, "--output", run, "--backbone", tiny_backbone)
     words = [str(word) for word in (*words, "--schedule", "feature_extraction", "--epochs", 2)]
+    # Tests that were started in the background ignore the signal, as all that they start does.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with monkeypatch.context() as patch:
         patch.setattr(StageEpochs, "check_loss", interrupt)
         code, _, err = tl_keras_cli(*words, "--overwrite")
+    signal.signal(signal.SIGINT, before)
     assert code == 130, err
     (line,) = [one for one in err.splitlines() if one.startswith("error: ")]
     assert line == (
