@@ -1,6 +1,7 @@
 """Files that are either complete or not there: the one way in which this package writes."""
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
@@ -21,6 +22,7 @@ _PARTIAL = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<process>\d
 _LONGEST_NAME = 50
 _SECONDS_OF_OTHERS = 86_400.0
 _in_work: set[str] = set()
+_OF_DISK = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")
 
 
 @contextlib.contextmanager
@@ -144,6 +146,21 @@ def cannot_write(path: str | os.PathLike, error: Any, argument: str = "path") ->
         f"{argument}: cannot write {os.fspath(path)!r} ({reason}). Choose a directory that you may "
         "write to, on a disk with room; what was there before is intact."
     )
+
+
+def disk_error(error: BaseException | None) -> OSError | None:
+    """Return what the system says if an error comes from a disk that takes no more, or None.
+
+    TensorFlow and HDF5 have errors of their own for that, with the system's words in them.
+    """
+    numbers = [getattr(errno, name) for name in _OF_DISK if hasattr(errno, name)]
+    while error is not None:
+        for number in numbers:
+            said = os.strerror(number)
+            if getattr(error, "errno", None) == number or said.lower() in str(error).lower():
+                return OSError(number, said)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def remove_partials(folder: pathlib.Path, names: str = "*", *, in_use: bool = False) -> None:

@@ -3,33 +3,39 @@
 import builtins
 import errno
 import os
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
 
+import tl_keras as tl
+from tests.conftest import tiny_network
 from tl_keras.errors import InputError
 from tl_keras.training.found_run import Found, prepare
 from tl_keras.training.run_directory import (
+    BEST_WEIGHTS_FILE,
     CURVES_FILE,
     HISTORY_FILE,
     MODEL_FILE,
     SUMMARY_FILE,
     RunDirectory,
 )
+from tools.torture.file_faults import file_size_limit
 
 CONFIG = {"seed": 0}
 ARRAYS = {"a": np.arange(6.0)}
 
 
 class FakeModel:
-    """Has files to write."""
+    """Has a file to write."""
+
+    def count_params(self):
+        return 3
 
     def save(self, path):
-        with open(path, "wb") as file:
-            file.write(b"model")
-
-    save_weights = save
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("model.weights.h5", b"weights")
 
 
 class FullDisk:
@@ -75,7 +81,6 @@ def job(path, done):
         directory.write_json(HISTORY_FILE, {"loss": [1.0, 0.5, 0.2]})
         directory.write_objectives(ARRAYS)
         directory.write_json(SUMMARY_FILE, {"run": "mine"})
-        directory.write_weights(FakeModel())
         directory.draw(CURVES_FILE, lambda path: path.write_bytes(b"curves"))
         directory.write_model(FakeModel())
         done.append("end")
@@ -112,3 +117,37 @@ def test_a_full_disk_at_every_write(tmp_path):
             assert best is None or again.read_best_weights(best) is not None
         states.add(found)
     assert failed > 40 and states == set(Found)
+
+
+@pytest.mark.parametrize("most", [0, 1000, 12_000, 20_000])
+def test_no_size_of_files_ends_the_process(tmp_path, most):
+    """HDF5, writing to the disk itself, does that where it may not write on."""
+    model = tl.build_transfer_model(tiny_network(), 3)
+    directory = RunDirectory(tmp_path)
+    with file_size_limit(most), pytest.raises(InputError, match=r"^output: .*\(File too large\)"):
+        directory.write_model(model)
+    assert not list(tmp_path.iterdir())
+    directory.write_model(model)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [BEST_WEIGHTS_FILE, MODEL_FILE]
+    other = tl.build_transfer_model(tiny_network(1), 3)
+    other.load_weights(tmp_path / BEST_WEIGHTS_FILE)
+    for one, two in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_room_for_a_model_is_looked_for_before_it_is_written(tmp_path, monkeypatch):
+    model = tl.build_transfer_model(tiny_network(), 3)
+    space = shutil.disk_usage(tmp_path)._replace(free=7 * model.count_params())
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: space)
+    monkeypatch.setattr(model, "save", lambda path: pytest.fail("it was written"))
+    with pytest.raises(InputError, match="No space left on device"):
+        RunDirectory(tmp_path).write_model(model)
+
+
+def test_what_hdf5_says_of_a_full_disk_is_one_line(tmp_path):
+    said = "Unable to extend file, errno = 28, error message = 'no space left on device'\nfilename"
+    with (
+        pytest.raises(InputError, match=r"cannot be written \(No space left on device\)\. Choose"),
+        RunDirectory(tmp_path).readable_errors(),
+    ):
+        raise RuntimeError(said)

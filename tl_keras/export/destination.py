@@ -1,7 +1,6 @@
 """Where an export is written: complete or not at all."""
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from tl_keras.errors import InputError
 from tl_keras.files import (
     cannot_write,
+    disk_error,
     left_partials_of,
     partial_beside,
     put_in_place,
@@ -17,9 +17,6 @@ from tl_keras.files import (
 )
 
 OLD = "old"
-_NAMES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")
-OF_DISK = tuple(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
-"""What the system says when a disk takes no more."""
 
 
 @contextlib.contextmanager
@@ -55,7 +52,7 @@ def staged(
         try:
             yield new
         except Exception as error:
-            of_disk = None if isinstance(error, InputError) else _of_disk(error)
+            of_disk = None if isinstance(error, InputError) else disk_error(error)
             if of_disk is not None:
                 raise cannot_write(path, of_disk) from error
             raise
@@ -112,16 +109,3 @@ def _clean_up(target: Path) -> None:
         if (partial / OLD).exists() and not target.exists():
             os.rename(partial / OLD, target)
     remove_partials_of(target)
-
-
-def _of_disk(error: BaseException | None) -> OSError | None:
-    """Return what the system says if an error comes from a disk that takes no more, or None.
-
-    TensorFlow and HDF5 have errors of their own for that, with the system's words in them.
-    """
-    while error is not None:
-        for number in OF_DISK:
-            if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
-                return OSError(number, os.strerror(number))
-        error = error.__cause__ or error.__context__
-    return None

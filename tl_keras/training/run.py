@@ -87,10 +87,8 @@ def write_finished_run(directory: RunDirectory, run: Run) -> None:
             RUN: directory.run,
         },
     )
-    if run.best_epoch is not None:
-        directory.write_weights(run.model)
     directory.draw(CURVES_FILE, run.plot)
-    directory.write_model(run.model)
+    directory.write_model(run.model, weights=run.best_epoch is not None)
 
 
 def finished_run(directory: RunDirectory, model: TransferModel, stages: tuple[Stage, ...]) -> Run:

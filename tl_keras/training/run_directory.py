@@ -1,18 +1,27 @@
 """The files of a run, and how a run that was stopped finds itself again."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 import re
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from tl_keras.errors import InputError, first_line, warn_user
-from tl_keras.files import partial_beside, remove_partials, write_text, written_whole
+from tl_keras.files import (
+    disk_error,
+    opened_whole,
+    partial_beside,
+    remove_partials,
+    write_text,
+    written_whole,
+)
 from tl_keras.training.array_files import read_arrays, write_arrays
 from tl_keras.training.checkpoints import (
     RUN,
@@ -29,6 +38,9 @@ CONFIG_FILE = "config.json"
 HISTORY_FILE = "history.json"
 SUMMARY_FILE = "summary.json"
 BEST_WEIGHTS_FILE = "best.weights.h5"
+WEIGHTS_IN_MODEL = "model.weights.h5"
+"""Name of the weights in a `.keras` file, which is a ZIP archive."""
+
 CURVES_FILE = "curves.png"
 OBJECTIVES_FILE = "objectives.zip"
 CHECKPOINTS = "checkpoints"
@@ -36,6 +48,7 @@ RUN_FILES = (
     *(MODEL_FILE, BEST_WEIGHTS_FILE, OBJECTIVES_FILE, HISTORY_FILE),
     *(SUMMARY_FILE, CURVES_FILE, CONFIG_FILE),
 )
+BYTES_OF_A_WEIGHT = 4
 BEST_OF_EPOCH = re.compile(r"best-epoch-(\d{4,})\.zip")
 
 
@@ -134,15 +147,23 @@ class RunDirectory:
         except Exception as error:
             warn_user(f"{name} could not be drawn: {error}")
 
-    def write_weights(self, model: TransferModel) -> None:
-        """Write the weights of the best epoch, which the model has at the end of a run."""
-        self._write(BEST_WEIGHTS_FILE, model.save_weights)
+    def write_model(self, model: TransferModel, *, weights: bool = True) -> None:
+        """Write the whole model, which says that the run is finished; checkpoints go.
 
-    def write_model(self, model: TransferModel) -> None:
-        """Write the whole model, which says that the run is finished; checkpoints go."""
-        self._write(MODEL_FILE, model.save)
-        if self.writes:
-            shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        Args:
+            model: With the weights of the best epoch, if there is one.
+            weights: Whether they are written to a file of their own too, before the model has its
+                name. HDF5 does not write that file: on a full disk it ends the process.
+        """
+        if not self.writes:
+            return
+        with self.readable_errors():
+            _require_room(self.path, model)
+            with written_whole(self.path / MODEL_FILE) as partial:
+                model.save(partial)
+                if weights:
+                    _extract(partial, WEIGHTS_IN_MODEL, self.path / BEST_WEIGHTS_FILE)
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def write_checkpoint(self, arrays: Mapping[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write a checkpoint, and remove best weights that no checkpoint speaks of any more."""
@@ -199,21 +220,35 @@ class RunDirectory:
         """Return where the weights of an epoch are while it is the best one."""
         return self.checkpoints / f"best-epoch-{epoch:04}.zip"
 
-    def _write(self, name: str, write: Callable[[pathlib.Path], Any]) -> None:
-        if not self.writes:
-            return
-        with self.readable_errors(), written_whole(self.path / name) as path:
-            write(path)
-
     @contextlib.contextmanager
     def readable_errors(self) -> Iterator[None]:
         """Turn what the system says when something cannot be written into one `InputError`."""
         try:
             yield
         except (OSError, RuntimeError) as error:  # The latter is what HDF5 says of a full disk.
-            reason = getattr(error, "strerror", None) or error
+            told = disk_error(error) or error
+            reason = getattr(told, "strerror", None) or first_line(error)
             raise InputError(
                 f"output: {str(self.path)!r} cannot be written ({reason}). Choose "
                 "a directory that you may write to, on a disk with room; what was written before "
                 "is intact."
             ) from error
+
+
+def _require_room(folder: pathlib.Path, model: TransferModel) -> None:
+    """Raise what the system says of a full disk unless there is room for a model twice.
+
+    Of a large model, Keras has HDF5 write the weights to a file beside the archive first.
+    """
+    if shutil.disk_usage(folder).free < 2 * BYTES_OF_A_WEIGHT * model.count_params():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _extract(archive: pathlib.Path, name: str, path: pathlib.Path) -> None:
+    """Write a member of a ZIP archive to a file of its own."""
+    with (
+        zipfile.ZipFile(archive) as opened,
+        opened.open(name) as member,
+        opened_whole(path) as file,
+    ):
+        shutil.copyfileobj(member, file)
