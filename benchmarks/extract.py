@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import tl_keras as tl
 from benchmarks.ratios import HEADER, alternate, print_row
-from tl_keras.training.folding import fold, has_amx
+from tl_keras.frozen.folding import fold, has_amx
 
 BATCH_SIZE = 32
 

@@ -97,7 +97,7 @@ def main() -> None:
 
 def position(output: pathlib.Path) -> str:
     """Say where the newest checkpoint stands."""
-    from tl_keras.training.checkpoints import read_checkpoint
+    from tl_keras.training.runs.checkpoints import read_checkpoint
 
     found = read_checkpoint(output / "checkpoints")
     return "the start" if found is None else f"{found[1]['epoch'] + 1}, {found[1]['step']}"

@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 import tl_keras as tl
 from benchmarks.digits import few, mnist
 from benchmarks.markdown import write_results
-from tl_keras.autoencoder import Autoencoder
+from tl_keras.objectives.self_supervised.autoencoder import Autoencoder
 
 LABELS = (1, 5, 20)
 TEST = 1000

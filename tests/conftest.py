@@ -75,7 +75,7 @@ def little_memory(monkeypatch) -> Callable[[float], None]:
     """A function that leaves so many bytes free, and has even the smallest need checked."""
 
     def leave(free: float) -> None:
-        monkeypatch.setattr("tl_keras.memory.available_bytes", lambda: free)
-        monkeypatch.setattr("tl_keras.memory.SMALL", 0)
+        monkeypatch.setattr("tl_keras.utils.memory.available_bytes", lambda: free)
+        monkeypatch.setattr("tl_keras.utils.memory.SMALL", 0)
 
     return leave

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import tl_keras as tl
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 IMAGES = (RANDOM.uniform(0, 255, (8, 1, 1, 1)) * np.ones((1, 12, 12, 1))).astype(np.uint8)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 

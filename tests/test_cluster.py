@@ -8,7 +8,7 @@ import textwrap
 import pytest
 import tensorflow as tf
 
-from tl_keras.cluster import (
+from tl_keras.utils.cluster import (
     Cluster,
     _not_joined,
     check_equal_gpus,
@@ -17,7 +17,7 @@ from tl_keras.cluster import (
     join_cluster,
     join_seconds,
 )
-from tl_keras.errors import InputError, WorkerLost
+from tl_keras.utils.errors import InputError, WorkerLost
 
 A, B, C = "10.0.0.1:2222", "10.0.0.2:2222", "[::1]:2222"
 

@@ -11,11 +11,11 @@ import time
 import pytest
 
 import tl_keras
-from tl_keras import files
-from tl_keras.errors import InputError
 from tl_keras.evaluation.tables import write_json
 from tl_keras.plots.figure import Picture
 from tl_keras.predictions.table import Predictions
+from tl_keras.utils import writing as files
+from tl_keras.utils.errors import InputError
 
 ROOT = pathlib.Path(tl_keras.__file__).parent
 OTHERS = {
@@ -53,7 +53,7 @@ def test_nothing_else_writes():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if any(writes(node) for node in ast.walk(tree)):
             found.add(path.relative_to(ROOT).as_posix())
-    assert found <= set(OTHERS), f"use tl_keras.files in {sorted(found - set(OTHERS))}"
+    assert found <= set(OTHERS), f"use tl_keras.utils.writing in {sorted(found - set(OTHERS))}"
     assert "files.py" in found
 
 
@@ -127,7 +127,7 @@ def test_what_killed_processes_left_goes_with_the_next_writing(tmp_path):
     path = tmp_path / "report[1].json"
     code = (
         "import os, pathlib, sys\n"
-        "from tl_keras.files import written_whole\n"
+        "from tl_keras.utils.writing import written_whole\n"
         "with written_whole(pathlib.Path(sys.argv[1])) as partial:\n"
         "    partial.write_text('half')\n"
         "    os._exit(9)\n"

@@ -4,7 +4,7 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (6, 16, 16, 3)).astype(np.uint8)
 Y = np.arange(6) % 3

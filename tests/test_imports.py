@@ -1,6 +1,7 @@
-"""Imports go one way, and importing the package is cheap."""
+"""Imports go one way, from room to room and inside each room, and importing is cheap."""
 
 import ast
+import graphlib
 import pathlib
 import subprocess
 import sys
@@ -10,73 +11,62 @@ import pytest
 import tl_keras
 
 ROOT = pathlib.Path(tl_keras.__file__).parent
-LEVELS = (
-    {
-        "errors",
-        "registration",
-        "misplaced",
-        "arguments",
-        "cluster",
-        "targets",
-        "plots",
-        "memory",
-        "terminal",
-        "files",
-        "locks",
-        "regular_files",
-    },
-    {"arrays", "divergences"},
-    {"instances", "features", "relations"},
-    {"validation"},
-    {"head_specs"},
-    {"preprocessing", "pooling", "image_batches", "regression_layers"},
-    {"heads", "backbones"},
-    {"transfer_model"},
-    {"builder"},
-    {
-        "schedules",
-        "objectives",
-        "data",
-        "passes",
-        "prototypes",
-        "autoencoder",
-        "fusion",
-        "fusion_layers",
-        "model_inputs",
-    },
-    {"training"},
-    {"evaluation", "export", "soups"},
-    {"predictions"},
-    {"cli"},
+ROOMS = (
+    *("utils", "tasks", "plots"),
+    *("arrays", "divergences", "instances", "features", "relations", "validation"),
+    *("inputs", "data", "backbones", "models", "schedules", "objectives"),
+    *("frozen", "training", "evaluation", "export", "predictions", "cli"),
 )
-LEVEL = {name: index for index, names in enumerate(LEVELS) for name in names}
+"""Each room imports from those before it only."""
+WITHOUT_TENSORFLOW = ("arrays", "divergences", "instances", "features", "relations", "validation")
 
 
-def imported(tree: ast.AST):
-    for node in ast.walk(tree):
+def module_name(path: pathlib.Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+PATHS = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imported(name: str) -> set[str]:
+    """Return the modules of this package that a module imports anywhere, for types too."""
+    found = set()
+    for node in ast.walk(ast.parse(PATHS[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "tl_keras":
-                yield from (f"tl_keras.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in PATHS else node.module)
+    return {one for one in found if one in PATHS and one != name}
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_go_one_way(path):
-    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    if part == "__init__":
-        return
-    for module in imported(ast.parse(path.read_text(encoding="utf-8"))):
-        names = module.split(".")
-        if names[0] == "tl_keras" and len(names) > 1 and names[1] in LEVEL and names[1] != part:
-            assert LEVEL[names[1]] <= LEVEL[part], f"{part} must not import {names[1]}"
+def room(name: str) -> str | None:
+    return name.split(".")[1] if "." in name else None
 
 
-def test_every_module_has_a_level():
-    parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")}
-    assert parts - {"__init__"} == set(LEVEL)
+@pytest.mark.parametrize("name", [one for one in PATHS if room(one)])
+def test_rooms_import_from_rooms_before_them(name):
+    for other in imported(name):
+        if room(other) not in (None, room(name)):
+            before = ROOMS[: ROOMS.index(room(name))]
+            assert room(other) in before, f"{name} must not import {other}"
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {name: imported(name) for name in PATHS}
+    list(graphlib.TopologicalSorter(graph).static_order())  # Raises CycleError, with the circle.
+
+
+def test_every_room_has_its_place():
+    assert {room(name) for name in PATHS} - {None} == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", WITHOUT_TENSORFLOW)
+def test_transfer_on_arrays_needs_no_tensorflow(name):
+    code = f"import sys, tl_keras.{name}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_importing_the_package_does_not_import_tensorflow():

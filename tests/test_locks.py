@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tl_keras import locks
-from tl_keras.locks import FileLock, is_locked
+from tl_keras.utils import locks
+from tl_keras.utils.locks import FileLock, is_locked
 
 
 @pytest.fixture(params=["system", "creation"], autouse=True)
@@ -105,7 +105,7 @@ def test_a_fork_that_outlives_its_parent_does_not_keep_the_lock(tmp_path, way):
     path = tmp_path / "a.lock"
     code = (
         "import os, time\n"
-        "from tl_keras.locks import FileLock\n"
+        "from tl_keras.utils.locks import FileLock\n"
         f"lock = FileLock({str(path)!r})\n"
         "assert lock.acquire()\n"
         "if not os.fork(): print(os.getpid(), flush=True)\n"

@@ -2,8 +2,9 @@ import math
 
 import pytest
 
-from tl_keras import InputError, memory
-from tl_keras.memory import check_memory
+from tl_keras import InputError
+from tl_keras.utils import memory
+from tl_keras.utils.memory import check_memory
 
 GIB = 2**30
 

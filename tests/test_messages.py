@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tl_keras as tl
-from tl_keras.errors import InputError, counted, listed
 from tl_keras.evaluation import Report
 from tl_keras.schedules import Stage
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError, counted, listed
 
 
 def test_counted():

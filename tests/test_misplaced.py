@@ -8,7 +8,7 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.misplaced import (
+from tl_keras.utils.misplaced import (
     OF_BUILDING,
     OF_EVALUATION,
     OF_PRETRAINING,

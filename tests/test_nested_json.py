@@ -7,10 +7,10 @@ import pytest
 from tests.conftest import tiny_network
 from tl_keras.backbones.keras_files import load_keras_file
 from tl_keras.backbones.preprocessor_config import read_preprocessor_config
-from tl_keras.cluster import cluster_from_environment
-from tl_keras.errors import InputError
-from tl_keras.training.found_run import Found, prepare
-from tl_keras.training.run_directory import RunDirectory
+from tl_keras.training.runs.found_run import Found, prepare
+from tl_keras.training.runs.run_directory import RunDirectory
+from tl_keras.utils.cluster import cluster_from_environment
+from tl_keras.utils.errors import InputError
 
 NESTED = "[" * 100_000
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from tl_keras.errors import InputError
-from tl_keras.heads import CosineClassifier
-from tl_keras.pooling import AttentionPooling, GeneralizedMeanPooling, GlobalPooling
+from tl_keras.models.heads import CosineClassifier
+from tl_keras.models.pooling import AttentionPooling, GeneralizedMeanPooling, GlobalPooling
+from tl_keras.utils.errors import InputError
 
 MAPS = np.random.default_rng(0).uniform(0.1, 2.0, (2, 3, 4, 5)).astype("float32")
 

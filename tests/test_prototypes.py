@@ -7,8 +7,8 @@ from sklearn.neighbors import NearestCentroid
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
-from tl_keras.prototypes import class_means, nearest_mean_classifier, unit_rows
+from tl_keras.models.prototypes import class_means, nearest_mean_classifier, unit_rows
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(30, 6)) + np.repeat(np.eye(3, 6) * 2, 10, axis=0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tl_keras as tl
-from tl_keras.registration import CLASSES
+from tl_keras.utils.registration import CLASSES
 
 ROOT = pathlib.Path(tl.__file__).parent
 LOAD = "model = keras.saving.load_model(sys.argv[1]); print(type(model).__name__, model.labels)"
@@ -46,7 +46,7 @@ def test_the_table_names_every_registered_class():
 
 
 def test_importing_a_class_replaces_its_stand_in():
-    from tl_keras.pooling import GeneralizedMeanPooling
+    from tl_keras.models.pooling import GeneralizedMeanPooling
 
     assert keras.saving.get_registered_object("tl_keras>GeneralizedMeanPooling") is (
         GeneralizedMeanPooling

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from tl_keras.errors import InputError
-from tl_keras.regular_files import UnfitFile, open_regular, read_regular, require_regular
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.regular_files import UnfitFile, open_regular, read_regular, require_regular
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec, closing_activation
+from tl_keras.tasks.targets import TargetSpec, closing_activation
+from tl_keras.utils.errors import InputError
 
 CLASSES = TargetSpec("classification", 3, partly=True)
 NAMED = TargetSpec("classification", 3, ("a", "b", "c"), partly=True)

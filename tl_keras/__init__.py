@@ -2,34 +2,35 @@
 
 import importlib
 
-from tl_keras.registration import register as _register
+from tl_keras.utils.registration import register as _register
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "data",
-    "divergences",
-    "evaluation",
-    "export",
-    "features",
-    "heads",
-    "instances",
-    "objectives",
-    "preprocessing",
-    "relations",
-    "schedules",
-    "validation",
-)
+_MODULES = {
+    "data": "data",
+    "divergences": "divergences",
+    "evaluation": "evaluation",
+    "export": "export",
+    "features": "features",
+    "heads": "models.heads",
+    "instances": "instances",
+    "objectives": "objectives",
+    "preprocessing": "inputs.preprocessing",
+    "relations": "relations",
+    "schedules": "schedules",
+    "training": "training",
+    "validation": "validation",
+}
 _NAMES = {
-    "build_transfer_model": "builder",
-    "build_autoencoder": "autoencoder",
-    "build_fusion_model": "fusion",
-    "TransferModel": "transfer_model",
-    "InputError": "errors",
-    "WorkerLost": "errors",
-    "is_chief": "cluster",
-    "join_cluster": "cluster",
-    "FeatureCache": "data.feature_cache",
+    "build_transfer_model": "models.builder",
+    "build_autoencoder": "objectives.self_supervised.autoencoder",
+    "build_fusion_model": "models.fusion",
+    "TransferModel": "models.transfer_model",
+    "InputError": "utils.errors",
+    "WorkerLost": "utils.errors",
+    "is_chief": "utils.cluster",
+    "join_cluster": "utils.cluster",
+    "FeatureCache": "frozen.feature_cache",
     "Stage": "schedules",
     "fine_tune": "training",
     "pretrain": "training",
@@ -46,9 +47,9 @@ _NAMES = {
     "compare": "evaluation",
     "Report": "evaluation",
     "Comparison": "evaluation",
-    "set_prototypes": "prototypes",
-    "uniform_soup": "soups",
-    "greedy_soup": "soups",
+    "set_prototypes": "models.prototypes",
+    "uniform_soup": "evaluation.soups",
+    "greedy_soup": "evaluation.soups",
     "SavedModelBackbone": "backbones.saved_model",
 }
 
@@ -60,7 +61,7 @@ _register()
 def __getattr__(name: str):
     """Import a public name when it is first used, so that `tl-keras --help` starts at once."""
     if name in _MODULES:
-        return importlib.import_module(f"tl_keras.{name}")
+        return importlib.import_module(f"tl_keras.{_MODULES[name]}")
     if name in _NAMES:
         return getattr(importlib.import_module(f"tl_keras.{_NAMES[name]}"), name)
     raise AttributeError(f"module 'tl_keras' has no attribute {name!r}")

@@ -33,7 +33,7 @@ def test_stacking_domains_does_not_import_tensorflow():
 @pytest.mark.parametrize(
     "first",
     [
-        "import tl_keras.data.folders",
+        "import tl_keras.data.files.folders",
         "from tl_keras.data import image_folder",
         "tl.data.Epochs",
     ],

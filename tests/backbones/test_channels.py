@@ -8,8 +8,8 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.backbones import channels
 from tl_keras.backbones.efficientnet_lite import efficientnet_lite
-from tl_keras.errors import InputError
-from tl_keras.preprocessing import ImagePreprocessing
+from tl_keras.inputs.preprocessing import ImagePreprocessing
+from tl_keras.utils.errors import InputError
 
 MEAN_BGR = np.array([103.939, 116.779, 123.68])
 

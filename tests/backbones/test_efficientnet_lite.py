@@ -15,7 +15,7 @@ from PIL import Image
 
 from tl_keras.backbones.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
 from tl_keras.backbones.torch_state import read_state_dict
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 TABBY, TIGER_CAT, EGYPTIAN_CAT, ESPRESSO = 281, 282, 285, 967

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import tl_keras as tl
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 keras_hub = pytest.importorskip("keras_hub", reason='pip install "tl_keras[keras-hub]"')
 

@@ -12,7 +12,7 @@ import pytest
 
 from tl_keras.backbones import module_archive
 from tl_keras.backbones.module_archive import unpack_archive
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tools.torture.hostile_archives import FILES, cases, honest, member
 
 

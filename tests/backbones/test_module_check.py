@@ -12,7 +12,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tl_keras.backbones.allowed_operations import ALLOWED, CHECKPOINT
 from tl_keras.backbones.module_check import reason_to_refuse
 from tl_keras.backbones.module_source import ModuleFiles, resolve_module
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tools.torture import hostile_saved_models as hostile
 
 OPERATIONS = {one.name: one for one in hostile.registered_operations()}

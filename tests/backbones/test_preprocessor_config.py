@@ -7,7 +7,7 @@ import pytest
 
 import tl_keras as tl
 from tl_keras.backbones.preprocessor_config import image_size_of, preprocessing_of
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 keras_hub = pytest.importorskip("keras_hub", reason='pip install "tl_keras[keras-hub]"')
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tl_keras.backbones import module_download
 from tl_keras.backbones.saved_model import SavedModelBackbone, is_module_source
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 IMAGES = tf.TensorSpec((None, 4, 4, 3), tf.float32, name="images")
 KERNEL = np.linspace(-1, 1, 6, dtype="float32").reshape(3, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tl_keras.backbones.torch_state import read_state_dict
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tools.torture.hostile_pickles import ALLOWED, program
 from tools.torture.hostile_pth import cases
 from tools.torture.pickle_bytes import call, dict_of, integer, name, storage, tensor, text, tuple_of

@@ -15,7 +15,7 @@ import tl_keras as tl
 from tl_keras.backbones import module_trust
 from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.cli.main import main
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tools.torture.hostile_saved_models import replace_graph
 
 IMAGES = tf.TensorSpec((None, 8, 8, 3), tf.float32, name="images")

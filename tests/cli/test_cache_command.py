@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from tl_keras.data.feature_layout import Column, Layout
-from tl_keras.data.feature_store import FeatureStore
+from tl_keras.frozen.feature_layout import Column, Layout
+from tl_keras.frozen.feature_store import FeatureStore
 
 KEYS = ("a" * 64, "b" * 64, "c" * 64)
 DAY = 86_400
@@ -88,7 +88,7 @@ def test_a_limit(features, tl_keras_cli):
 def test_what_a_process_uses_is_left_alone(features, tl_keras_cli):
     code = (
         "import pathlib, time\n"
-        "from tl_keras.data.feature_store import FeatureStore\n"
+        "from tl_keras.frozen.feature_store import FeatureStore\n"
         f"features = pathlib.Path({str(features)!r})\n"
         f"one, other = (FeatureStore.open(features / key) for key in {KEYS[1:]!r})\n"
         "other.use()\n"

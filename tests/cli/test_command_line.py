@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from tl_keras.cli import main as main_module
 from tl_keras.cli.main import _EXAMPLES, app, main
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 COMMANDS = ("train", "evaluate", "predict", "export", "backbones", "cache", "doctor", "demo")
 

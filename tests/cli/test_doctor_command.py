@@ -6,7 +6,7 @@ import pytest
 
 from tl_keras.cli import doctor as doctor_module
 from tl_keras.cli.doctor import _warnings, examine, missing_cuda_libraries
-from tl_keras.memory import machine_memory
+from tl_keras.utils.memory import machine_memory
 
 
 def test_doctor_prints_versions_devices_and_memory(tl_keras_cli):

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from tl_keras.cli.predict import Format, _write
-from tl_keras.errors import InputError
 from tl_keras.predictions.files import find_files
 from tl_keras.predictions.table import Predictions
 from tl_keras.training import load_run_model
+from tl_keras.utils.errors import InputError
 
 
 def pixels_of(path, size):
@@ -143,7 +143,7 @@ def test_names_folders_and_patterns_give_files_once(tmp_path):
 
 
 def test_several_tasks_are_listed_by_task(tl_keras_cli, tmp_path, small_pictures, tiny_backbone):
-    from tl_keras.builder import build_transfer_model
+    from tl_keras.models.builder import build_transfer_model
 
     model = build_transfer_model(
         tiny_backbone,

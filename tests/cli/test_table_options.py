@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tl_keras.cli.tables import Columns, columns_of
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture

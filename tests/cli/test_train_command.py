@@ -10,9 +10,9 @@ from tensorflow.core.util import event_pb2
 from tl_keras.cli.choices import MixedPrecision
 from tl_keras.cli.output import patience
 from tl_keras.cli.train_plan import dtype_policy, split_shares, stages_of, with_chosen
-from tl_keras.errors import InputError
 from tl_keras.schedules import Stage
 from tl_keras.training import load_run_model
+from tl_keras.utils.errors import InputError
 
 
 def test_training_writes_model_report_and_pictures(trained):

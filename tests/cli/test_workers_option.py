@@ -13,7 +13,7 @@ import pytest
 from tl_keras.cli import workers
 from tl_keras.cli.main import main
 from tl_keras.cli.workers import gpus_here, shares_of_cores, worker_variables
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 START = """
 import json, os, pathlib, signal, sys, time

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import tl_keras as tl
-from tl_keras.errors import InputError
 from tl_keras.training.keras_callbacks import direction_of
+from tl_keras.utils.errors import InputError
 
 RATE, FIRST, SECOND = 1e-3, 5, 5
 SCRIPT = {

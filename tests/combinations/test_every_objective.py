@@ -32,13 +32,13 @@ from tests.conformance.test_objectives import (
     model_of,
 )
 from tl_keras.data import Epochs
-from tl_keras.data.augmentation import batch_seed
+from tl_keras.data.augmentation.augment import batch_seed
 from tl_keras.data.domains import as_domains
-from tl_keras.errors import InputError
 from tl_keras.objectives import Setup
 from tl_keras.schedules import apply_freezing
-from tl_keras.training import train_step
-from tl_keras.training.means import Totals
+from tl_keras.training.step import train_step
+from tl_keras.training.step.means import Totals
+from tl_keras.utils.errors import InputError
 
 found = tl.objectives
 SIZE, RATE, NOISE = 4, 0.05, 1e-6

@@ -8,8 +8,8 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.data.colours import CHANNELS, coloured, right_model, write_folders
 from tl_keras.data import as_examples
-from tl_keras.heads import NAMED_HEADS
-from tl_keras.targets import TargetSpec
+from tl_keras.models.heads import NAMED_HEADS
+from tl_keras.tasks.targets import TargetSpec
 
 CLASSES = np.array([2, 0, 1, 2, 1, 0, 0, 2])
 X = coloured(CLASSES)

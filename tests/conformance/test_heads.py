@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.heads import NAMED_HEADS
+from tl_keras.models.heads import NAMED_HEADS
 
 LABELS = ("red", "green", "blue")
 

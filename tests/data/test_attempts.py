@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_keras.data.attempts import attempt
+from tl_keras.inputs.decoding.attempts import attempt
 
 
 def fails(value):

@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_keras.data import aug_mix
-from tl_keras.data.augmentation import (
+from tl_keras.data.augmentation import aug_mix
+from tl_keras.data.augmentation.augment import (
     augment,
     batch_seed,
     describe,
     resolve_augmentation,
 )
-from tl_keras.data.augmentation_checks import check_augmentation
-from tl_keras.data.random_states import seed_variables
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.data.augmentation.checks import check_augmentation
+from tl_keras.data.augmentation.random_states import seed_variables
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 layers = keras.layers
 CLASSES = TargetSpec("classification", 3)

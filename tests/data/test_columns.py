@@ -7,7 +7,7 @@ import pytest
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data import as_examples
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
 
 LABELS = ("a", "b", "c")
 X = np.zeros((6, 4, 4, 3), np.uint8)

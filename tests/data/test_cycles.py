@@ -9,7 +9,7 @@ from tl_keras.data import Epochs, Part, image_folder
 from tl_keras.data.domains import DomainExamples, as_domains, domain_seed
 from tl_keras.data.examples import as_examples
 from tl_keras.data.rows import Cycle, row_batches
-from tl_keras.data.taught_examples import TaughtExamples
+from tl_keras.frozen.taught_examples import TaughtExamples
 
 SMALL, LARGE, BATCH = 33, 200, 32
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tl_keras.data.feature_layout import Column, Layout
-from tl_keras.data.feature_store import META_FILE, FeatureStore, describes, read_meta
-from tl_keras.data.kept_stores import kept_stores
+from tl_keras.frozen.feature_layout import Column, Layout
+from tl_keras.frozen.feature_store import META_FILE, FeatureStore, describes, read_meta
+from tl_keras.frozen.kept_stores import kept_stores
 from tools.torture.feature_stores import cases, descriptions
 
 KEY = "a" * 64

@@ -6,7 +6,7 @@ import pytest
 from tests.data.images import write_folder
 from tl_keras.data import image_folder
 from tl_keras.data.arrays import ArrayExamples
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
 
 CLASSES = TargetSpec("classification", 3)
 TASKS = {"kind": CLASSES, "size": TargetSpec("regression", 2)}

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from tl_keras.data import Epochs, Examples, Part, as_examples
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 SPEC = TargetSpec("classification", 3, ("ant", "bee", "cow"))
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), np.uint8)

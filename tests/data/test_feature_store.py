@@ -6,18 +6,18 @@ import json
 import numpy as np
 import pytest
 
-from tl_keras.data import feature_store
-from tl_keras.data.feature_cache import (
+from tl_keras.frozen import feature_store
+from tl_keras.frozen.feature_cache import (
     FeatureCache,
     features_folder,
     free_bytes,
     size_text,
     time_text,
 )
-from tl_keras.data.feature_layout import SHARD_BYTES, Column, Layout
-from tl_keras.data.feature_store import FeatureStore, read_meta
-from tl_keras.errors import InputError
-from tl_keras.locks import is_locked
+from tl_keras.frozen.feature_layout import SHARD_BYTES, Column, Layout
+from tl_keras.frozen.feature_store import FeatureStore, read_meta
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.locks import is_locked
 
 
 def layout(count=10, views=1, side=4, monkeypatch=None):

@@ -9,8 +9,9 @@ import tensorflow as tf
 from PIL import Image
 
 import tl_keras as tl
-from tl_keras.data import ImageFolder, as_examples, file_contents
+from tl_keras.data import ImageFolder, as_examples
 from tl_keras.data.examples import DatasetExamples
+from tl_keras.data.files import contents as file_contents
 from tl_keras.data.fingerprint import (
     Content,
     add_numbers,
@@ -18,7 +19,7 @@ from tl_keras.data.fingerprint import (
     image_hashes,
     ordered_fingerprint,
 )
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 def arrays(dtype="uint8"):

@@ -10,8 +10,8 @@ from tests.conftest import tiny_network
 from tests.data.images import encode, noise, smooth, with_orientation, write_folder
 from tl_keras.data import Epochs, ImageFolder, Part, decode_and_resize, image_folder
 from tl_keras.data.rows import WHOLE
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 SPEC = TargetSpec("classification", 2, ("cats", "dogs"))
 

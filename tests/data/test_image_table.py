@@ -11,10 +11,10 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.data.images import noise
 from tl_keras.data import ImageTable, image_folder, image_table
+from tl_keras.data.files.splits import balanced_split
 from tl_keras.data.fingerprint import fingerprint
-from tl_keras.data.splits import balanced_split
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture

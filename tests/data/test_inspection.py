@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from tests.data.images import encode, noise, smooth
-from tl_keras.data.decoding import decode_image
-from tl_keras.data.inspection import inspect_image, inspect_images
-from tl_keras.data.problems import Problem, problem_table
+from tl_keras.data.files.inspection import inspect_image, inspect_images
+from tl_keras.inputs.decoding.images import decode_image
+from tl_keras.inputs.decoding.problems import Problem, problem_table
 from tools.torture.mutated_images import declared_sizes
 
 

@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from tl_keras.data import kept_stores
-from tl_keras.data.cache_room import make_room
-from tl_keras.data.feature_cache import FeatureCache, bytes_of, bytes_of_all
-from tl_keras.data.feature_layout import Column, Layout
-from tl_keras.data.feature_store import FeatureStore
-from tl_keras.errors import InputError
+from tl_keras.frozen import kept_stores
+from tl_keras.frozen.cache_room import make_room
+from tl_keras.frozen.feature_cache import FeatureCache, bytes_of, bytes_of_all
+from tl_keras.frozen.feature_layout import Column, Layout
+from tl_keras.frozen.feature_store import FeatureStore
+from tl_keras.utils.errors import InputError
 
 KEYS = [letter * 64 for letter in "abc"]
 LAYOUT = Layout(1000, 1, (Column("x0", (25,), "float32"),), ())

@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.images import noise, write_folder
 from tl_keras.data import image_folder
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 def tree(root, *folders):

@@ -12,10 +12,10 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.data.images import noise, write_folder
 from tl_keras.data import as_examples, image_folder, image_table
-from tl_keras.data.inspection import inspect_image
-from tl_keras.errors import InputError
-from tl_keras.image_batches import shape_remedy
-from tl_keras.targets import TargetSpec
+from tl_keras.data.files.inspection import inspect_image
+from tl_keras.inputs.image_batches import shape_remedy
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_keras.data.decoding import decode_and_resize, decode_images_in
-from tl_keras.data.inspection import inspect_image
+from tl_keras.data.files.inspection import inspect_image
+from tl_keras.inputs.decoding.images import decode_and_resize, decode_images_in
 from tools.torture.mutated_images import cases, declared_sizes, sound_images
 
 SIZE = (8, 8)

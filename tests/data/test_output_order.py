@@ -11,7 +11,7 @@ import tl_keras as tl
 from tests.data.colours import CHANNELS, coloured, right_model, write_folders
 from tl_keras.data import as_examples
 from tl_keras.data.fingerprint import fingerprint
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
 
 SPEC = TargetSpec("classification", 3, ("red", "green", "blue"))
 STEPS = {

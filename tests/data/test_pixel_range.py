@@ -12,7 +12,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data.domains import as_domains
 from tl_keras.data.fingerprint import fingerprint
-from tl_keras.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_scaled_images
 
 TWELVE = (0, 4095)
 STAGE = {"schedule": tl.Stage(1), "batch_size": 6, "verbose": False}

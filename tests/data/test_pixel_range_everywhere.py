@@ -10,10 +10,10 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.data.test_augmentation import LAYERS
 from tests.objectives.views import begun, build, viewed
-from tl_keras.data.augmentation import augment, batch_seed, resolve_augmentation
+from tl_keras.data.augmentation.augment import augment, batch_seed, resolve_augmentation
 from tl_keras.data.domains import as_domains
 from tl_keras.export.tflite import _representative
-from tl_keras.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_scaled_images
 from tl_keras.objectives import (
     CrossReconstruction,
     Distillation,

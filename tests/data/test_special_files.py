@@ -8,10 +8,10 @@ from PIL import Image
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras import regular_files
 from tl_keras.backbones.keras_files import load_keras_file
 from tl_keras.backbones.torch_state import read_state_dict
-from tl_keras.errors import InputError
+from tl_keras.utils import regular_files
+from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_files_that_arguments_name(tmp_path, read, argument):
 
 
 def test_a_table_that_is_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr("tl_keras.data.tables.LARGEST_BYTES", 10)
+    monkeypatch.setattr("tl_keras.data.files.tables.LARGEST_BYTES", 10)
     (tmp_path / "table.csv").write_text("path,label\n")
     with pytest.raises(InputError, match="cannot be read: 11 bytes, at most 10 are read"):
         tl.data.image_table(tmp_path / "table.csv")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tl_keras.data.splits import check_split, stratified_split
+from tl_keras.data.files.splits import check_split, stratified_split
 
 
 @pytest.mark.parametrize("fractions", [(0.7, 0.15, 0.15), (0.5, 0.2), (1.0,), (1 / 3,) * 3])

@@ -10,13 +10,14 @@ import pytest
 import tensorflow as tf
 
 import tl_keras as tl
-from tl_keras.data import Epochs, Part, stored_examples
-from tl_keras.data.feature_layout import Column, Layout
-from tl_keras.data.feature_store import FeatureStore
+from tl_keras.data import Epochs, Part
 from tl_keras.data.rows import Cycle, row_batches
-from tl_keras.data.stored_examples import StoredExamples
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.frozen import stored_examples
+from tl_keras.frozen.feature_layout import Column, Layout
+from tl_keras.frozen.feature_store import FeatureStore
+from tl_keras.frozen.stored_examples import StoredExamples
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 SPEC = TargetSpec("classification", 3)
 COUNT, SHARD = 23, 4
@@ -176,9 +177,9 @@ RESIDENT = """
     import pathlib, resource, sys
     import numpy as np
     from tl_keras.data import Epochs
-    from tl_keras.data.feature_layout import Column, Layout
-    from tl_keras.data.feature_store import FeatureStore
-    from tl_keras.data.stored_examples import StoredExamples
+    from tl_keras.frozen.feature_layout import Column, Layout
+    from tl_keras.frozen.feature_store import FeatureStore
+    from tl_keras.frozen.stored_examples import StoredExamples
 
     def resident():
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.data.images import encode, with_orientation
-from tl_keras.data.two_decoders import LARGE_PIXELS, PillowsView, _one_large_image, room_for
+from tl_keras.data.files.two_decoders import LARGE_PIXELS, PillowsView, _one_large_image, room_for
 
 
 def pixels(height, width, channels=3):

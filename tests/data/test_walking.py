@@ -12,9 +12,9 @@ from tests.data.images import noise, write_folder
 from tl_keras.cli.output import one_line, print_table
 from tl_keras.data import image_folder
 from tl_keras.data.fingerprint import fingerprint
-from tl_keras.errors import InputError, printable
 from tl_keras.evaluation.tables import text_table
 from tl_keras.predictions.files import find_files
+from tl_keras.utils.errors import InputError, printable
 
 
 @pytest.fixture

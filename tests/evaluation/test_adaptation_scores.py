@@ -7,7 +7,6 @@ from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
 import tl_keras as tl
-from tl_keras.errors import InputError
 from tl_keras.evaluation import adaptation_choice, adaptation_scores, choose_adapted
 from tl_keras.evaluation.adaptation_choice import AdaptationScore
 from tl_keras.evaluation.adaptation_scores import (
@@ -19,6 +18,7 @@ from tl_keras.evaluation.adaptation_scores import (
     mutual_information,
     reverse_risk,
 )
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 2, (50, 3))

@@ -8,11 +8,11 @@ import tensorflow as tf
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
 from tl_keras.data.examples import Examples
-from tl_keras.errors import InputError
 from tl_keras.evaluation import Comparison, TaskReports, compare, evaluate
 from tl_keras.evaluation.predict import predict
-from tl_keras.targets import TargetSpec
-from tl_keras.transfer_model import TransferModel
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 SCALE = 1 / 51
 LABELS = ("ant", "bee", "cat")

@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from tl_keras.errors import InputError
 from tl_keras.evaluation import Report, TaskReports
 from tl_keras.evaluation.tables import number, text_table
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 CLASSES = TargetSpec("classification", 3, ("ant", "bee", "[cat]"))
 TRUE = [0, 0, 1, 1, 2, 2]

@@ -6,9 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
 import tl_keras as tl
-from tl_keras.errors import InputError
 from tl_keras.evaluation import few_shot
 from tl_keras.evaluation.few_shot import classify, episode_accuracies, mean_interval
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 Y = np.repeat(np.arange(8), 12)

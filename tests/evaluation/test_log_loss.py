@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from tl_keras.evaluation import Report, TaskReports
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
 
 
 def sure_probabilities(classes, dtype, seed, n=40):

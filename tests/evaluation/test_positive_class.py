@@ -7,10 +7,10 @@ import pytest
 from sklearn import metrics as reference
 
 import tl_keras as tl
-from tl_keras.errors import InputError
 from tl_keras.evaluation import Comparison, Report, TaskReports
 from tl_keras.evaluation.positive import positive_class, positive_classes
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 NAMES = ("defective", "functional")
 SPEC = TargetSpec("classification", 2, NAMES)

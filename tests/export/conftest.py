@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tl_keras.builder import build_transfer_model
+from tl_keras.models.builder import build_transfer_model
 
 
 def small_network(shape=(16, 16, 3), policy="float32"):

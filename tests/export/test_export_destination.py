@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from tl_keras import export
-from tl_keras.errors import InputError
 from tl_keras.export.destination import staged
+from tl_keras.utils.errors import InputError
 
 
 def is_export(path):
@@ -169,7 +169,7 @@ def test_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
 def test_what_killed_exports_left_goes_and_the_earlier_export_comes_back(tmp_path):
     code = (
         "import os, sys\n"
-        "from tl_keras.files import partial_beside\n"
+        "from tl_keras.utils.writing import partial_beside\n"
         "from pathlib import Path\n"
         "target = Path(sys.argv[1])\n"
         "with partial_beside(target) as partial:\n"
@@ -193,7 +193,7 @@ def test_files_that_may_not_grow_end_every_export_in_one_line(tmp_path):
         import importlib.util, os, pathlib, resource, sys
         from tests.export.conftest import small_network
         from tl_keras import export
-        from tl_keras.builder import build_transfer_model
+        from tl_keras.models.builder import build_transfer_model
         model = build_transfer_model(small_network(), 3)
         folder = pathlib.Path(sys.argv[1])
         names = ["saved_model", "tflite"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tl_keras import export
-from tl_keras.errors import InputError
-from tl_keras.preprocessing import imagenet_centred_bgr
+from tl_keras.inputs.preprocessing import imagenet_centred_bgr
+from tl_keras.utils.errors import InputError
 
 install = 'pip install "tl_keras[onnx]"'
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tl_keras import export
-from tl_keras.data.decoding import decode_and_resize
-from tl_keras.errors import InputError
+from tl_keras.inputs.decoding.images import decode_and_resize
+from tl_keras.utils.errors import InputError
 
 LABELS = ("ant", "bee", "çicada 蝉")
 SERVE_ALONE = """

@@ -7,11 +7,12 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
-from tl_keras import export, preprocessing
+from tl_keras import export
 from tl_keras.backbones.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
-from tl_keras.builder import build_transfer_model
-from tl_keras.errors import InputError
 from tl_keras.export.tflite import REPRESENTATIVE_EXAMPLES, _representative
+from tl_keras.inputs import preprocessing
+from tl_keras.models.builder import build_transfer_model
+from tl_keras.utils.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 

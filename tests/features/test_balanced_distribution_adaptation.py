@@ -5,13 +5,13 @@ import scipy.sparse
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
-from tl_keras.errors import InputError
 from tl_keras.features import (
     BalancedDistributionAdaptation,
     JointDistributionAdaptation,
     TransferComponentAnalysis,
 )
 from tl_keras.features.balanced_distribution_adaptation import estimated_balance
+from tl_keras.utils.errors import InputError
 
 
 def class_shifts(seed, source=60, target=50, features=4):

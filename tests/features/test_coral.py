@@ -5,8 +5,8 @@ import scipy.linalg
 from sklearn.covariance import LedoitWolf
 
 from tests import oracles
-from tl_keras.errors import InputError
 from tl_keras.features import CORAL
+from tl_keras.utils.errors import InputError
 
 
 def whitened_and_coloured(Xs, Xt, ridge):

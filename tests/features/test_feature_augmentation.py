@@ -5,8 +5,8 @@ import scipy.sparse
 from sklearn.linear_model import LogisticRegression
 
 from tests import oracles
-from tl_keras.errors import InputError
 from tl_keras.features import FeatureAugmentation
+from tl_keras.utils.errors import InputError
 
 
 def test_blocks_are_the_papers():

@@ -4,10 +4,10 @@ import pytest
 import scipy.linalg
 import scipy.sparse
 
-from tl_keras.errors import InputError
 from tl_keras.features import GeodesicFlowKernel
 from tl_keras.features.geodesic_flow_kernel import disparity, geodesic_factor
 from tl_keras.features.subspaces import Subspace
+from tl_keras.utils.errors import InputError
 
 
 def random_axes(seed, count, features):

@@ -10,13 +10,13 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
-from tl_keras.errors import InputError
 from tl_keras.features import (
     BalancedDistributionAdaptation,
     JointDistributionAdaptation,
     TransferComponentAnalysis,
     joint_distribution_adaptation,
 )
+from tl_keras.utils.errors import InputError
 
 
 def class_shifts(seed, source=60, target=50, features=4):

@@ -5,7 +5,6 @@ import scipy.optimize
 import scipy.sparse
 
 from tests import oracles
-from tl_keras.errors import InputError
 from tl_keras.features import LinearMMDFeatureSelection
 from tl_keras.features.weighted_discrepancy import (
     kernel_scores,
@@ -13,6 +12,7 @@ from tl_keras.features.weighted_discrepancy import (
     polynomial_discrepancy,
     rbf_discrepancy,
 )
+from tl_keras.utils.errors import InputError
 
 
 def discrepancy(Xs, Xt, kernel):

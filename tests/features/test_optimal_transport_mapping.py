@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from tl_keras.errors import InputError
 from tl_keras.features import OptimalTransportMapping, optimal_transport_mapping, transport_plans
 from tl_keras.features.transport_plans import entropic_plan, exact_plan, group_lasso_plan
+from tl_keras.utils.errors import InputError
 
 ot = pytest.importorskip("ot", reason='pip install "tl_keras[transport]"')
 

@@ -4,8 +4,8 @@ import pytest
 import scipy.sparse
 
 from tests import oracles
-from tl_keras.errors import InputError
 from tl_keras.features import SubspaceAlignment, subspaces
+from tl_keras.utils.errors import InputError
 
 
 def axes_of(X, count):

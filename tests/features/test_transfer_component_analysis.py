@@ -12,7 +12,6 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils.estimator_checks import check_estimator
 
 from tests import oracles
-from tl_keras.errors import InputError
 from tl_keras.features import (
     TransferComponentAnalysis,
     component_transformer,
@@ -20,6 +19,7 @@ from tl_keras.features import (
     mmd_components,
 )
 from tl_keras.features.domain_pairs import pairs_of_domains
+from tl_keras.utils.errors import InputError
 
 
 def two_domains(seed, source=40, target=30, features=4):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tl_keras.arrays import DegenerateWeights
-from tl_keras.errors import InputError
 from tl_keras.instances import BalancedWeighting
+from tl_keras.utils.errors import InputError
 
 DOMAIN = np.repeat(["a", "b", "target"], [6, 4, 5])
 

@@ -6,9 +6,9 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
-from tl_keras.errors import InputError
 from tl_keras.instances import DomainClassifierWeighting
 from tl_keras.instances.domain_classifier_weighting import odds
+from tl_keras.utils.errors import InputError
 
 
 def shifted(seed, source=600, target=300, features=2, step=0.5):

@@ -4,9 +4,9 @@ from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import pairwise_kernels
 
-from tl_keras.errors import InputError
 from tl_keras.instances import KernelMeanMatching
 from tl_keras.instances import kernel_mean_matching as module
+from tl_keras.utils.errors import InputError
 
 
 def shifted(seed, count=150, features=4):

@@ -3,10 +3,10 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from tl_keras.errors import InputError
 from tl_keras.instances import KLIEP
 from tl_keras.instances.density_ratio import MULTIPLES
 from tl_keras.instances.kliep import held_out_likelihood, mixture_proportions
+from tl_keras.utils.errors import InputError
 
 
 def gaussians(seed, count=400, features=1):

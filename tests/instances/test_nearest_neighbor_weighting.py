@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tl_keras.errors import InputError
 from tl_keras.instances import NearestNeighborWeighting
+from tl_keras.utils.errors import InputError
 
 
 def shifted(seed, count=80, features=3):

@@ -20,8 +20,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from tests import oracles
 from tl_keras.arrays import DegenerateWeights
-from tl_keras.errors import InputError
 from tl_keras.instances import TrAdaBoostClassifier
+from tl_keras.utils.errors import InputError
 
 
 class LabelTree(ClassifierMixin, BaseEstimator):

@@ -16,8 +16,8 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import check_estimator
 
 from tests import oracles
-from tl_keras.errors import InputError
 from tl_keras.instances import TrAdaBoostRegressor
+from tl_keras.utils.errors import InputError
 
 TREE = DecisionTreeRegressor(max_depth=3, random_state=0)
 

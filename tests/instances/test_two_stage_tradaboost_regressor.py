@@ -17,9 +17,9 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from tests import oracles
 from tl_keras.arrays import DegenerateWeights
-from tl_keras.errors import InputError
 from tl_keras.instances import TwoStageTrAdaBoostRegressor
 from tl_keras.instances.boosting_weights import lowered_source
+from tl_keras.utils.errors import InputError
 
 TREE = DecisionTreeRegressor(max_depth=2, random_state=0)
 

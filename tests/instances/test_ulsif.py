@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tl_keras.errors import InputError
 from tl_keras.instances import RULSIF, ULSIF
 from tl_keras.instances.ulsif import Moments, held_out_errors
+from tl_keras.utils.errors import InputError
 
 
 def gaussians(seed, count=400, features=1):

@@ -15,7 +15,6 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
-from tl_keras.errors import InputError
 from tl_keras.instances import (
     KLIEP,
     ULSIF,
@@ -24,6 +23,7 @@ from tl_keras.instances import (
     NearestNeighborWeighting,
     WeightedEstimator,
 )
+from tl_keras.utils.errors import InputError
 
 TREES = {
     "check_estimators_nan_inf": "A tree predicts for missing features, which no weighter fits to."

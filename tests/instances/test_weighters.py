@@ -10,7 +10,6 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from tl_keras.arrays import effective_sample_size
-from tl_keras.errors import InputError
 from tl_keras.instances import (
     KLIEP,
     RULSIF,
@@ -20,6 +19,7 @@ from tl_keras.instances import (
     KernelMeanMatching,
     NearestNeighborWeighting,
 )
+from tl_keras.utils.errors import InputError
 
 ESTIMATED = [
     KernelMeanMatching(random_state=0),

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
+from tl_keras.models.transfer_model import Forward
 from tl_keras.objectives import Batch, Counts, DomainBatch, Setup
-from tl_keras.transfer_model import Forward
 
 
 def domain(features, logits=None, y=None, labelled=None, *, real=True) -> DomainBatch:

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.objectives import Batch, Setup
-from tl_keras.training.domain_pass import domain_pass, global_counts
+from tl_keras.training.step.domain_pass import domain_pass, global_counts
 
 
 def images(count, seed=0):

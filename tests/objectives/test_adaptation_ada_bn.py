@@ -9,17 +9,17 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.eager import setup
 from tl_keras.data.domains import as_domains
-from tl_keras.errors import InputError
 from tl_keras.objectives import Counts
-from tl_keras.objectives.ada_bn import adapt_batch_norm
-from tl_keras.objectives.batch_norm_statistics import (
+from tl_keras.objectives.alignment.ada_bn import adapt_batch_norm
+from tl_keras.objectives.alignment.batch_norm_statistics import (
     Statistics,
     batch_norm_layers,
     move_to_target,
     moved_statistics,
     pooled_statistics,
 )
-from tl_keras.training.domain_pass import domain_pass
+from tl_keras.training.step.domain_pass import domain_pass
+from tl_keras.utils.errors import InputError
 
 
 def images(count, seed=0, top=255):

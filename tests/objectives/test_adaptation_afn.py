@@ -6,8 +6,8 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.afn import feature_norms, hard_loss, stepwise_loss
+from tl_keras.objectives.alignment.afn import feature_norms, hard_loss, stepwise_loss
+from tl_keras.utils.errors import InputError
 
 
 def test_norms():

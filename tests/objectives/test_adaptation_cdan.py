@@ -7,8 +7,8 @@ from scipy.stats import entropy
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.cdan import entropy_weights, multilinear_map, randomised_map
+from tl_keras.objectives.alignment.cdan import entropy_weights, multilinear_map, randomised_map
+from tl_keras.utils.errors import InputError
 
 
 def test_the_map_has_all_products():

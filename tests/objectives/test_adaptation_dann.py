@@ -7,8 +7,8 @@ from sklearn.metrics import log_loss
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
 from tl_keras.objectives.domain_discriminator import domain_confusion, perceptron
+from tl_keras.utils.errors import InputError
 
 
 def test_the_loss_is_the_cross_entropy_with_half_the_weight_on_either_domain():

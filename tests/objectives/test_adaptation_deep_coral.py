@@ -5,8 +5,8 @@ import pytest
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.deep_coral import coral_distance, covariance
+from tl_keras.objectives.alignment.deep_coral import coral_distance, covariance
+from tl_keras.utils.errors import InputError
 
 
 def test_equals_the_difference_of_covariances():

@@ -11,8 +11,8 @@ from scipy.special import log_softmax
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.deep_jdot import exact_plan, transport_cost, transport_plan
+from tl_keras.objectives.alignment.deep_jdot import exact_plan, transport_cost, transport_plan
+from tl_keras.utils.errors import InputError
 
 needs_pot = pytest.mark.skipif(
     importlib.util.find_spec("ot") is None, reason="POT is not installed"

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.objectives.eager import points
-from tl_keras.errors import InputError
 from tl_keras.objectives import reverse_gradient
+from tl_keras.utils.errors import InputError
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, -2.0])

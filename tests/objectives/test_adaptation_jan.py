@@ -7,9 +7,9 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
 from tests.objectives.test_adaptation_mmd import WIDTHS, reference_kernels
-from tl_keras.errors import InputError
-from tl_keras.objectives.jan import squared_joint_mmd
-from tl_keras.objectives.mmd import squared_mmd
+from tl_keras.objectives.alignment.jan import squared_joint_mmd
+from tl_keras.objectives.alignment.mmd import squared_mmd
+from tl_keras.utils.errors import InputError
 
 
 def reference(source, target):

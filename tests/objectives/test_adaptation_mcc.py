@@ -8,8 +8,8 @@ from scipy.stats import entropy
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.mcc import class_confusion
+from tl_keras.objectives.self_training.mcc import class_confusion
+from tl_keras.utils.errors import InputError
 
 
 def test_equals_the_loops():

@@ -8,8 +8,8 @@ from sklearn.metrics import log_loss
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.mcd import discrepancy
+from tl_keras.objectives.alignment.mcd import discrepancy
+from tl_keras.utils.errors import InputError
 
 
 def test_discrepancy():

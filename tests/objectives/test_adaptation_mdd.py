@@ -7,8 +7,8 @@ from scipy.special import softmax
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.mdd import agreement_loss, disagreement_loss
+from tl_keras.objectives.alignment.mdd import agreement_loss, disagreement_loss
+from tl_keras.utils.errors import InputError
 
 
 def test_closed_forms():

@@ -7,8 +7,8 @@ from scipy.spatial.distance import cdist
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.mmd import gaussian_kernels, squared_distances, squared_mmd
+from tl_keras.objectives.alignment.mmd import gaussian_kernels, squared_distances, squared_mmd
+from tl_keras.utils.errors import InputError
 
 WIDTHS = (0.5, 1.0, 3.0)
 

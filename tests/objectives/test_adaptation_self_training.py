@@ -7,8 +7,8 @@ from scipy.special import softmax
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
-from tl_keras.objectives.pseudo_label import pseudo_label_loss
+from tl_keras.objectives.self_training.pseudo_label import pseudo_label_loss
+from tl_keras.utils.errors import InputError
 
 LOGITS = tf.constant([[4.0, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 3.0], [1.0, 0.0, 0.0]])
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tests.objectives.eager import batch, domain, points
-from tl_keras.errors import InputError
 from tl_keras.objectives import BSS
-from tl_keras.objectives.bss import smallest_singular_values
+from tl_keras.objectives.regularization.bss import smallest_singular_values
+from tl_keras.utils.errors import InputError
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(4, 7), (7, 4), (1, 5)])

@@ -9,8 +9,8 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.passes import images, one_pass, setup_of
 from tests.objectives.test_lwf import source_head
-from tl_keras.errors import InputError
 from tl_keras.objectives import CoTuning, learn_relationship
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 Y = np.arange(60) % 3

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import CrossReconstruction
-from tl_keras.training.batch_means import weighted_losses
+from tl_keras.training.step.batch_means import weighted_losses
+from tl_keras.utils.errors import InputError
 
 DATA = {"source": (images(3), [0, 1, 2]), "target_a": images(4, 1), "target_b": images(2, 2)}
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tl_keras.errors import InputError
 from tl_keras.objectives import build_decoder
+from tl_keras.utils.errors import InputError
 
 
 @pytest.mark.parametrize(

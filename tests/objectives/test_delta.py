@@ -8,10 +8,14 @@ from scipy.special import log_softmax, softmax
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.passes import images, moved, one_pass, setup_of
-from tl_keras.errors import InputError
 from tl_keras.objectives import DELTA
-from tl_keras.objectives.delta import attended_distance, channel_attention, channel_rises
+from tl_keras.objectives.regularization.delta import (
+    attended_distance,
+    channel_attention,
+    channel_rises,
+)
 from tl_keras.schedules import Stage, apply_freezing
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 DATA = {"source": (images(4), [0, 1, 2, 0]), "target": images(3, 1)}

@@ -13,11 +13,11 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.eager import batch, domain, points
 from tests.objectives.passes import images, one_pass, setup_of
-from tl_keras.errors import InputError
 from tl_keras.objectives import Distillation
-from tl_keras.objectives.distillation import common_opinion, softened_divergence
-from tl_keras.objectives.teachers import logits_function
+from tl_keras.objectives.distillation.distillation import common_opinion, softened_divergence
+from tl_keras.objectives.distillation.teachers import logits_function
 from tl_keras.schedules import apply_freezing
+from tl_keras.utils.errors import InputError
 
 TEACHER, OTHER, STUDENT = (points(5, 4, seed) * 3 for seed in range(3))
 

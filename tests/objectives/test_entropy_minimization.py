@@ -5,10 +5,15 @@ from scipy import stats
 from scipy.special import softmax
 
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import EntropyMinimization
-from tl_keras.objectives.entropy_minimization import entropy, marginal_entropy
-from tl_keras.objectives.unlabelled import adapted, adapted_names, unlabelled_mask, unlabelled_mean
+from tl_keras.objectives.self_training.entropy_minimization import entropy, marginal_entropy
+from tl_keras.objectives.self_training.unlabelled import (
+    adapted,
+    adapted_names,
+    unlabelled_mask,
+    unlabelled_mean,
+)
+from tl_keras.utils.errors import InputError
 
 LOGITS = np.random.default_rng(0).normal(0, 2, (6, 4)).astype("float32")
 

@@ -8,9 +8,9 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.passes import images, one_pass, setup_of
-from tl_keras.errors import InputError
 from tl_keras.objectives import FeatureHints
-from tl_keras.objectives.feature_hints import brought_together, hint_distance
+from tl_keras.objectives.distillation.feature_hints import brought_together, hint_distance
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 DATA = {"source": (images(4), [0, 1, 2, 0]), "target": images(3, 1)}

@@ -4,8 +4,8 @@ import pytest
 
 from tests.objectives.test_pseudo_label import expected_loss
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import FixMatch
+from tl_keras.utils.errors import InputError
 
 
 def test_labels_of_the_weak_view_are_learned_on_the_strong_one():

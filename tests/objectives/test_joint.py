@@ -8,10 +8,10 @@ from scipy.special import log_softmax
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points, setup
-from tl_keras.errors import InputError
 from tl_keras.objectives import Joint, Linear
 from tl_keras.objectives.joint import joint_loss
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 
 def made(progress=0.5):

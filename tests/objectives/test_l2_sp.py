@@ -11,10 +11,10 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.passes import images, moved, one_pass, setup_of
 from tl_keras.backbones.saved_model import SavedModelBackbone
-from tl_keras.errors import InputError
 from tl_keras.objectives import L1SP, L2SP
-from tl_keras.objectives.starting_point import StartingPoint, require_replaceable
+from tl_keras.objectives.regularization.starting_point import StartingPoint, require_replaceable
 from tl_keras.schedules import Stage, apply_freezing
+from tl_keras.utils.errors import InputError
 
 DATA = {"data": (images(4), [0, 1, 2, 0])}
 

@@ -10,9 +10,9 @@ from scipy.stats import entropy
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.passes import images, moved, one_pass, setup_of
-from tl_keras.errors import InputError
 from tl_keras.objectives import LwF
 from tl_keras.schedules import Stage, apply_freezing
+from tl_keras.utils.errors import InputError
 
 DATA = {"source": (images(4), [0, 1, 2, 0]), "target": images(3, 1)}
 

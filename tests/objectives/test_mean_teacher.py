@@ -6,10 +6,14 @@ from scipy.special import expit, softmax
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import MeanTeacher
-from tl_keras.objectives.mean_teacher import average_momentum, averaged_weights, consistency
-from tl_keras.targets import TargetSpec
+from tl_keras.objectives.self_training.mean_teacher import (
+    average_momentum,
+    averaged_weights,
+    consistency,
+)
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 LOGITS, TEACHER = RANDOM.normal(0, 2, (2, 5, 3)).astype("float32")

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.data.augmentation import augment, batch_seed
+from tl_keras.data.augmentation.augment import augment, batch_seed
 from tl_keras.objectives import FixMatch, Reconstruction, RotationPrediction, SimCLR, VICReg
 from tl_keras.objectives.augmented_views import contrastive_layers, strong_layers
-from tl_keras.objectives.reconstruction import PixelNoise
-from tl_keras.objectives.rotation_prediction import QuarterTurns
+from tl_keras.objectives.self_supervised.reconstruction import PixelNoise
+from tl_keras.objectives.self_supervised.rotation_prediction import QuarterTurns
 
 DATA = {"source": (images(3), [0, 1, 2]), "target": images(4, 1)}
 

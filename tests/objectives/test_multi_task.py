@@ -10,11 +10,11 @@ from scipy.optimize import minimize_scalar
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.objectives.eager import batch, domain, points
-from tl_keras.errors import InputError
 from tl_keras.objectives import MultiTask, Setup, TaskUncertainty
 from tl_keras.objectives.batch import Counts
 from tl_keras.objectives.multi_task import uncertainty_weighted
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 TARGETS = {"colour": TargetSpec("classification", 3), "size": TargetSpec("regression", 1)}
 MASKS = {"colour": [1.0, 0.0, 1.0, 1.0], "size": [0.0, 1.0, 1.0, 0.0]}

@@ -4,9 +4,9 @@ import tensorflow as tf
 from scipy.special import log_softmax, softmax
 
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import PseudoLabel
-from tl_keras.objectives.pseudo_label import pseudo_label_loss
+from tl_keras.objectives.self_training.pseudo_label import pseudo_label_loss
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 2, (7, 4)).astype("float32")

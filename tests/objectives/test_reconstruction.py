@@ -4,9 +4,9 @@ import pytest
 
 import tl_keras as tl
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import Reconstruction
-from tl_keras.objectives.reconstruction import VIEW, reconstruction_error
+from tl_keras.objectives.self_supervised.reconstruction import VIEW, reconstruction_error
+from tl_keras.utils.errors import InputError
 
 DATA = {"source": (images(3), [0, 1, 2]), "target": images(4, 1)}
 

@@ -5,9 +5,9 @@ from scipy.special import log_softmax
 
 import tl_keras as tl
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import RotationPrediction
-from tl_keras.objectives.rotation_prediction import VIEWS, QuarterTurns
+from tl_keras.objectives.self_supervised.rotation_prediction import VIEWS, QuarterTurns
+from tl_keras.utils.errors import InputError
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import SimCLR
-from tl_keras.objectives.sim_clr import VIEWS, contrastive_loss
+from tl_keras.objectives.self_supervised.sim_clr import VIEWS, contrastive_loss
+from tl_keras.utils.errors import InputError
 
 FIRST, SECOND = np.random.default_rng(0).normal(size=(2, 5, 6)).astype("float32")
 ALL = np.ones(5, "float32")

@@ -14,10 +14,10 @@ from scipy.special import log_softmax, softmax
 
 import tl_keras as tl
 from tests.objectives.eager import batch, domain, points
-from tl_keras.objectives.deep_coral import coral_distance
-from tl_keras.objectives.distillation import softened_divergence
-from tl_keras.objectives.mean_teacher import consistency
-from tl_keras.targets import TargetSpec
+from tl_keras.objectives.alignment.deep_coral import coral_distance
+from tl_keras.objectives.distillation.distillation import softened_divergence
+from tl_keras.objectives.self_training.mean_teacher import consistency
+from tl_keras.tasks.targets import TargetSpec
 
 found = tl.objectives
 RANDOM = np.random.default_rng(0)

@@ -4,14 +4,14 @@ from scipy.special import expit, log_softmax
 
 from tests.objectives.eager import setup
 from tests.objectives.passes import images, one_pass
-from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
 from tl_keras.objectives.supervised import (
     sigmoid_cross_entropy,
     softmax_cross_entropy,
     squared_error,
 )
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 3, (5, 4)).astype("float32")

@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from tests.objectives.views import begun, build, images, viewed
-from tl_keras.errors import InputError
 from tl_keras.objectives import VICReg
-from tl_keras.objectives.vicreg import VIEWS, invariance, variance_and_covariance
+from tl_keras.objectives.self_supervised.vicreg import VIEWS, invariance, variance_and_covariance
+from tl_keras.utils.errors import InputError
 
 Z = np.random.default_rng(0).normal(0, [0.2, 0.5, 1.0, 2.0], (9, 4)).astype("float32")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_keras.errors import InputError
 from tl_keras.objectives import MCC, Constant, Joint, Linear, Ramp
+from tl_keras.utils.errors import InputError
 
 
 @pytest.mark.parametrize("sharpness", [10.0, 3.0])

@@ -7,7 +7,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.objectives import Batch, Setup
 from tl_keras.schedules import apply_freezing
-from tl_keras.training.domain_pass import domain_pass, global_counts
+from tl_keras.training.step.domain_pass import domain_pass, global_counts
 
 
 def images(count, seed=0):

@@ -4,8 +4,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tl_keras.errors import InputError
 from tl_keras.plots import Picture, plot_curves
+from tl_keras.utils.errors import InputError
 
 HISTORY = {
     "loss": [1.0, 0.7, 0.5, 0.4],

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
 from tests import oracles
-from tl_keras.errors import InputError
 from tl_keras.relations import StructuralCorrespondenceLearning
+from tl_keras.utils.errors import InputError
 
 
 def two_vocabularies(seed, samples=300):

@@ -8,7 +8,7 @@ import pytest
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.schedules import apply_freezing, factors_of
-from tl_keras.training.optimizers import build_optimizer, learning_rate_of
+from tl_keras.training.step.optimizers import build_optimizer, learning_rate_of
 
 
 @pytest.mark.parametrize(("optimizer", "head"), [("adamw", 1e-3), ("adam", 1e-3), ("sgd", 1e-3)])

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import tl_keras as tl
-from tl_keras.errors import InputError
 from tl_keras.schedules import apply_freezing
 from tl_keras.schedules.freezing import unfrozen_blocks
+from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture

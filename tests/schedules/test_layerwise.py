@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 
 import tl_keras as tl
-from tl_keras.errors import InputError
 from tl_keras.schedules import apply_freezing
 from tl_keras.schedules.layer_factors import block_factors, factors_of
 from tl_keras.schedules.layerwise import LayerwiseLearningRate
+from tl_keras.utils.errors import InputError
 
 FACTORS = {"low/kernel": 0.1, "low/bias": 0.1, "norm/gamma": 0.5, "norm/beta": 0.5}
 OPTIMIZERS = {

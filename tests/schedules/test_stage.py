@@ -4,8 +4,8 @@ import json
 import pytest
 
 import tl_keras as tl
-from tl_keras.errors import InputError
 from tl_keras.schedules import resolve_schedule
+from tl_keras.utils.errors import InputError
 
 
 @pytest.mark.parametrize(

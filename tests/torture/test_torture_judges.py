@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.utils import check_array
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tools.torture import estimators, full_disk
 from tools.torture.array_methods import Method
 from tools.torture.children import fork, fork_each

@@ -7,9 +7,9 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data.domains import as_domains
-from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
 from tl_keras.training.data_checks import check_classes, checked_domains
+from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data import as_examples
 from tl_keras.data.domains import DomainExamples
-from tl_keras.errors import InputError
+from tl_keras.frozen.feature_pass import FeaturePass
+from tl_keras.frozen.frozen_features import stored_features
+from tl_keras.frozen.prefix import frozen_prefix
 from tl_keras.schedules.freezing import apply_freezing
-from tl_keras.training import agreement
-from tl_keras.training.agreement import check_agreement
-from tl_keras.training.feature_pass import FeaturePass
-from tl_keras.training.frozen_features import stored_features
-from tl_keras.training.identity import shared_content
-from tl_keras.training.prefix import frozen_prefix
+from tl_keras.training.distributed import agreement
+from tl_keras.training.distributed.agreement import check_agreement
+from tl_keras.training.runs.identity import shared_content
+from tl_keras.utils.errors import InputError
 
 STAGES = (tl.Stage(1, learning_rate=1e-2),)
 

@@ -11,9 +11,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from tl_keras.errors import InputError
-from tl_keras.training.checkpoints import Checkpoints, read_checkpoint, write_checkpoint
 from tl_keras.training.interrupts import StopAsked, StopSignals
+from tl_keras.training.runs.checkpoints import Checkpoints, read_checkpoint, write_checkpoint
+from tl_keras.utils.errors import InputError
 
 ARRAYS = {
     "model/00000": np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32),
@@ -69,8 +69,8 @@ def test_a_full_disk_leaves_the_last_good_one_and_says_so(tmp_path):
         """
         import pathlib, resource, sys
         import numpy as np
-        from tl_keras.errors import InputError
-        from tl_keras.training.checkpoints import write_checkpoint
+        from tl_keras.utils.errors import InputError
+        from tl_keras.training.runs.checkpoints import write_checkpoint
         folder = pathlib.Path(sys.argv[1])
         write_checkpoint(folder, {"a": np.ones(10)}, {"number": 0})
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))

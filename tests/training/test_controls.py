@@ -8,10 +8,10 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
 from tl_keras.training import checks
-from tl_keras.training.averaging import WeightAverage
+from tl_keras.training.step.averaging import WeightAverage
+from tl_keras.utils.errors import InputError
 
 
 def train(blobs, stage, data=None, **arguments):

@@ -11,13 +11,13 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
-from tl_keras.training import run as run_module
-from tl_keras.training.array_files import checked_state
-from tl_keras.training.found_run import Found, prepare
-from tl_keras.training.identity import config_digest
-from tl_keras.training.run import finished_run
-from tl_keras.training.run_directory import CONFIG_FILE, RunDirectory
+from tl_keras.training.runs import run as run_module
+from tl_keras.training.runs.array_files import checked_state
+from tl_keras.training.runs.found_run import Found, prepare
+from tl_keras.training.runs.identity import config_digest
+from tl_keras.training.runs.run import finished_run
+from tl_keras.training.runs.run_directory import CONFIG_FILE, RunDirectory
+from tl_keras.utils.errors import InputError
 from tools.torture.run_directories import cases, contents
 
 STAGES = (

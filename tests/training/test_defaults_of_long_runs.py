@@ -11,12 +11,12 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
 from tl_keras.objectives import Supervised
-from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.checks import resolve_settings
 from tl_keras.training.early_stopping import with_early_stopping
 from tl_keras.training.progress_lines import EpochLines, Pace, time_line
+from tl_keras.training.runs.checkpoints import Checkpoints
+from tl_keras.utils.errors import InputError
 
 CHOSEN = tl.schedules.auto(200)
 SUPERVISED = (Supervised(),)

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from tl_keras.errors import InputError
 from tl_keras.schedules import Stage
-from tl_keras.training.differences import differences
-from tl_keras.training.identity import check_same_run
+from tl_keras.training.runs.differences import differences
+from tl_keras.training.runs.identity import check_same_run
+from tl_keras.utils.errors import InputError
 
 
 def refusal(before, now):

@@ -3,8 +3,8 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.targets import TargetSpec
-from tl_keras.training.example_metrics import per_example_metrics, predictions
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.training.step.example_metrics import per_example_metrics, predictions
 
 Y = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 1], [0, 1, 0]], "float32")
 OUTPUTS = np.array([[0.9, 0.2, 0.4], [0.1, 0.8, 0.7], [0.6, 0.9, 0.8], [0.7, 0.4, 0.6]], "float32")

@@ -7,11 +7,11 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
+from tl_keras.frozen import folding
+from tl_keras.frozen.folding import fold, has_amx
+from tl_keras.frozen.prefix import frozen_prefix
 from tl_keras.schedules.freezing import apply_freezing
-from tl_keras.training import folding
-from tl_keras.training.folding import fold, has_amx
-from tl_keras.training.prefix import frozen_prefix
+from tl_keras.utils.errors import InputError
 
 IMAGES = tf.TensorSpec([None, 16, 16, 3], tf.uint8)
 

@@ -14,16 +14,17 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.data import Epochs, as_examples, feature_store
+from tl_keras.data import Epochs, as_examples
 from tl_keras.data.examples import Examples
-from tl_keras.data.feature_cache import FeatureCache
-from tl_keras.data.feature_layout import Layout
-from tl_keras.data.feature_store import FeatureStore
-from tl_keras.errors import InputError
+from tl_keras.frozen import feature_store
+from tl_keras.frozen.feature_cache import FeatureCache
+from tl_keras.frozen.feature_layout import Layout
+from tl_keras.frozen.feature_pass import FeaturePass
+from tl_keras.frozen.feature_store import FeatureStore
+from tl_keras.frozen.frozen_features import stored_features
+from tl_keras.frozen.prefix import Prefix, frozen_prefix
 from tl_keras.schedules.freezing import apply_freezing
-from tl_keras.training.feature_pass import FeaturePass
-from tl_keras.training.frozen_features import stored_features
-from tl_keras.training.prefix import Prefix, frozen_prefix
+from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_a_cut_of_two_tensors(blobs, cache, monkeypatch):
     network = keras.Model(images, layers.Add()([inner(images), images]))
     prefix = prefix_of(network=network)
     for memory in (2**26, 0):
-        monkeypatch.setattr("tl_keras.data.stored_examples.MEMORY_BYTES", memory)
+        monkeypatch.setattr("tl_keras.frozen.stored_examples.MEMORY_BYTES", memory)
         stored = store(prefix, blobs, cache, verbose=False)
         for x, _ in stored.batches(prefix.model.targets, 45):
             assert isinstance(x, tuple) and len(x) == 2
@@ -284,7 +285,7 @@ def test_shards_of_another_process_are_left_to_it(blobs, cache, computed, monkey
         theirs.write(1, kept)
         lock.release()
 
-    monkeypatch.setattr("tl_keras.training.feature_pass.time.sleep", finish)
+    monkeypatch.setattr("tl_keras.frozen.feature_pass.time.sleep", finish)
     values, _ = rows_of(store(prefix, blobs, cache, verbose=False), prefix.model.targets)
     assert computed == [] and len(waited) == 1
     np.testing.assert_allclose(values, prefix.lower(blobs[0]), rtol=1e-4, atol=1e-4)
@@ -300,7 +301,7 @@ def test_shards_of_a_process_that_died_are_taken_over(blobs, cache, computed, mo
     lock = theirs.lock(1)
     assert lock.acquire()
     computed.clear()
-    monkeypatch.setattr("tl_keras.training.feature_pass.time.sleep", lambda seconds: lock.release())
+    monkeypatch.setattr("tl_keras.frozen.feature_pass.time.sleep", lambda seconds: lock.release())
     store(prefix, blobs, cache, verbose=False)
     assert computed == [8]
 

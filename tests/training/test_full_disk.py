@@ -11,9 +11,8 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
-from tl_keras.training.found_run import Found, prepare
-from tl_keras.training.run_directory import (
+from tl_keras.training.runs.found_run import Found, prepare
+from tl_keras.training.runs.run_directory import (
     BEST_WEIGHTS_FILE,
     CURVES_FILE,
     HISTORY_FILE,
@@ -21,6 +20,7 @@ from tl_keras.training.run_directory import (
     SUMMARY_FILE,
     RunDirectory,
 )
+from tl_keras.utils.errors import InputError
 from tools.torture.file_faults import file_size_limit
 
 CONFIG = {"seed": 0}

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import tiny_network
-from tl_keras.training.function_digest import _digest_of_nodes, function_digest, trace
+from tl_keras.frozen.function_digest import _digest_of_nodes, function_digest, trace
 
 IMAGES = tf.TensorSpec([None, 16, 16, 3], tf.uint8)
 

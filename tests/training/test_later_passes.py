@@ -7,7 +7,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data import as_examples
 from tl_keras.data.fingerprint import fingerprint
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,10 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
 from tl_keras.training import learning_rate_finder
 from tl_keras.training.learning_rate_finder import find_learning_rate
 from tl_keras.training.learning_rates import latest_smoothed, read_curve, smooth, steepest_fall
+from tl_keras.utils.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:find_learning_rate")
 RATES = np.geomspace(1e-6, 1, 121)

@@ -4,8 +4,8 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
 from tl_keras.objectives import L2SP, MMD, AdaBN, Objective, Supervised
+from tl_keras.utils.errors import InputError
 
 
 def train(blobs, objectives, **settings):

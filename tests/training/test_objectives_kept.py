@@ -8,8 +8,8 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.training.crashes import Crash, Stop
 from tl_keras import objectives as found
-from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Supervised
+from tl_keras.utils.errors import InputError
 
 STAGE = {"unfreeze": "all", "learning_rate": 0.3, "optimizer": "sgd", "decay": "constant"}
 

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tl_keras.schedules.layerwise import LayerwiseLearningRate
-from tl_keras.training.optimizers import build_optimizer, carry_slots, last_learning_rate
-from tl_keras.training.weight_decay import is_decayed
+from tl_keras.training.step.optimizers import build_optimizer, carry_slots, last_learning_rate
+from tl_keras.training.step.weight_decay import is_decayed
 
 KERNEL = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
 BIAS = np.array([0.5, -0.5, 1.0], "float32")

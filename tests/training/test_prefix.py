@@ -6,8 +6,8 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
+from tl_keras.frozen.prefix import frozen_prefix
 from tl_keras.schedules.freezing import apply_freezing
-from tl_keras.training.prefix import frozen_prefix
 
 layers = keras.layers
 

@@ -7,7 +7,6 @@ import pytest
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.training.crashes import Crash, Stop
-from tl_keras.errors import InputError
 from tl_keras.objectives import (
     EntropyMinimization,
     Reconstruction,
@@ -16,6 +15,7 @@ from tl_keras.objectives import (
     Supervised,
     VICReg,
 )
+from tl_keras.utils.errors import InputError
 
 STAGE = tl.Stage(1, unfreeze="all", learning_rate=0.01, optimizer="sgd", decay="constant")
 IMAGES = np.random.default_rng(0).integers(0, 255, (10, 16, 16, 3)).astype(np.uint8)

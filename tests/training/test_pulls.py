@@ -8,11 +8,11 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.objectives import L1SP, L2SP, Supervised
-from tl_keras.objectives.l1_sp import constant_pull
-from tl_keras.objectives.l2_sp import half_squared_distance, proportional_pull
-from tl_keras.objectives.pull import Pull
-from tl_keras.training.optimizers import build_optimizer
-from tl_keras.training.pulls import Pulls, apply_changes, update_of
+from tl_keras.objectives.regularization.l1_sp import constant_pull
+from tl_keras.objectives.regularization.l2_sp import half_squared_distance, proportional_pull
+from tl_keras.objectives.regularization.pull import Pull
+from tl_keras.training.step.optimizers import build_optimizer
+from tl_keras.training.step.pulls import Pulls, apply_changes, update_of
 
 STEPS, RATE = 20, 1e-2
 X = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3)).astype(np.uint8)

@@ -17,8 +17,8 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.training.crashes import Crash, Stop
-from tl_keras.errors import InputError
-from tl_keras.training.run_directory import CONFIG_FILE, MODEL_FILE
+from tl_keras.training.runs.run_directory import CONFIG_FILE, MODEL_FILE
+from tl_keras.utils.errors import InputError
 
 STAGES = (
     tl.Stage(2, unfreeze=0, learning_rate=1e-2),

@@ -11,9 +11,9 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data.domains import DomainExamples, as_domains
 from tl_keras.data.rows import Epochs, Part
-from tl_keras.errors import InputError
 from tl_keras.objectives import Joint, Objective, Supervised
 from tl_keras.training.stage_data import fitting_layers
+from tl_keras.utils.errors import InputError
 
 SIZES = {"photos": 20, "target_a": 9, "target_b": 14}
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 def train(stage, strategy, blobs, count=41, **arguments):

@@ -11,8 +11,8 @@ import pytest
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.training.crashes import Crash, Stop
-from tl_keras.data.feature_cache import FeatureCache
-from tl_keras.training.stores_before import StoresBefore
+from tl_keras.frozen.feature_cache import FeatureCache
+from tl_keras.frozen.stores_before import StoresBefore
 
 
 def train(folder, name, callbacks=()):

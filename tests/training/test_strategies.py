@@ -8,22 +8,22 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data.rows import Epochs, Part, row_batches
-from tl_keras.errors import InputError, WorkerLost
-from tl_keras.training.agreement import (
+from tl_keras.training.distributed.agreement import (
     check_agreement,
     from_chief,
     several_workers,
     shared_statistics,
 )
-from tl_keras.training.empty_shares import filled
-from tl_keras.training.lost_workers import readable_worker_errors, what_was_lost
-from tl_keras.training.strategies import (
+from tl_keras.training.distributed.lost_workers import readable_worker_errors, what_was_lost
+from tl_keras.training.distributed.strategies import (
     distribute,
     give_back,
     is_chief,
     resolve_strategy,
     under_strategy,
 )
+from tl_keras.training.step.empty_shares import filled
+from tl_keras.utils.errors import InputError, WorkerLost
 
 TWO_WORKERS = json.dumps(
     {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}

@@ -7,7 +7,7 @@ import pytest
 import tl_keras as tl
 from tests.conformance.test_objectives import images, model_of
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 found = tl.objectives
 Y = np.arange(12) % 3

@@ -11,10 +11,10 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data.domains import as_domains
 from tl_keras.data.rows import Epochs, Part
-from tl_keras.data.taught_examples import Taught, TaughtExamples
-from tl_keras.errors import InputError
+from tl_keras.frozen.taught_examples import Taught, TaughtExamples
+from tl_keras.frozen.teacher_outputs import teachers_of
 from tl_keras.objectives import Distillation, FeatureHints, Supervised
-from tl_keras.training.teacher_outputs import teachers_of
+from tl_keras.utils.errors import InputError
 
 STAGE = tl.Stage(2, unfreeze="all", learning_rate=0.05, optimizer="sgd", decay="constant")
 

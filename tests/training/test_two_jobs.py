@@ -16,10 +16,10 @@ import pytest
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.training.crashes import Crash, Stop
-from tl_keras import locks
-from tl_keras.errors import InputError
-from tl_keras.training.run_directory import RunDirectory
-from tl_keras.training.run_lock import LOCK_FILE
+from tl_keras.training.runs.run_directory import RunDirectory
+from tl_keras.training.runs.run_lock import LOCK_FILE
+from tl_keras.utils import locks
+from tl_keras.utils.errors import InputError
 
 STAGE = tl.Stage(2, unfreeze=0, learning_rate=1e-2)
 

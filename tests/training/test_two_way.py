@@ -6,9 +6,9 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.errors import InputError
 from tl_keras.objectives import Distillation
 from tl_keras.training.two_way import _teacher
+from tl_keras.utils.errors import InputError
 
 STAGE = tl.Stage(1, unfreeze="all", learning_rate=0.01, optimizer="sgd", decay="constant")
 

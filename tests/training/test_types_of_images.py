@@ -7,7 +7,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.objectives import Distillation, Supervised
 from tl_keras.objectives.batch import pooled
-from tl_keras.training.domain_pass import domain_pass, global_counts
+from tl_keras.training.step.domain_pass import domain_pass, global_counts
 
 
 def both_and_floats(blobs):

@@ -19,7 +19,7 @@ from tl_keras.arrays.weights import (
     finished_weights,
     warn_of_one_sample,
 )
-from tl_keras.memory import check_memory
+from tl_keras.utils.memory import check_memory
 
 __all__ = [
     "DegenerateWeights",

@@ -19,7 +19,7 @@ from tl_keras.arrays.domains import (
 from tl_keras.arrays.labels import has_fractions, refuse_marks_without_domain
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.weights import effective_sample_size, finished_weights
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 class DomainWeighter(BaseEstimator, abc.ABC):

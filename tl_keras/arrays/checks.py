@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 LARGEST, SMALLEST = 1e60, 1e-150
 """Values beyond these have fourth powers that overflow, or squares that lose their digits."""

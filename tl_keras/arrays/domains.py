@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from tl_keras.arrays.marks import is_missing, keep_marks
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 PASS_DOMAIN = (
     "Pass the domain of each sample, fit(X, y, domain=domain). A Pipeline hands it on after "

@@ -9,7 +9,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import row_norms
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 KERNELS = ("linear", "rbf", "laplacian", "polynomial", "cosine")
 MEDIAN_SAMPLES = 1000

@@ -17,7 +17,7 @@ from tl_keras.arrays.labels import (
 )
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
-from tl_keras.errors import InputError, counted
+from tl_keras.utils.errors import InputError, counted
 
 
 def _has(name: str):

@@ -7,7 +7,7 @@ import numpy as np
 from tl_keras.arrays.checks import check_size
 from tl_keras.arrays.domains import PASS_DOMAIN, Domains
 from tl_keras.arrays.marks import is_mark, is_missing, keep_marks
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 WRITTEN_MARKS = ("-1", "-1.0", "nan", "None", "<NA>")
 """What marks of unlabelled samples become in an array of strings."""

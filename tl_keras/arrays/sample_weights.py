@@ -8,7 +8,7 @@ from sklearn import config_context
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 def fit_weighted(estimator: Any, parameter: str, X: Any, y: np.ndarray, weights: np.ndarray) -> Any:

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 FEWEST = 0.05
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
-from tl_keras import preprocessing
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.channels import build_for_channels, preprocessing_for
 from tl_keras.backbones.weights import load_weights_file
-from tl_keras.errors import InputError
+from tl_keras.inputs import preprocessing
+from tl_keras.utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

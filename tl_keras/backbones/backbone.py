@@ -4,8 +4,8 @@ import dataclasses
 
 import keras
 
-from tl_keras.errors import InputError
-from tl_keras.preprocessing import ImagePreprocessing
+from tl_keras.inputs.preprocessing import ImagePreprocessing
+from tl_keras.utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from tl_keras.backbones.weights import finalize_normalization
-from tl_keras.errors import InputError
-from tl_keras.preprocessing import ImagePreprocessing
+from tl_keras.inputs.preprocessing import ImagePreprocessing
+from tl_keras.utils.errors import InputError
 
 
 def preprocessing_for(layer: ImagePreprocessing, channels: int) -> ImagePreprocessing:

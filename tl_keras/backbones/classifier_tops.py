@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tl_keras.errors import warn_user
+from tl_keras.utils.errors import warn_user
 
 PUBLISHED = (1000, 1001, 10450, 11221, 11821, 21841, 21843)
 """Numbers of classes that published ImageNet classifiers have."""

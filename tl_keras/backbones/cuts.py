@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 STAGE_NAME = re.compile(
     r"stage_?\d+_block_?\d+|stack_?\d+_block_?\d+|conv\d+_block\d+|conv_(?:dw|pw)_\d+"

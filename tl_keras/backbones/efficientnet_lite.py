@@ -17,7 +17,7 @@ from tl_keras.backbones.efficientnet_lite_weights import (
     load_keras_file,
     load_torch_file,
 )
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.utils.errors import InputError, did_you_mean
 
 __all__ = ["EFFICIENTNET_LITE", "LiteVariant", "efficientnet_lite"]
 

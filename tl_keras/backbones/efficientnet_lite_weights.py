@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from tl_keras.backbones.torch_state import read_state_dict
-from tl_keras.errors import InputError, counted
-from tl_keras.regular_files import require_regular
+from tl_keras.utils.errors import InputError, counted
+from tl_keras.utils.regular_files import require_regular
 
 _PACKAGE_VERSION = "0.1.0"
 _PARAMETERS = {

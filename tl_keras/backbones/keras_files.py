@@ -8,8 +8,8 @@ import h5py
 import keras
 
 from tl_keras.backbones.module_trust import NotTrusted, noted_errors
-from tl_keras.errors import InputError, first_line, printable
-from tl_keras.regular_files import require_regular
+from tl_keras.utils.errors import InputError, first_line, printable
+from tl_keras.utils.regular_files import require_regular
 
 HDF5 = (".h5", ".hdf5")
 _SMALL, _EXPANSION = 2**28, 100

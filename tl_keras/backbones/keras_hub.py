@@ -1,13 +1,13 @@
 """Backbones out of KerasHub presets."""
 
-from tl_keras import preprocessing
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.preprocessor_config import (
     image_size_of,
     preprocessing_of,
     read_preprocessor_config,
 )
-from tl_keras.errors import InputError
+from tl_keras.inputs import preprocessing
+from tl_keras.utils.errors import InputError
 
 PREFIX = "keras_hub:"
 

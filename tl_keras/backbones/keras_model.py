@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import keras
 
-from tl_keras import preprocessing
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.classifier_tops import warn_of_classifier
 from tl_keras.backbones.weights import copy_of_layer
-from tl_keras.errors import InputError
+from tl_keras.inputs import preprocessing
+from tl_keras.utils.errors import InputError
 
 SCALING = (
     keras.layers.Rescaling,

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from tl_keras.backbones.tar_stream import BLOCK, Damaged, Member, Refused, members
-from tl_keras.errors import InputError, first_line, printable, shortened
-from tl_keras.regular_files import require_regular
+from tl_keras.utils.errors import InputError, first_line, printable, shortened
+from tl_keras.utils.regular_files import require_regular
 
 __all__ = ["unpack_archive"]
 

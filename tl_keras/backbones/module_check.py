@@ -14,7 +14,7 @@ from tensorflow.python.framework import op_def_registry
 
 from tl_keras.backbones.allowed_operations import ALLOWED, CHECKPOINT
 from tl_keras.backbones.checkpoint_use import Call, checkpoint_misuse
-from tl_keras.errors import printable
+from tl_keras.utils.errors import printable
 
 __all__ = ["reason_to_refuse"]
 

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import types
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 __all__ = ["download_module"]
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tl_keras.backbones.module_source import ModuleFiles
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 __all__ = ["Endpoint", "load_module", "put_in_place"]
 

@@ -13,8 +13,8 @@ from tl_keras.backbones.module_archive import unpack_archive
 from tl_keras.backbones.module_check import reason_to_refuse
 from tl_keras.backbones.module_download import download_module
 from tl_keras.backbones.module_trust import NotTrusted
-from tl_keras.errors import InputError
-from tl_keras.regular_files import require_regular
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.regular_files import require_regular
 
 __all__ = [
     "ModuleFiles",

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.backbones.module_endpoint import Endpoint
-from tl_keras.errors import InputError
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 __all__ = ["ModuleSpec", "VariableSpec"]
 

@@ -4,7 +4,7 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 __all__ = ["NotTrusted", "note_errors", "noted_errors"]
 

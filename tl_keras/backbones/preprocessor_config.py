@@ -5,8 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from tl_keras.errors import InputError
-from tl_keras.preprocessing import ImagePreprocessing
+from tl_keras.inputs.preprocessing import ImagePreprocessing
+from tl_keras.utils.errors import InputError
 
 FILE = "preprocessor_config.json"
 

@@ -4,7 +4,6 @@ import os
 
 import keras
 
-from tl_keras import preprocessing
 from tl_keras.backbones import efficientnet_lite
 from tl_keras.backbones.applications import APPLICATIONS, application_backbone, check_image_shape
 from tl_keras.backbones.backbone import Backbone
@@ -14,7 +13,8 @@ from tl_keras.backbones.keras_files import HDF5, load_keras_file, refuse_hdf5
 from tl_keras.backbones.keras_hub import PREFIX, keras_hub_backbone
 from tl_keras.backbones.keras_model import model_backbone
 from tl_keras.backbones.saved_model import SavedModelBackbone, is_module_source
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.inputs import preprocessing
+from tl_keras.utils.errors import InputError, did_you_mean
 
 
 def backbone_names() -> tuple[str, ...]:

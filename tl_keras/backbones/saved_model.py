@@ -18,7 +18,7 @@ from tl_keras.backbones.module_source import (
 )
 from tl_keras.backbones.module_spec import ModuleSpec
 from tl_keras.backbones.module_trust import NotTrusted, note_errors
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 __all__ = ["SavedModelBackbone", "is_module_source"]
 

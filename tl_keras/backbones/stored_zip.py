@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile
-from tl_keras.errors import shortened
+from tl_keras.utils.errors import shortened
 
 __all__ = ["StoredZip"]
 

@@ -8,7 +8,7 @@ Interchange Format" and "pax Header Block"; the GNU manual, "GNU tar Extensions"
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tl_keras.errors import printable, shortened
+from tl_keras.utils.errors import printable, shortened
 
 __all__ = ["Damaged", "Member", "Refused", "members"]
 

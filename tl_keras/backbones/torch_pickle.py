@@ -15,7 +15,7 @@ from typing import Any
 from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile
 from tl_keras.backbones.torch_stack import PickleStack
 from tl_keras.backbones.torch_values import GLOBALS, Group, Storage, as_storage, call
-from tl_keras.errors import shortened
+from tl_keras.utils.errors import shortened
 
 __all__ = ["Interpreter"]
 

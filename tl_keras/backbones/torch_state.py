@@ -16,8 +16,8 @@ from tl_keras.backbones.stored_zip import StoredZip
 from tl_keras.backbones.torch_pickle import Interpreter
 from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile
 from tl_keras.backbones.torch_values import Group, Storage, Tensor
-from tl_keras.errors import InputError, printable, shortened
-from tl_keras.regular_files import open_regular, require_regular
+from tl_keras.utils.errors import InputError, printable, shortened
+from tl_keras.utils.regular_files import open_regular, require_regular
 
 __all__ = ["read_state_dict"]
 

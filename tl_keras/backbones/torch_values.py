@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tl_keras.backbones.torch_refusals import DamagedFile, RefusedFile
-from tl_keras.errors import shortened
+from tl_keras.utils.errors import shortened
 
 __all__ = ["GLOBALS", "Function", "Group", "Storage", "StorageType", "Tensor", "as_storage", "call"]
 

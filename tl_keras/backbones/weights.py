@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from tl_keras.backbones.keras_files import load_keras_file
-from tl_keras.errors import InputError, first_line
-from tl_keras.regular_files import require_regular
+from tl_keras.utils.errors import InputError, first_line
+from tl_keras.utils.regular_files import require_regular
 
 
 def load_weights_file(network: keras.Model, path: str | os.PathLike) -> None:

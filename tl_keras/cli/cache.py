@@ -8,7 +8,7 @@ import typer
 
 from tl_keras.cli.loading import start_tensorflow
 from tl_keras.cli.output import print_table
-from tl_keras.errors import InputError, counted
+from tl_keras.utils.errors import InputError, counted
 
 SHOWN_DIGITS = 12
 SHOWN = ("model", "examples", "last_used")
@@ -42,8 +42,8 @@ def cache(
     if limit is not None and (clear or older_than is not None):
         raise InputError("--limit: cannot be combined with --clear or --older-than. Choose one.")
     start_tensorflow()
-    from tl_keras.data.feature_cache import bytes_of, features_folder
-    from tl_keras.data.kept_stores import evict, kept_stores, remove
+    from tl_keras.frozen.feature_cache import bytes_of, features_folder
+    from tl_keras.frozen.kept_stores import evict, kept_stores, remove
 
     features = features_folder(folder)
     most = None if limit is None else bytes_of(limit, "--limit")
@@ -68,7 +68,7 @@ def cache(
     elif not left:
         typer.echo(f"no stored features in {features}")
     if left:
-        from tl_keras.data.feature_cache import size_text
+        from tl_keras.frozen.feature_cache import size_text
 
         rows = [
             (one["key"][:SHOWN_DIGITS], *(one[name] for name in SHOWN), size_text(one["bytes"]))
@@ -79,6 +79,6 @@ def cache(
 
 
 def _total(stores: list[dict[str, Any]]) -> str:
-    from tl_keras.data.feature_cache import size_text
+    from tl_keras.frozen.feature_cache import size_text
 
     return f"{counted(len(stores), 'store')}, {size_text(sum(one['bytes'] for one in stores))}"

@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras import data, evaluation, export
-from tl_keras.builder import build_transfer_model
-from tl_keras.data.feature_cache import FeatureCache
 from tl_keras.data.samples import solar_cells, write_cells_csv
-from tl_keras.errors import InputError
-from tl_keras.files import write_for_user
+from tl_keras.frozen.feature_cache import FeatureCache
+from tl_keras.models.builder import build_transfer_model
 from tl_keras.schedules import Stage
 from tl_keras.training import fine_tune
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.writing import write_for_user
 
 IMAGE_SIZE = 160
 BACKBONE = "EfficientNetLite0"

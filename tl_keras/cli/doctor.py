@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from tl_keras.cli.output import print_table
-from tl_keras.memory import machine_memory
+from tl_keras.utils.memory import machine_memory
 
 EXTRAS = {
     "hub": ("tensorflow-hub",),

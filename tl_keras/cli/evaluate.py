@@ -10,7 +10,7 @@ from tl_keras.cli import tables
 from tl_keras.cli.choices import OnProblem
 from tl_keras.cli.loading import Trust, image_size_of, load_model
 from tl_keras.cli.output import check_accuracy, class_or_number, share_or_none
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 NO_WORDS = ()
 
@@ -140,7 +140,7 @@ def check_classes(
     """
     strangers = [name for name in names if name not in known]
     if strangers:
-        from tl_keras.data.label_cells import likely_separator
+        from tl_keras.data.files.label_cells import likely_separator
 
         one = len(strangers) == 1
         noun = "label" if data.is_file() else "folder"

@@ -9,7 +9,7 @@ import typer
 
 from tl_keras.cli import tables
 from tl_keras.cli.loading import Trust, image_size_of, load_model
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 class Format(str, enum.Enum):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tl_keras.cluster import cluster_from_environment
+from tl_keras.utils.cluster import cluster_from_environment
 
 NOTHING = "interrupted before training had begun; nothing is saved"
 
@@ -22,7 +22,7 @@ def interruption(command: Any, words: Sequence[str]) -> str:
         return "interrupted"
     if not output.is_dir():
         return NOTHING
-    from tl_keras.training.run_directory import CHECKPOINTS, MODEL_FILE
+    from tl_keras.training.runs.run_directory import CHECKPOINTS, MODEL_FILE
 
     if (output / MODEL_FILE).is_file():
         state = f"interrupted; the trained model is in {str(output)!r}. Do the rest with"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 QUIET = "3"
@@ -83,7 +83,7 @@ def load_model(path: Path, argument: str = "RUN", trust: bool = False):
     if path.is_file() and path.suffix != ".keras":
         raise InputError(f"{expected}, got the file {str(path)!r}.")
     start_tensorflow()
-    from tl_keras.training.run import load_run_model
+    from tl_keras.training.runs.run import load_run_model
 
     model = load_run_model(path, trust=trust)
     if getattr(model, "targets", None) is None:

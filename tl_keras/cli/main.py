@@ -19,7 +19,7 @@ from tl_keras.cli.option_names import command_of, group_of, in_words_of
 from tl_keras.cli.output import examples, one_line, print_error, readable_warnings
 from tl_keras.cli.predict import predict
 from tl_keras.cli.train import train
-from tl_keras.errors import InputError, WorkerLost
+from tl_keras.utils.errors import InputError, WorkerLost
 
 USAGE_ERROR = 2
 INTERRUPTED = 130

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tl_keras.errors import printable
+from tl_keras.utils.errors import printable
 
 WIDEST = 10_000
 """Width of tables in characters where no terminal limits it."""

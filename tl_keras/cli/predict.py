@@ -8,10 +8,10 @@ import typer
 
 from tl_keras.cli.loading import Trust
 from tl_keras.cli.output import print_error, print_table
-from tl_keras.errors import InputError, counted, decodable, printable
-from tl_keras.files import write_for_user
 from tl_keras.predictions.files import find_files
 from tl_keras.predictions.table import COLUMNS, Predictions, result
+from tl_keras.utils.errors import InputError, counted, decodable, printable
+from tl_keras.utils.writing import write_for_user
 
 
 class Format(str, enum.Enum):

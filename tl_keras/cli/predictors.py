@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tl_keras.cli.loading import is_saved_model, load_model, start_tensorflow
-from tl_keras.errors import InputError
 from tl_keras.predictions.predictor import Predictor, Scores, predictor_of
+from tl_keras.utils.errors import InputError
 
 
 def load_predictor(path: Path, trust: bool = False) -> Predictor:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 PANEL = "Data"
 KIND = "classification"
@@ -142,7 +142,7 @@ def read_images(data: Path, columns: Columns | None, argument: str = "DIR", **op
 
 
 def _refuse_splits(data: Path, argument: str) -> None:
-    from tl_keras.data.layouts import split_folders
+    from tl_keras.data.files.layouts import split_folders
 
     splits = split_folders(data)
     if "train" not in splits:
@@ -195,7 +195,7 @@ def heads_for(examples: Any, head: str) -> tuple[Any, Any]:
     Raises:
         InputError: If the head predicts something else than the labels are.
     """
-    from tl_keras.heads import resolve_head
+    from tl_keras.models.heads import resolve_head
 
     if is_of_classes(examples):
         kinds: Any = KIND

@@ -26,8 +26,8 @@ from tl_keras.cli.train_plan import (
     with_controls,
 )
 from tl_keras.cli.workers import run_workers
-from tl_keras.cluster import cluster_from_environment, is_chief, join_cluster
-from tl_keras.errors import InputError
+from tl_keras.utils.cluster import cluster_from_environment, is_chief, join_cluster
+from tl_keras.utils.errors import InputError
 
 LOGS, TENSORBOARD = "logs", "tensorboard"
 REPORT, PICTURE, SAVED_MODEL = "report.json", "report.png", "saved_model"
@@ -106,15 +106,15 @@ def train(
     start_tensorflow()
     import keras
 
-    from tl_keras.builder import build_transfer_model
-    from tl_keras.data.feature_cache import FeatureCache
     from tl_keras.evaluation import evaluate
     from tl_keras.evaluation.positive import positive_class
-    from tl_keras.heads import resolve_head
+    from tl_keras.frozen.feature_cache import FeatureCache
+    from tl_keras.models.builder import build_transfer_model
+    from tl_keras.models.heads import resolve_head
     from tl_keras.schedules.named import resolve_schedule
-    from tl_keras.targets import TargetSpec
+    from tl_keras.tasks.targets import TargetSpec
     from tl_keras.training import fine_tune
-    from tl_keras.training.run_directory import CURVES_FILE, MODEL_FILE
+    from tl_keras.training.runs.run_directory import CURVES_FILE, MODEL_FILE
 
     columns = tables.columns_of(path_column, label, task, separator)
     if columns is None and resolve_head(head).kind != "classification":

@@ -11,7 +11,7 @@ from typing import Any
 from tl_keras.cli.choices import Augmentation, MixedPrecision
 from tl_keras.cli.evaluate import check_classes
 from tl_keras.cli.tables import Columns, read_images
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 SHARE = 0.15
 """Share of the images that validation and test get each where nothing else is asked for."""
@@ -165,7 +165,7 @@ def backbone_and_size(name: str, weights: str | None, image_size: int | None, tr
 
 def checked_range(pixel_range: tuple[float, float] | None) -> tuple[float, float] | None:
     """Return the range of the images, or raise `InputError` with the option's name."""
-    from tl_keras.preprocessing import check_pixel_range
+    from tl_keras.inputs.preprocessing import check_pixel_range
 
     try:
         return check_pixel_range(pixel_range)

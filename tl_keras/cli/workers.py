@@ -15,8 +15,8 @@ import typer
 
 from tl_keras.cli.doctor import nvidia_gpus
 from tl_keras.cli.output import print_error
-from tl_keras.cluster import VARIABLE
-from tl_keras.errors import InputError, counted
+from tl_keras.utils.cluster import VARIABLE
+from tl_keras.utils.errors import InputError, counted
 
 LAST_WORDS_SECONDS = 60.0
 """How long workers may go on after one has failed, to notice and say so."""

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 from tl_keras.arrays import stack_domains
 
 if TYPE_CHECKING:
-    from tl_keras.data.decoding import decode_and_resize, decode_batch, decode_image, resize_image
     from tl_keras.data.examples import Examples, as_examples
-    from tl_keras.data.folders import image_folder
-    from tl_keras.data.image_files import ImageFolder
-    from tl_keras.data.image_tables import image_table
-    from tl_keras.data.problems import Problem
+    from tl_keras.data.files.folders import image_folder
+    from tl_keras.data.files.image_files import ImageFolder
+    from tl_keras.data.files.image_tables import image_table
+    from tl_keras.data.files.table_examples import ImageTable
     from tl_keras.data.rows import Epochs, Part
-    from tl_keras.data.table_examples import ImageTable
+    from tl_keras.inputs.decoding.images import (
+        decode_and_resize,
+        decode_batch,
+        decode_image,
+        resize_image,
+    )
+    from tl_keras.inputs.decoding.problems import Problem
 
 __all__ = [
     "Epochs",
@@ -32,19 +37,19 @@ __all__ = [
     "stack_domains",
 ]
 _NAMES = {
-    "Epochs": "rows",
-    "Examples": "examples",
-    "ImageFolder": "image_files",
-    "ImageTable": "table_examples",
-    "Part": "rows",
-    "Problem": "problems",
-    "as_examples": "examples",
-    "decode_and_resize": "decoding",
-    "decode_batch": "decoding",
-    "decode_image": "decoding",
-    "image_folder": "folders",
-    "image_table": "image_tables",
-    "resize_image": "decoding",
+    "Epochs": "data.rows",
+    "Examples": "data.examples",
+    "ImageFolder": "data.files.image_files",
+    "ImageTable": "data.files.table_examples",
+    "Part": "data.rows",
+    "Problem": "inputs.decoding.problems",
+    "as_examples": "data.examples",
+    "decode_and_resize": "inputs.decoding.images",
+    "decode_batch": "inputs.decoding.images",
+    "decode_image": "inputs.decoding.images",
+    "image_folder": "data.files.folders",
+    "image_table": "data.files.image_tables",
+    "resize_image": "inputs.decoding.images",
 }
 
 
@@ -52,7 +57,7 @@ def __getattr__(name: str):
     """Import a public name when it is first used: arrays need no TensorFlow."""
     if name not in _NAMES:
         raise AttributeError(f"module 'tl_keras.data' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"tl_keras.data.{_NAMES[name]}"), name)
+    value = getattr(importlib.import_module(f"tl_keras.{_NAMES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.arguments import whole
 from tl_keras.data.base import Examples, Specs, Targets, batch_spec
 from tl_keras.data.columns import read_labels
 from tl_keras.data.labels import Names, encode_labels, names_of
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.data.values import Values
-from tl_keras.errors import InputError, counted, describe
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError, counted, describe
 
 
 class ArrayExamples(Examples):

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.rows import WHOLE, Order, Part
-from tl_keras.errors import counted
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import counted
 
 Specs = TargetSpec | dict[str, TargetSpec] | None
 Targets = np.ndarray | dict[str, np.ndarray] | None

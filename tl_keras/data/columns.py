@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from tl_keras.arrays.marks import is_missing
-from tl_keras.errors import InputError
-from tl_keras.targets import label_name
+from tl_keras.tasks.targets import label_name
+from tl_keras.utils.errors import InputError
 
 
 def read_labels(y: Any, argument: str) -> tuple[Any, tuple[str, ...] | None]:

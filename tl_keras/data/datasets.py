@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.arguments import whole
 from tl_keras.data.array_digests import add_array
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.labels import Names, encode_labels, encode_labels_in_graph
@@ -17,8 +16,9 @@ from tl_keras.data.output_order import check_lost_names
 from tl_keras.data.read_errors import elements_of
 from tl_keras.data.rows import WHOLE, Cycle, Epochs, Order, Part, share_of
 from tl_keras.data.values import Values
-from tl_keras.errors import InputError, counted, warn_user
-from tl_keras.targets import TargetSpec, label_name
+from tl_keras.tasks.targets import TargetSpec, label_name
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError, counted, warn_user
 
 _SHUFFLE_EXAMPLES = 10_000
 _SHUFFLE_BYTES = 2**30

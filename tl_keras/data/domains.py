@@ -10,7 +10,7 @@ import tensorflow as tf
 from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.examples import as_examples
 from tl_keras.data.rows import WHOLE, Cycle, Epochs, Part
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 ONE_DOMAIN = "data"
 """Name of the domain of data that is not a dict of domains."""

@@ -11,7 +11,7 @@ from tl_keras.data.arrays import ArrayExamples
 from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.py_datasets import generator_remedy, py_dataset_examples
-from tl_keras.errors import InputError, describe
+from tl_keras.utils.errors import InputError, describe
 
 __all__ = ["Examples", "as_examples"]
 

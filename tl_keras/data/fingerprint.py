@@ -13,7 +13,7 @@ from tl_keras.data.array_digests import add_array
 from tl_keras.data.arrays import ArrayExamples
 from tl_keras.data.base import Examples
 from tl_keras.data.datasets import DatasetExamples
-from tl_keras.data.image_files import ImageFiles
+from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.data.read_errors import elements_of
 
 SIZE = 16

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tl_keras.data.base import Specs, Targets
 from tl_keras.data.columns import by_column, numbers_of_columns
 from tl_keras.data.output_order import output_order, warn_of_own_numbers
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 Names = tuple[str, ...] | Mapping[str, tuple[str, ...] | None] | None
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.datasets import DatasetExamples
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 def py_dataset_examples(data: keras.utils.PyDataset, argument: str) -> DatasetExamples:

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.errors import InputError, first_line
+from tl_keras.utils.errors import InputError, first_line
 
 
 def elements_of(dataset: tf.data.Dataset, argument: str) -> Iterator[Any]:

@@ -7,8 +7,8 @@ import io
 import os
 import pathlib
 
-from tl_keras.errors import InputError
-from tl_keras.files import write_for_user
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.writing import write_for_user
 
 ELPV_INSTALL = "pip install --no-deps elpv-dataset==1.0.0.post1"
 ELPV_CLASSES = ("functional", "defective")

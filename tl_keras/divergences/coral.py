@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tl_keras.divergences.samples import REMEDY, checked_pair, compact_pair
-from tl_keras.memory import check_memory
+from tl_keras.utils.memory import check_memory
 
 
 def coral_distance(source: Any, target: Any) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 
 from tl_keras.divergences.samples import REMEDY, checked_pair, compact_pair
-from tl_keras.memory import check_memory
+from tl_keras.utils.memory import check_memory
 
 
 def frechet_distance(source: Any, target: Any) -> float:

@@ -16,7 +16,7 @@ from tl_keras.arrays.kernels import (
     resolve_gamma,
 )
 from tl_keras.divergences.samples import checked_pair
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 BLOCK = 1024
 EXACT_SAMPLES = 10_000

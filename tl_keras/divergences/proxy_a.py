@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tl_keras.divergences.samples import checked_pair
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 def proxy_a_distance(

@@ -8,8 +8,8 @@ import scipy.sparse
 from sklearn.utils import check_array
 
 from tl_keras.arrays.checks import check_size
-from tl_keras.errors import InputError
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 REMEDY = "Reduce the features first, for instance with PCA or TruncatedSVD, or take fewer samples."
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tl_keras.errors import InputError
 from tl_keras.evaluation.adaptation_scores import (
     SCORES,
     AdaptationScores,
@@ -14,9 +13,10 @@ from tl_keras.evaluation.adaptation_scores import (
     check_classifier,
 )
 from tl_keras.evaluation.tables import number, text_table
-from tl_keras.passes import compiled_forward
+from tl_keras.models.passes import compiled_forward
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.training import ResumableCallback
-from tl_keras.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,12 +11,12 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tl_keras.arguments import whole
-from tl_keras.errors import InputError
 from tl_keras.evaluation.tables import number, text_table
-from tl_keras.passes import outputs_of
-from tl_keras.targets import TargetSpec
-from tl_keras.transfer_model import TransferModel
+from tl_keras.models.passes import outputs_of
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError
 
 SCORES = ("entropy", "information", "weighted_risk", "dev", "reverse_risk")
 LEAST = 1e-12
@@ -82,7 +82,7 @@ def adaptation_scores(
         batch_size: Examples at a time.
         limit: Examples of each domain at the most, ≥ 2, drawn at random; for speed.
         seed: Of the draw and of the folds.
-        forward: From `tl_keras.passes.compiled_forward`, to save compiling it again.
+        forward: From `tl_keras.models.passes.compiled_forward`, to save compiling it again.
 
     Raises:
         InputError: If the model is no classifier with one task, the source has no labels, or a

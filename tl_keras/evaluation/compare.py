@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tl_keras.arguments import whole
 from tl_keras.data.examples import as_examples
-from tl_keras.errors import InputError
 from tl_keras.evaluation.comparison import Comparison
 from tl_keras.evaluation.evaluate import asked_of_labels, report_of, targets_of
 from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
-from tl_keras.misplaced import OF_EVALUATION, points_from
-from tl_keras.transfer_model import TransferModel
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.misplaced import OF_EVALUATION, points_from
 
 
 @points_from(OF_EVALUATION)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from tl_keras.errors import InputError, counted, did_you_mean
 from tl_keras.evaluation.metrics import LOWER_IS_BETTER
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.tables import jsonable, markdown_table, number, text_table, write_json
 from tl_keras.evaluation.task_reports import TaskReports
 from tl_keras.plots import panels
 from tl_keras.plots.figure import Picture
+from tl_keras.utils.errors import InputError, counted, did_you_mean
 
 BEST = "★"
 ROUNDING = 1e-9

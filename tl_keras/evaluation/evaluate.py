@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from tl_keras.arguments import whole
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
-from tl_keras.errors import InputError
 from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.task_reports import TaskReports
-from tl_keras.misplaced import OF_EVALUATION, points_from
-from tl_keras.model_inputs import warn_of_scaled_images
-from tl_keras.targets import TargetSpec
-from tl_keras.transfer_model import TransferModel
+from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.misplaced import OF_EVALUATION, points_from
 
 
 @points_from(OF_EVALUATION)

@@ -7,14 +7,14 @@ import numpy as np
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from tl_keras.arguments import whole
 from tl_keras.data.examples import as_examples
-from tl_keras.errors import InputError, counted
 from tl_keras.evaluation.tables import text_table
-from tl_keras.passes import outputs_of
-from tl_keras.prototypes import class_means, nearest_mean_classifier, unit_rows
-from tl_keras.targets import TargetSpec, label_name
-from tl_keras.transfer_model import TransferModel
+from tl_keras.models.passes import outputs_of
+from tl_keras.models.prototypes import class_means, nearest_mean_classifier, unit_rows
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.targets import TargetSpec, label_name
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError, counted
 
 CLASSIFIERS = ("prototype", "cosine", "logistic")
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 
 def check_outputs(spec: TargetSpec, targets: np.ndarray, outputs: np.ndarray) -> None:

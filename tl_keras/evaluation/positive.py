@@ -4,8 +4,8 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tl_keras.errors import InputError, counted, did_you_mean
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError, counted, did_you_mean
 
 OF_POSITIVE = (
     *("precision", "recall", "f1", "auc"),

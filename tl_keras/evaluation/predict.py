@@ -10,11 +10,11 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from tl_keras.data.examples import Examples
-from tl_keras.errors import InputError
-from tl_keras.model_inputs import check_pixel_ranges, size_remedy
-from tl_keras.targets import Kind, TargetSpec, closing_activation
-from tl_keras.terminal import can_redraw
-from tl_keras.transfer_model import TransferModel
+from tl_keras.models.model_inputs import check_pixel_ranges, size_remedy
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.targets import Kind, TargetSpec, closing_activation
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.terminal import can_redraw
 
 PROGRESS_AFTER_SECONDS = 5.0
 

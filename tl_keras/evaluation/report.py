@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
-from tl_keras.errors import InputError, counted, did_you_mean
 from tl_keras.evaluation import metrics
 from tl_keras.evaluation.output_checks import check_outputs
 from tl_keras.evaluation.positive import headings, positive_class, positive_line
 from tl_keras.evaluation.tables import jsonable, number, text_table, write_json
 from tl_keras.plots import panels
 from tl_keras.plots.figure import Picture
-from tl_keras.targets import Kind, TargetSpec
+from tl_keras.tasks.targets import Kind, TargetSpec
+from tl_keras.utils.errors import InputError, counted, did_you_mean
 
 ROWS_SHOWN = 30
 NOUNS = {"classification": "class", "multi_label": "label", "regression": "value"}

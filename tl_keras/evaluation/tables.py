@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tl_keras.errors import printable
-from tl_keras.files import write_for_user
+from tl_keras.utils.errors import printable
+from tl_keras.utils.writing import write_for_user
 
 WIDTH = 120
 

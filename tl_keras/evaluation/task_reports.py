@@ -4,10 +4,10 @@ import dataclasses
 import os
 from typing import Any
 
-from tl_keras.errors import InputError, did_you_mean
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.tables import write_json
 from tl_keras.plots.figure import Picture
+from tl_keras.utils.errors import InputError, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tl_keras.errors import InputError
-from tl_keras.files import (
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.writing import (
     cannot_write,
     disk_error,
     left_partials_of,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import keras
 
-from tl_keras.errors import InputError, listed
 from tl_keras.export.destination import check_suffix, staged
 from tl_keras.export.serving import IMAGES, check_model, export_network
-from tl_keras.transfer_model import TransferModel
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError, listed
 
 
 def onnx(

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from tl_keras.export.destination import staged
 from tl_keras.export.serving import check_model, label_files, signatures
-from tl_keras.files import write_text
-from tl_keras.training.folding import fold_concrete
-from tl_keras.training.function_digest import trace
-from tl_keras.transfer_model import TransferModel
+from tl_keras.frozen.folding import fold_concrete
+from tl_keras.frozen.function_digest import trace
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.utils.writing import write_text
 
 
 def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: bool = False) -> Path:

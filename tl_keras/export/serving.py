@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_keras.data.decoding import decode_images_in
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
-from tl_keras.transfer_model import TransferModel
+from tl_keras.inputs.decoding.images import decode_images_in
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 IMAGES = "images"
 IMAGE_BYTES = "image_bytes"

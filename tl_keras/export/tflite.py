@@ -11,13 +11,13 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
-from tl_keras.data.image_files import ImageFiles
+from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.data.rows import Epochs
-from tl_keras.errors import InputError
 from tl_keras.export.destination import check_suffix, staged
 from tl_keras.export.serving import IMAGES, check_model, export_network, label_files
-from tl_keras.model_inputs import check_pixel_ranges, warn_of_scaled_images
-from tl_keras.transfer_model import TransferModel
+from tl_keras.models.model_inputs import check_pixel_ranges, warn_of_scaled_images
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError
 
 REPRESENTATIVE_EXAMPLES = 100
 

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from tl_keras.divergences import proxy_a_distance
-from tl_keras.errors import InputError
 from tl_keras.features.domain_pairs import pairs_of_classes, pairs_of_domains
 from tl_keras.features.joint_distribution_adaptation import JointDistributionAdaptation
+from tl_keras.utils.errors import InputError
 
 DISTANCE_SAMPLES = 500
 

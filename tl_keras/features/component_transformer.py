@@ -19,7 +19,6 @@ from tl_keras.arrays.kernels import (
     kernel_matrix,
     resolve_gamma,
 )
-from tl_keras.errors import InputError, did_you_mean
 from tl_keras.features.feature_space import (
     FeatureSpace,
     linear_space,
@@ -27,6 +26,7 @@ from tl_keras.features.feature_space import (
     primal_space,
 )
 from tl_keras.features.mmd_components import components, scaled
+from tl_keras.utils.errors import InputError, did_you_mean
 
 EXACT_SAMPLES = 5000
 FORMED = 2000

@@ -10,9 +10,9 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains, rows_of
-from tl_keras.errors import InputError
 from tl_keras.features.subspaces import principal_subspace
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 
 class Covariance(NamedTuple):

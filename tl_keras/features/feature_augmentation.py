@@ -8,7 +8,7 @@ from sklearn.base import OneToOneFeatureMixin
 
 from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.domains import Domains
-from tl_keras.memory import check_memory
+from tl_keras.utils.memory import check_memory
 
 
 def augmented(X: Any, block: int, count: int) -> Any:

@@ -10,9 +10,9 @@ from sklearn.base import OneToOneFeatureMixin
 from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains
-from tl_keras.errors import InputError
 from tl_keras.features.subspaces import LARGE, Subspace, principal_subspace
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 # How many axes `n_components="auto"` looks at, and which disparity counts as one.
 MOST_AUTO = 100

@@ -9,13 +9,13 @@ from sklearn.utils import check_random_state
 
 from tl_keras.arrays import Domains, check_memory, labelled_samples, require_classes
 from tl_keras.arrays.checks import check_count
-from tl_keras.errors import InputError
 from tl_keras.features.component_transformer import ComponentTransformer
 from tl_keras.features.domain_pairs import (
     count_of_pairs,
     pairs_of_classes,
     pairs_of_domains,
 )
+from tl_keras.utils.errors import InputError
 
 # Labelled samples among which the default estimator looks for the nearest.
 NEIGHBOURS = 20000

@@ -12,7 +12,6 @@ from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains
 from tl_keras.arrays.kernels import median_gamma
-from tl_keras.errors import InputError
 from tl_keras.features.weighted_discrepancy import (
     kernel_scores,
     largest_gap,
@@ -20,7 +19,8 @@ from tl_keras.features.weighted_discrepancy import (
     polynomial_discrepancy,
     rbf_discrepancy,
 )
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 KERNELS = ("linear", "polynomial", "rbf")
 # A discrepancy below this share of the kernel's diagonal is rounding.

@@ -34,7 +34,7 @@ from sklearn.utils import check_random_state
 from tl_keras.features.feature_space import EPS, VANISHING, FeatureSpace
 from tl_keras.features.products import require_finite, require_told_apart
 from tl_keras.features.triangular_factor import with_rows
-from tl_keras.memory import check_memory
+from tl_keras.utils.memory import check_memory
 
 DENSE = 300
 ROUNDING = 1e-13

@@ -13,7 +13,6 @@ from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains
 from tl_keras.arrays.labels import labelled_samples, require_classes
-from tl_keras.errors import InputError
 from tl_keras.features.transport_plans import (
     Plan,
     entropic_plan,
@@ -21,7 +20,8 @@ from tl_keras.features.transport_plans import (
     group_lasso_plan,
     import_pot,
 )
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 METHODS = ("sinkhorn", "exact", "group-lasso")
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine")

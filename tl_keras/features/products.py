@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 def dense(matrix: Any) -> np.ndarray:

@@ -9,8 +9,8 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from tl_keras.arrays.base import DomainTransformer
 from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains, rows_of
-from tl_keras.errors import InputError
 from tl_keras.features.subspaces import Subspace, principal_subspace
+from tl_keras.utils.errors import InputError
 
 
 def alignment(source: Subspace, target: Subspace) -> np.ndarray:

@@ -8,8 +8,8 @@ import scipy.sparse
 from scipy.sparse.linalg import ArpackError, aslinearoperator, svds
 from sklearn.utils import check_random_state
 
-from tl_keras.errors import InputError
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 # From this size on, few axes are found by iteration instead of a full decomposition.
 LARGE = 400

@@ -12,7 +12,7 @@ import scipy.optimize
 from scipy.special import xlogy
 from sklearn.exceptions import ConvergenceWarning
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 ITERATIONS = 2000
 # Error of the target's margin at which iterations stop, relative to the margin.

@@ -11,7 +11,7 @@ from tl_keras.arrays.domains import Domains, resolve_domains, warn_without_domai
 from tl_keras.arrays.labels import has_fractions, labelled_samples
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.weights import effective_sample_size, warn_of_one_sample
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 class BalancedWeighting(BaseEstimator):

@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tl_keras.arrays.base import DomainWeighter
 from tl_keras.arrays.checks import check_count, check_size
 from tl_keras.arrays.kernels import median_gamma, resolve_gamma
-from tl_keras.errors import InputError
 from tl_keras.instances.pooled import stacked
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 BATCH = 8192
 MULTIPLES = tuple(4.0**power for power in range(-3, 4))

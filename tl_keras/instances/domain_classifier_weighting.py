@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tl_keras.arrays.base import DomainWeighter
 from tl_keras.arrays.checks import is_number
-from tl_keras.errors import InputError
 from tl_keras.instances.pooled import stacked
+from tl_keras.utils.errors import InputError
 
 
 class DomainClassifierWeighting(DomainWeighter):

@@ -16,10 +16,10 @@ from tl_keras.arrays.kernels import (
     kernel_matrix,
     resolve_gamma,
 )
-from tl_keras.errors import InputError
 from tl_keras.instances.pooled import stacked
 from tl_keras.instances.quadratic_program import DenseGram, LowRankGram, Solution, box_program
-from tl_keras.memory import check_memory
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.memory import check_memory
 
 EXACT_SAMPLES = 2000
 BATCH = 4096

@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from tl_keras.arrays.base import DomainWeighter
 from tl_keras.arrays.checks import is_number
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 class NearestNeighborWeighting(DomainWeighter):

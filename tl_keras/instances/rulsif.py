@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from tl_keras.arrays.checks import is_number
-from tl_keras.errors import InputError
 from tl_keras.instances.ulsif import ULSIF
+from tl_keras.utils.errors import InputError
 
 
 class RULSIF(ULSIF):

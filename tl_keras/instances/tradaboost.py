@@ -29,8 +29,8 @@ from tl_keras.arrays.checks import check_size
 from tl_keras.arrays.labels import regression_values
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
-from tl_keras.errors import InputError
 from tl_keras.instances.boosting_weights import second_half
+from tl_keras.utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

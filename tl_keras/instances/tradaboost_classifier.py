@@ -11,7 +11,6 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from tl_keras.arrays import require_classes
 from tl_keras.arrays.checks import check_count
-from tl_keras.errors import InputError
 from tl_keras.instances.boosting_weights import (
     bounded_target_factor,
     mean_error,
@@ -20,6 +19,7 @@ from tl_keras.instances.boosting_weights import (
     transfer_weights,
 )
 from tl_keras.instances.tradaboost import TransferBoosting, check_choice
+from tl_keras.utils.errors import InputError
 
 BETAS = ("paper", "samme", "bounded")
 OUTPUTS = ("auto", "probabilities", "labels")

@@ -9,7 +9,6 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.tree import DecisionTreeRegressor
 
 from tl_keras.arrays.checks import check_count
-from tl_keras.errors import InputError
 from tl_keras.instances.boosting_weights import (
     frozen_source_weights,
     lowered_source,
@@ -20,6 +19,7 @@ from tl_keras.instances.boosting_weights import (
     weighted_median,
 )
 from tl_keras.instances.tradaboost import LabelledSamples, TransferBoosting
+from tl_keras.utils.errors import InputError
 
 
 class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):

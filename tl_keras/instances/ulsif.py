@@ -8,13 +8,13 @@ import numpy as np
 import scipy.linalg
 from sklearn.utils import check_random_state
 
-from tl_keras.errors import InputError
 from tl_keras.instances.density_ratio import (
     DensityRatioWeighter,
     fold_numbers,
     squared_distances,
     widths,
 )
+from tl_keras.utils.errors import InputError
 
 REGULARISATIONS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 

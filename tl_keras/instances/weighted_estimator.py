@@ -23,7 +23,7 @@ from tl_keras.arrays.labels import (
 )
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
-from tl_keras.errors import InputError, describe
+from tl_keras.utils.errors import InputError, describe
 
 _TABLE = "samples of shape (n, features) in an array, a sparse matrix or a data frame"
 

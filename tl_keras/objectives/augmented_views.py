@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 
-from tl_keras.data.augmentation import LABEL_MIXING, resolve_augmentation
-from tl_keras.data.augmentation_checks import check_augmentation
-from tl_keras.errors import InputError
+from tl_keras.data.augmentation.augment import LABEL_MIXING, resolve_augmentation
+from tl_keras.data.augmentation.checks import check_augmentation
 from tl_keras.objectives.objective import Setup
+from tl_keras.utils.errors import InputError
 
 Layers = tuple[keras.layers.Layer, ...]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec
-from tl_keras.transfer_model import Forward, TransferModel
+from tl_keras.models.transfer_model import Forward, TransferModel
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 TARGET_PREFIX = "target"
 

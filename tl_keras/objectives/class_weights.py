@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tl_keras.arguments import number
-from tl_keras.errors import InputError
-from tl_keras.targets import TargetSpec, label_name
+from tl_keras.tasks.targets import TargetSpec, label_name
+from tl_keras.utils.arguments import number
+from tl_keras.utils.errors import InputError
 
 
 def given_class_weight(class_weight: Any) -> dict[Any, float] | list[float] | None:

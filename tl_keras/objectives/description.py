@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from tl_keras.data.augmentation import describe
+from tl_keras.data.augmentation.augment import describe
 from tl_keras.data.fingerprint import weights_fingerprint
-from tl_keras.errors import counted
+from tl_keras.utils.errors import counted
 
 
 def described(value: Any) -> Any:

@@ -6,12 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.arguments import number
-from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.supervised import Supervised
 from tl_keras.objectives.weights import resolve_weight
+from tl_keras.utils.arguments import number
+from tl_keras.utils.errors import InputError
 
 
 def joint_loss(source_losses, source_weights, target_loss, alpha):

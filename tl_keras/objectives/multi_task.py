@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tl_keras.arguments import number
-from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.supervised import Supervised
+from tl_keras.utils.arguments import number
+from tl_keras.utils.errors import InputError
 
 
 def uncertainty_weighted(loss, log_variance, share=1.0, *, is_regression: bool):

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tl_keras.errors import InputError
+from tl_keras.models.transfer_model import Forward, TransferModel
 from tl_keras.objectives.batch import Batch, is_target
 from tl_keras.objectives.description import described
-from tl_keras.objectives.pull import Pull
+from tl_keras.objectives.regularization.pull import Pull
 from tl_keras.objectives.weights import resolve_weight
-from tl_keras.transfer_model import Forward, TransferModel
+from tl_keras.utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from keras import ops
 
-from tl_keras.errors import InputError
 from tl_keras.objectives.batch import Batch, DomainBatch, pooled
 from tl_keras.objectives.class_weights import (
     check_tasks,
@@ -14,7 +13,8 @@ from tl_keras.objectives.class_weights import (
     weight_of_each_class,
 )
 from tl_keras.objectives.objective import Objective, Setup
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
 
 
 def softmax_cross_entropy(y, logits, label_smoothing: float = 0.0):

@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.arguments import number
-from tl_keras.errors import InputError
+from tl_keras.utils.arguments import number
+from tl_keras.utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tl_keras.errors import InputError
 from tl_keras.plots.curve_axes import draw_single_epoch, limit_rates
 from tl_keras.plots.figure import COLOURS, Picture, plain, shorten
+from tl_keras.utils.errors import InputError
 
 VALIDATION = "val_"
 LEARNING_RATES = ("learning_rate", "lr")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from tl_keras.files import write_for_user
+from tl_keras.utils.writing import write_for_user
 
 DPI = 120
 """Dots per inch of every figure."""

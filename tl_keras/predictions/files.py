@@ -4,7 +4,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 def find_files(words: Sequence[str], argument: str = "FILES") -> list[Path]:
@@ -38,6 +38,6 @@ def find_files(words: Sequence[str], argument: str = "FILES") -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    from tl_keras.data.walking import image_files_below
+    from tl_keras.data.files.walking import image_files_below
 
     return list(map(Path, image_files_below(folder)))

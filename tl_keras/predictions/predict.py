@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.arguments import whole
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import Examples, as_examples
-from tl_keras.data.image_files import ImageFiles
-from tl_keras.errors import InputError, counted, decodable, warn_user
+from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.evaluation.evaluate import targets_of
-from tl_keras.model_inputs import check_examples, warn_of_scaled_images
+from tl_keras.models.model_inputs import check_examples, warn_of_scaled_images
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.predictions.files import find_files
 from tl_keras.predictions.predictor import Scores, predictor_of
 from tl_keras.predictions.table import Predictions, result
-from tl_keras.transfer_model import TransferModel
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError, counted, decodable, warn_user
 
 
 def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 32) -> Predictions:

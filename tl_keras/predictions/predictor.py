@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tl_keras.errors import InputError
-from tl_keras.regular_files import read_regular
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.regular_files import read_regular
 
 if TYPE_CHECKING:
-    from tl_keras.transfer_model import TransferModel
+    from tl_keras.models.transfer_model import TransferModel
 
 Scores = dict[str, np.ndarray]
 """Task → scores `(n, size)`; the one task of most models is called ""."""
@@ -72,7 +72,7 @@ class Predictor:
 
 def _as_inspected(file: Path, error: str) -> str:
     """Return what an inspection says of a file that a model refuses; it knows more."""
-    from tl_keras.data.inspection import inspect_image
+    from tl_keras.data.files.inspection import inspect_image
 
     problem = inspect_image(file, str(file))
     if problem is None or problem.usable:  # The file has changed meanwhile.

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from tl_keras.files import write_for_user
+from tl_keras.utils.writing import write_for_user
 
 COLUMNS = ("file", "task", "rank", "label", "score", "error")
 

@@ -10,7 +10,6 @@ from sklearn.base import OneToOneFeatureMixin
 from tl_keras.arrays import DomainTransformer, check_memory, labelled_samples, require_classes
 from tl_keras.arrays.checks import check_count
 from tl_keras.arrays.domains import Domains
-from tl_keras.errors import InputError, did_you_mean
 from tl_keras.relations.pivot_predictors import (
     BATCH,
     Centred,
@@ -20,6 +19,7 @@ from tl_keras.relations.pivot_predictors import (
     mutual_information,
     presence,
 )
+from tl_keras.utils.errors import InputError, did_you_mean
 
 CHOICES = {
     "pivots": ("mutual_information", "frequency"),

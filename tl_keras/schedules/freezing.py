@@ -8,10 +8,10 @@ import keras
 
 from tl_keras.backbones.cuts import Block
 from tl_keras.backbones.saved_model import SavedModelBackbone
-from tl_keras.errors import InputError, counted
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.schedules.layer_factors import block_factors
 from tl_keras.schedules.stage import Stage
-from tl_keras.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError, counted
 
 
 @dataclasses.dataclass(frozen=True)

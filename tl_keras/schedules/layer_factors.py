@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import keras
 
-from tl_keras.errors import InputError, did_you_mean
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.schedules.stage import Stage
-from tl_keras.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError, did_you_mean
 
 
 def block_factors(model: TransferModel, stage: Stage) -> tuple[float, ...]:

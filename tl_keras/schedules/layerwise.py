@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 @keras.saving.register_keras_serializable("tl_keras")

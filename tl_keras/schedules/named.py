@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tl_keras.arguments import number
-from tl_keras.errors import InputError, did_you_mean
 from tl_keras.schedules.hyperrules import auto
 from tl_keras.schedules.stage import Stage
+from tl_keras.utils.arguments import number
+from tl_keras.utils.errors import InputError, did_you_mean
 
 
 def feature_extraction(epochs: int = 30, *, learning_rate: float = 1e-3) -> tuple[Stage, ...]:

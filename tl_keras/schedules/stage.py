@@ -6,8 +6,8 @@ import numbers
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from tl_keras.arguments import whole
-from tl_keras.errors import InputError, counted, did_you_mean
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError, counted, did_you_mean
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 BLOCKS_SHARE = 0.1

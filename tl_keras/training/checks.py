@@ -8,19 +8,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.arguments import whole
-from tl_keras.data.augmentation import resolve_augmentation
-from tl_keras.data.feature_cache import FeatureCache
-from tl_keras.errors import InputError, counted, listed, warn_user
+from tl_keras.data.augmentation.augment import resolve_augmentation
+from tl_keras.frozen.feature_cache import FeatureCache
+from tl_keras.frozen.folding import check_precision
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Joint, MultiTask, Objective, Supervised
 from tl_keras.schedules import Stage, block_factors
 from tl_keras.schedules.freezing import unfrozen_blocks
-from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.early_stopping import resolve_early_stopping
-from tl_keras.training.folding import check_precision
 from tl_keras.training.keras_callbacks import check_callbacks
+from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.training.settings import Settings
-from tl_keras.transfer_model import TransferModel
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError, counted, listed, warn_user
 
 OF_LABELS = (Joint, MultiTask, Supervised)
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tl_keras.errors import InputError
 from tl_keras.objectives.class_weights import (
     check_tasks,
     is_by_task,
     require_single_label,
     weight_of_each_class,
 )
+from tl_keras.utils.errors import InputError
 
 
 def resolve_class_weight(

@@ -12,12 +12,12 @@ from tl_keras.data.base import Specs
 from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.data.output_order import check_same_names
-from tl_keras.errors import InputError, counted, warn_user
-from tl_keras.model_inputs import check_examples
+from tl_keras.models.model_inputs import check_examples
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, is_target
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.training.settings import Settings
-from tl_keras.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError, counted, warn_user
 
 
 def data_targets(model: TransferModel, data: Any, objectives: Sequence[Objective]) -> Specs:

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import keras
 
-from tl_keras.arguments import whole
-from tl_keras.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
 from tl_keras.training.settings import Settings
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError
 
 
 def resolve_early_stopping(early_stopping: Any) -> int | Literal["auto"] | None:

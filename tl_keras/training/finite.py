@@ -6,7 +6,7 @@ import numpy as np
 
 from tl_keras.data import Epochs, Examples
 from tl_keras.data.rows import row_batches
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 ADVICE = (
     "Lower the stage's learning_rate, set its clip_norm=1.0, look for extreme values in the data, "

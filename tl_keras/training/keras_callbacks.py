@@ -9,8 +9,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from tl_keras.errors import InputError
 from tl_keras.schedules import Stage
+from tl_keras.utils.errors import InputError
 
 Callbacks = Sequence[keras.callbacks.Callback]
 

@@ -13,26 +13,26 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tl_keras.arguments import whole
 from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.data import Epochs, Examples, as_examples
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import ONE_DOMAIN, DomainExamples
-from tl_keras.errors import InputError, warn_user
-from tl_keras.model_inputs import warn_of_scaled_images
+from tl_keras.frozen.prefix import frozen_prefix
+from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
-from tl_keras.terminal import can_redraw
 from tl_keras.training.checks import check_model
 from tl_keras.training.data_checks import check_classes, checked_domains
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
-from tl_keras.training.means import Totals
-from tl_keras.training.optimizers import build_optimizer, computes_in_float16
-from tl_keras.training.prefix import frozen_prefix
 from tl_keras.training.regression_heads import standard_targets
-from tl_keras.training.train_step import make_train_step, make_validation_step
-from tl_keras.transfer_model import TransferModel
+from tl_keras.training.step.means import Totals
+from tl_keras.training.step.optimizers import build_optimizer, computes_in_float16
+from tl_keras.training.step.train_step import make_train_step, make_validation_step
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError, warn_user
+from tl_keras.utils.terminal import can_redraw
 
 MEMORY_LIMIT = 2 * 2**30
 _SMOOTHED_SHARE = 1 / 20

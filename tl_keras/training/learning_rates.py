@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tl_keras.errors import counted
 from tl_keras.plots import plot_learning_rates
+from tl_keras.utils.errors import counted
 
 DIVERGED = 4.0
 """The loss counts as diverged above this many times its smallest value."""

@@ -9,22 +9,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_keras.cluster import join_cluster
 from tl_keras.data.domains import as_domains
-from tl_keras.data.feature_cache import FeatureCache
-from tl_keras.errors import InputError
-from tl_keras.misplaced import OF_PRETRAINING, points_from
-from tl_keras.model_inputs import warn_of_scaled_images
+from tl_keras.frozen.feature_cache import FeatureCache
+from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, resolve_schedule
-from tl_keras.training.checkpoints import Checkpoints
 from tl_keras.training.checks import check_model, resolve_objectives, resolve_settings
 from tl_keras.training.data_checks import checked_domains
+from tl_keras.training.distributed.lost_workers import readable_worker_errors
 from tl_keras.training.fine_tune import EVERY_FIVE_MINUTES, ON_DISK
-from tl_keras.training.lost_workers import readable_worker_errors
-from tl_keras.training.run import Run
+from tl_keras.training.runs.checkpoints import Checkpoints
+from tl_keras.training.runs.run import Run
 from tl_keras.training.train_stages import train_stages
-from tl_keras.transfer_model import TransferModel
+from tl_keras.utils.cluster import join_cluster
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.misplaced import OF_PRETRAINING, points_from
 
 RATE = 1e-3
 EVERYTHING = Stage(

@@ -2,9 +2,9 @@
 
 import keras
 
-from tl_keras.data.feature_cache import time_text
-from tl_keras.errors import counted
+from tl_keras.frozen.feature_cache import time_text
 from tl_keras.schedules import Stage
+from tl_keras.utils.errors import counted
 
 
 class EpochLines(keras.callbacks.Callback):

@@ -9,14 +9,14 @@ import tensorflow as tf
 
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
-from tl_keras.errors import warn_user
-from tl_keras.heads import CosineClassifier, Head
+from tl_keras.models.heads import CosineClassifier, Head
+from tl_keras.models.regression_layers import CenteredDense, TargetScale, change_units
+from tl_keras.models.transfer_model import ONLY_TASK, TransferModel
 from tl_keras.objectives.batch import pooled
-from tl_keras.regression_layers import CenteredDense, TargetScale, change_units
-from tl_keras.training.agreement import from_chief
-from tl_keras.training.domain_pass import ForwardPass, domain_pass, global_counts
+from tl_keras.training.distributed.agreement import from_chief
 from tl_keras.training.ridge import ridge_regression
-from tl_keras.transfer_model import ONLY_TASK, TransferModel
+from tl_keras.training.step.domain_pass import ForwardPass, domain_pass, global_counts
+from tl_keras.utils.errors import warn_user
 
 MOST_EXAMPLES = 4096
 """Examples that a head's start is computed from: several times the channels of usual backbones."""

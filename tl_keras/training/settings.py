@@ -6,10 +6,10 @@ from typing import Literal
 
 import keras
 
-from tl_keras.data.feature_cache import FeatureCache
+from tl_keras.frozen.feature_cache import FeatureCache
 from tl_keras.objectives import is_target
 from tl_keras.schedules import Stage
-from tl_keras.training.checkpoints import Checkpoints
+from tl_keras.training.runs.checkpoints import Checkpoints
 
 LEAST_PATIENCE = 3
 

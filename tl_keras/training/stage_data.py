@@ -10,21 +10,21 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data import Epochs, Examples, Part
-from tl_keras.data.augmentation import LABEL_MIXING, augment, batch_seed
+from tl_keras.data.augmentation.augment import LABEL_MIXING, augment, batch_seed
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples, domain_seed
-from tl_keras.data.feature_cache import FeatureCache
-from tl_keras.data.taught_examples import TaughtExamples
+from tl_keras.frozen.feature_cache import FeatureCache
+from tl_keras.frozen.frozen_features import stored_features
+from tl_keras.frozen.prefix import Prefix, frozen_prefix
+from tl_keras.frozen.stores_before import StoresBefore
+from tl_keras.frozen.taught_examples import TaughtExamples
+from tl_keras.frozen.teacher_outputs import stored_outputs, teachers_of
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
-from tl_keras.training.frozen_features import stored_features
-from tl_keras.training.prefix import Prefix, frozen_prefix
+from tl_keras.training.distributed.strategies import distribute
 from tl_keras.training.settings import Settings
-from tl_keras.training.stores_before import StoresBefore
-from tl_keras.training.strategies import distribute
-from tl_keras.training.teacher_outputs import stored_outputs, teachers_of
-from tl_keras.training.train_step import ForwardPass
-from tl_keras.transfer_model import TransferModel
+from tl_keras.training.step.train_step import ForwardPass
 
 Layers = Mapping[str, tuple[keras.layers.Layer, ...]]
 

@@ -10,18 +10,18 @@ import numpy as np
 
 from tl_keras.data import Epochs
 from tl_keras.data.read_errors import elements_of, next_batch
-from tl_keras.errors import counted, warn_user
 from tl_keras.schedules import Stage
-from tl_keras.training.agreement import from_chief, several_workers
+from tl_keras.training.distributed.agreement import from_chief, several_workers
 from tl_keras.training.finite import check_loss
 from tl_keras.training.interrupts import StopAsked, StopSignals
 from tl_keras.training.keras_callbacks import read_every_batch
-from tl_keras.training.means import Totals
-from tl_keras.training.optimizers import last_learning_rate
 from tl_keras.training.progress_lines import Pace, time_line
 from tl_keras.training.stage_data import StageData
-from tl_keras.training.step_errors import warn_of_idle
-from tl_keras.training.train_step import make_train_step, make_validation_step
+from tl_keras.training.step.means import Totals
+from tl_keras.training.step.optimizers import last_learning_rate
+from tl_keras.training.step.step_errors import warn_of_idle
+from tl_keras.training.step.train_step import make_train_step, make_validation_step
+from tl_keras.utils.errors import counted, warn_user
 
 if TYPE_CHECKING:
     from tl_keras.training.trainer import Trainer

@@ -9,24 +9,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.augmentation_checks import check_augmentation
+from tl_keras.data.augmentation.checks import check_augmentation
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
-from tl_keras.errors import InputError
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, apply_freezing
-from tl_keras.training.agreement import check_agreement, from_chief, several_workers
 from tl_keras.training.checks import check_combination
 from tl_keras.training.data_checks import check_order, say_target_labels, warn_of_changing_order
-from tl_keras.training.found_run import Found, prepare
-from tl_keras.training.identity import config_digest, run_config, shared_content, shared_facts
+from tl_keras.training.distributed.agreement import check_agreement, from_chief, several_workers
+from tl_keras.training.distributed.strategies import (
+    give_back,
+    is_chief,
+    resolve_strategy,
+    under_strategy,
+)
 from tl_keras.training.regression_heads import standard_targets
-from tl_keras.training.run import Run, finished_run, write_finished_run
-from tl_keras.training.run_directory import HISTORY_FILE, MODEL_FILE, RunDirectory
+from tl_keras.training.runs.found_run import Found, prepare
+from tl_keras.training.runs.identity import config_digest, run_config, shared_content, shared_facts
+from tl_keras.training.runs.run import Run, finished_run, write_finished_run
+from tl_keras.training.runs.run_directory import HISTORY_FILE, MODEL_FILE, RunDirectory
 from tl_keras.training.settings import Settings
-from tl_keras.training.strategies import give_back, is_chief, resolve_strategy, under_strategy
 from tl_keras.training.trainer import Trainer, begin_objectives
-from tl_keras.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError
 
 
 def train_stages(

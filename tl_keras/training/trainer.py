@@ -10,13 +10,11 @@ import tensorflow as tf
 from tl_keras.data import Epochs
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
-from tl_keras.errors import InputError
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, Setup
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
-from tl_keras.terminal import can_redraw
-from tl_keras.training.agreement import check_agreement, shared_statistics
-from tl_keras.training.averaging import WeightAverage, changing_variables
+from tl_keras.training.distributed.agreement import check_agreement, shared_statistics
 from tl_keras.training.interrupts import StopAsked, StopSignals
 from tl_keras.training.keras_callbacks import (
     Counts,
@@ -25,17 +23,19 @@ from tl_keras.training.keras_callbacks import (
     criterion_of,
     settle_modes,
 )
-from tl_keras.training.optimizers import build_optimizer, carry_slots, computes_in_float16
 from tl_keras.training.progress_lines import EpochLines, stage_line
 from tl_keras.training.regression_heads import MOST_EXAMPLES, start_regression_heads
 from tl_keras.training.resumable_callback import resumable
-from tl_keras.training.run_directory import RunDirectory
+from tl_keras.training.runs.run_directory import RunDirectory
+from tl_keras.training.runs.state import TrainingState
 from tl_keras.training.settings import Settings
 from tl_keras.training.stage_data import StageData, stage_data
 from tl_keras.training.stage_epochs import StageEpochs
-from tl_keras.training.state import TrainingState
-from tl_keras.training.train_step import trained_variables
-from tl_keras.transfer_model import TransferModel
+from tl_keras.training.step.averaging import WeightAverage, changing_variables
+from tl_keras.training.step.optimizers import build_optimizer, carry_slots, computes_in_float16
+from tl_keras.training.step.train_step import trained_variables
+from tl_keras.utils.errors import InputError
+from tl_keras.utils.terminal import can_redraw
 
 
 class Trainer:

@@ -9,17 +9,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_keras.arguments import whole
 from tl_keras.backbones.weights import copy_weights
-from tl_keras.errors import InputError
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Distillation, Supervised, adapt_batch_norm
-from tl_keras.objectives.batch_norm_statistics import batch_norm_layers
+from tl_keras.objectives.alignment.batch_norm_statistics import batch_norm_layers
 from tl_keras.schedules import Stage
-from tl_keras.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.training.checks import check_model
 from tl_keras.training.fine_tune import fine_tune
-from tl_keras.training.run import Run
-from tl_keras.transfer_model import TransferModel
+from tl_keras.training.runs.run import Run
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

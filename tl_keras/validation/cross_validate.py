@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from tl_keras.arrays.labels import SEARCH_WITHOUT_LABELS
 from tl_keras.arrays.marks import keep_marks
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tl_keras.validation.domain_calls import known_labels
 from tl_keras.validation.domain_scorer import target_of
 from tl_keras.validation.domain_split import DomainSplit

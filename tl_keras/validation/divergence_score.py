@@ -15,7 +15,7 @@ from tl_keras.divergences import (
     maximum_mean_discrepancy,
     proxy_a_distance,
 )
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tl_keras.validation.domain_calls import mapped_features, rows_of
 from tl_keras.validation.domain_scorer import DomainScorer
 

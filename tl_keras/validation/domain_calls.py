@@ -15,7 +15,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from tl_keras.arrays.labels import unlabelled
 from tl_keras.arrays.marks import is_missing, keep_marks
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tl_keras.arrays.domains import Domains
 from tl_keras.arrays.marks import keep_marks
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tl_keras.validation.domain_calls import (
     WithDomain,
     known_labels,

@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from tl_keras.arrays.domains import Domains, domain_labels, resolve_domains, target_labels
 from tl_keras.arrays.labels import unlabelled
 from tl_keras.arrays.marks import keep_marks
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tl_keras.validation.domain_calls import known_labels, plain_labels
 
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _num_samples
 from tl_keras.arrays.domains import Domains, resolve_domains
 from tl_keras.arrays.labels import refuse_several_types, unlabelled
 from tl_keras.arrays.marks import keep_marks
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 
 
 class DomainSplitter(BaseEstimator, abc.ABC):

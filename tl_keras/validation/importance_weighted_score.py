@@ -7,8 +7,8 @@ import scipy.sparse
 from sklearn.base import clone
 
 from tl_keras.arrays.domains import Domains
-from tl_keras.errors import InputError
 from tl_keras.instances import DomainClassifierWeighting
+from tl_keras.utils.errors import InputError
 from tl_keras.validation.domain_calls import WithDomain, mapped_features, rows_of, score
 from tl_keras.validation.domain_scorer import DomainScorer, source_labels
 

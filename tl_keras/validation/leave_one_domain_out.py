@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from tl_keras.arrays.domains import Domains
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tl_keras.validation.domain_splitter import DomainSplitter
 from tl_keras.validation.shares import dealt
 

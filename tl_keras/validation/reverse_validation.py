@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 
 from tl_keras.arrays.checks import is_number
 from tl_keras.arrays.domains import Domains
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tl_keras.validation.domain_calls import WithDomain, rows_of, score
 from tl_keras.validation.domain_scorer import DomainScorer, source_labels
 from tl_keras.validation.reversed_fit import kept_labels, reversed_estimator

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from tl_keras.arrays.checks import check_count
 from tl_keras.arrays.domains import Domains
-from tl_keras.errors import InputError, counted
+from tl_keras.utils.errors import InputError, counted
 from tl_keras.validation.domain_splitter import DomainSplitter
 from tl_keras.validation.shares import groups_of, share
 

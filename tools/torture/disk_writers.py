@@ -15,7 +15,7 @@ import tl_keras as tl
 import tl_keras.evaluation
 import tl_keras.export
 from tl_keras.cli import main as command_line
-from tl_keras.errors import InputError
+from tl_keras.utils.errors import InputError
 from tools.torture import tiny_run
 
 __all__ = ["WRITERS", "Prepared", "prepare"]

@@ -15,7 +15,7 @@ import scipy.sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _num_samples
 
-from tl_keras.errors import InputError, printable
+from tl_keras.utils.errors import InputError, printable
 from tools.torture.array_methods import METHODS, Method
 from tools.torture.children import fork_each
 from tools.torture.figures import Figures

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tl_keras.errors import InputError, printable
+from tl_keras.utils.errors import InputError, printable
 from tools.torture import tiny_run
 from tools.torture.children import Ended, fork, fork_each
 from tools.torture.disk_writers import WRITERS, prepare

@@ -22,7 +22,7 @@ _OUTSIDE = (
     *("keras.utils.get_file", "keras.saving.load_model", "keras.src.saving.saving_lib.load_model"),
     *("tensorflow.io.write_file", "numpy.fromfile", "runpy.run_path", "shutil.rmtree"),
     *("keras.layers.TFSMLayer", "keras.config.enable_unsafe_deserialization"),
-    *("tl_keras.files.write_bytes", "tl_keras.backbones.saved_model.SavedModelBackbone"),
+    *("tl_keras.utils.writing.write_bytes", "tl_keras.backbones.saved_model.SavedModelBackbone"),
 )
 
 

@@ -39,7 +39,11 @@ _OUTSIDE = (
     *("torch._utils._rebuild_qtensor", "torch.jit._pickle.build_intlist"),
     *("numpy.core.multiarray._reconstruct", "numpy.fromfile", "collections.defaultdict"),
     *("collections.OrderedDict.__init__", "torch.FloatStorage.__class__", "torch.BFloat16Storage"),
-    *("torch.ComplexFloatStorage", "torch.storage._load_from_bytes", "tl_keras.errors.InputError"),
+    *(
+        "torch.ComplexFloatStorage",
+        "torch.storage._load_from_bytes",
+        "tl_keras.utils.errors.InputError",
+    ),
 )
 
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 import tl_keras as tl
 import tl_keras.export
-from tl_keras.data.decoding import decode_and_resize
-from tl_keras.data.inspection import inspect_image
+from tl_keras.data.files.inspection import inspect_image
+from tl_keras.inputs.decoding.images import decode_and_resize
 from tools.torture import tiny_run
 from tools.torture.children import GIB, fork_each
 from tools.torture.figures import Figures

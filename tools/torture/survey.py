@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tl_keras.errors import InputError, printable
+from tl_keras.utils.errors import InputError, printable
 from tools.torture.children import Ended
 from tools.torture.figures import Figures
 

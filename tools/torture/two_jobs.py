@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tl_keras import locks
-from tl_keras.errors import InputError
+from tl_keras.utils import locks
+from tl_keras.utils.errors import InputError
 from tools.torture import tiny_run
 from tools.torture.children import Child, Ended, fork, fork_each
 from tools.torture.figures import Figures

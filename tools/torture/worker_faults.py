@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 import tl_keras as tl
-from tl_keras.errors import InputError, WorkerLost, printable
+from tl_keras.utils.errors import InputError, WorkerLost, printable
 from tools.torture import tiny_run
 from tools.torture.children import Child, Ended, fork_each
 from tools.torture.figures import Figures

@@ -1,0 +1,1 @@
+"""Random changes of training images that depend on seed, epoch and position only."""

@@ -1,0 +1,1 @@
+"""Readers of image files: folders and tables."""

@@ -1,0 +1,1 @@
+"""From bytes to pixels: one decoder for training, inspection and served models."""

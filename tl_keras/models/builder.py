@@ -1,0 +1,258 @@
+"""`build_transfer_model`: from a name to a model that is right by construction."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from tl_keras.backbones.backbone import Backbone
+from tl_keras.backbones.resolve import resolve_backbone
+from tl_keras.backbones.weights import copy_of_layer
+from tl_keras.inputs.preprocessing import ImagePreprocessing, check_pixel_range
+from tl_keras.models.heads import Head, HeadSpec, TaskHeads, resolve_head
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.cluster import join_cluster
+from tl_keras.utils.errors import InputError, warn_user
+from tl_keras.utils.misplaced import OF_BUILDING, points_from
+
+
+@points_from(OF_BUILDING)
+def build_transfer_model(
+    backbone: str | os.PathLike | keras.layers.Layer | Backbone,
+    num_classes: int | Mapping[str, int] | None = None,
+    *,
+    head: str | HeadSpec | Mapping[str, str | HeadSpec] = "linear",
+    weights: str | os.PathLike | None = "imagenet",
+    input_shape: tuple[int, int, int] | None = None,
+    classifier_activation: str | None = "softmax",
+    labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    preprocessing: ImagePreprocessing | None = None,
+    pixel_range: tuple[float, float] | None = None,
+    name: str = "transfer_model",
+    trust: bool = False,
+) -> TransferModel:
+    """Put a head on a pretrained backbone, with its preprocessing in front.
+
+    Args:
+        backbone: A Keras Applications name (`"ResNet50"`), `"EfficientNetLite0"` … `"2"`, the
+            directory, `.tar.gz`, URL or handle of a SavedModel or TF Hub module,
+            `"keras_hub:PRESET"`, the path of a `.keras` file, or a `keras.Model` (used, not
+            copied). SavedModels and `.keras` files that may run code or reach files are refused.
+        num_classes: Number of classes, labels or regressed values; task name → that for several
+            tasks; None for a model that gives features only (or as many as there are `labels`).
+        head: `"linear"`, `"mlp"`, `"attention"`, `"gem"`, `"cosine"`, `"multi_label"`,
+            `"regression"`, a `tl.heads.HeadSpec`, or task name → one of these.
+        weights: `"imagenet"`, None for random ones, or the path of a weights file for the
+            backbone.
+        input_shape: `(height, width, channels)`; by default the size the weights were trained at.
+            Weights of Keras Applications and EfficientNetLite for three channels are adapted to
+            any number of them: to gray by the sum, else by repeating red, green, blue.
+        classifier_activation: Activation of single-label heads, `None` for logits. Multi-label
+            heads take `"sigmoid"` and regression heads none in place of `"softmax"`.
+        labels: Names of the classes in the order of the outputs; stored in the model and its
+            exports.
+        preprocessing: Replaces the backbone's own preprocessing, for a model of your own that
+            wants scaled pixels.
+        pixel_range: Darkest and brightest value of the images where they are not of 8 bits, such
+            as `(0, 4095)` for 12 bits or `(-1000, 3000)`. It is stored: the model and its exports
+            take images in this range, `serve_bytes` reads files at their full depth, and image
+            folders are read with the same `pixel_range`. None for images of 8 bits.
+        name: Name of the model.
+        trust: Load the backbone's SavedModel or `.keras` file whatever is in it: it may run code
+            of its author and reach files and the network (`SECURITY.md`).
+
+    Returns:
+        A model from 0–255 images, uint8 or float, to float32 predictions `(batch, num_classes)`.
+
+    Raises:
+        InputError: If an argument cannot be used; the message says which and what to do.
+
+    Example:
+        >>> model = build_transfer_model(
+        ...     "MobileNetV2", 3, weights=None, input_shape=(32, 32, 3), labels=["a", "b", "c"]
+        ... )
+        >>> model(np.zeros((2, 32, 32, 3), "uint8")).shape
+        TensorShape([2, 3])
+    """
+    join_cluster()
+    _check_name(name)
+    _check_preprocessing(preprocessing)
+    tasks = _read_tasks(num_classes, head, labels)
+    shape = _read_shape(input_shape)
+    resolved = resolve_backbone(backbone, weights=weights, input_shape=shape, trust=bool(trust))
+    if preprocessing is None:
+        preprocessing = resolved.stated_preprocessing()
+        if resolved.is_raw:
+            warn_user(
+                f"preprocessing: pixels 0–255 reach {resolved.name!r} as they are, and it has no "
+                "Rescaling. Pass preprocessing=tl.preprocessing.… as it was trained with, or "
+                "identity() if with these."
+            )
+    else:
+        preprocessing = copy_of_layer(preprocessing)
+    if pixel_range is not None:
+        preprocessing = _with_range(preprocessing, pixel_range, resolved)
+    if isinstance(num_classes, Mapping):
+        _check_task_names(tasks, ("images", "head", preprocessing.name, resolved.network.name))
+    heads, targets, activation = {}, {}, {}
+    for task, (spec, units, names) in tasks.items():
+        heads[task] = Head(spec, units, name=task)
+        targets[task] = None if units is None else TargetSpec(spec.kind, units, names)
+        activation[task] = _activation_of(spec, units, classifier_activation)
+    single = not isinstance(num_classes, Mapping)
+    return TransferModel(
+        preprocessing,
+        resolved.network,
+        heads["head"] if single else TaskHeads(heads, name="head"),
+        image_shape=resolved.input_shape,
+        activation=activation["head"] if single else activation,
+        targets=targets["head"] if single else targets,
+        name=name,
+    )
+
+
+def _check_name(name):
+    if not isinstance(name, str) or not name or "/" in name:
+        raise InputError(f"name: expected a name without '/', got {name!r}.")
+
+
+def _check_preprocessing(preprocessing):
+    if preprocessing is not None and not isinstance(preprocessing, keras.layers.Layer):
+        raise InputError(
+            "preprocessing: expected a layer, such as tl.preprocessing.unit_range() or "
+            "tl.preprocessing.ImagePreprocessing(mean, std), which is saved with the model, got "
+            f"{preprocessing!r}."
+        )
+
+
+def _with_range(preprocessing, pixel_range, backbone):
+    pixel_range = check_pixel_range(pixel_range)
+    inside = getattr(backbone.network, "pixel_range", None)
+    if inside == pixel_range:
+        return preprocessing
+    if inside is not None:
+        raise InputError(
+            f"pixel_range: the networks fused in {backbone.name!r} were built with "
+            f"pixel_range={inside}, got {pixel_range}. Build them with this range, and fuse them "
+            "again."
+        )
+    if not isinstance(preprocessing, ImagePreprocessing):
+        raise InputError(
+            "pixel_range: it goes with the backbone's own preprocessing or a "
+            f"tl.preprocessing.ImagePreprocessing, got preprocessing={preprocessing.name!r}. Leave "
+            "one of them out."
+        )
+    config = {**preprocessing.get_config(), "pixel_range": pixel_range}
+    return ImagePreprocessing.from_config(config)
+
+
+def _read_shape(shape):
+    if shape is None:
+        return None
+    sides = tuple(shape) if isinstance(shape, (Sequence, np.ndarray)) else ()
+    fitting = (
+        side is None or (isinstance(side, (int, np.integer)) and side >= 1) for side in sides
+    )
+    if not sides or not all(fitting):
+        raise InputError(f"input_shape: expected (height, width, channels), got {shape!r}.")
+    return tuple(side if side is None else int(side) for side in sides)
+
+
+def _read_tasks(num_classes, head, labels):
+    """Return task name → (head spec, units, labels); the one unnamed task is called "head"."""
+    if isinstance(num_classes, Mapping):
+        if not num_classes:
+            raise InputError("num_classes: expected at least one task, got an empty dict.")
+        for task in num_classes:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", str(task)):
+                raise InputError(
+                    f"num_classes: task names become names of outputs and may hold letters, "
+                    f"digits, '_', '.' and '-', got {task!r}."
+                )
+        heads = head if isinstance(head, Mapping) else dict.fromkeys(num_classes, head)
+        names = labels or {}
+        if not isinstance(names, Mapping):
+            raise InputError(
+                f"labels: with several tasks, expected a dict from task to names, got {names!r}."
+            )
+        for argument, value in (("head", heads), ("labels", names)):
+            strangers = sorted(set(value) - set(num_classes))
+            if strangers:
+                raise InputError(
+                    f"{argument}: {strangers} are no tasks of num_classes, which has "
+                    f"{sorted(num_classes)}."
+                )
+        return {
+            task: _read_task(units, heads.get(task, "linear"), names.get(task), f"[{task!r}]")
+            for task, units in num_classes.items()
+        }
+    if isinstance(head, Mapping):
+        raise InputError(
+            "num_classes: with several heads, expected a dict from task name to number of "
+            f"classes with the keys {sorted(head)}, got {num_classes!r}."
+        )
+    return {"head": _read_task(num_classes, head, labels, "")}
+
+
+def _check_task_names(tasks: Iterable[str], taken: Sequence[str]) -> None:
+    clash = next((task for task in tasks if task in taken), None)
+    if clash is not None:
+        raise InputError(
+            f"num_classes: the task name {clash!r} is that of another part of the model, which has "
+            f"{', '.join(taken)}. Call the task otherwise."
+        )
+
+
+def _read_task(units, head, labels, key):
+    spec = resolve_head(head)
+    if labels is not None:
+        if isinstance(labels, (str, Mapping)) or not isinstance(labels, Iterable):
+            raise InputError(f"labels{key}: expected a list of names, got {labels!r}.")
+        if isinstance(labels, (set, frozenset)):
+            raise InputError(
+                f"labels{key}: expected names in the order of the outputs, got a "
+                f"{type(labels).__name__}, which has none: it differs between processes. Pass "
+                "sorted(labels), or the data's class_names."
+            )
+        labels = tuple(str(label) for label in labels)
+        units = len(labels) if units is None else units
+    if units is None:
+        if spec.kind != "classification":
+            raise InputError(
+                f"num_classes{key}: a {spec.kind} head needs the number of its outputs, "
+                "such as num_classes=1."
+            )
+        return spec, None, None
+    units = whole(units, f"num_classes{key}")
+    for argument in ("target_mean", "target_scale"):
+        if np.size(getattr(spec, argument)) not in (1, units):
+            raise InputError(
+                f"head{key}: {argument} has {np.size(getattr(spec, argument))} numbers for {units} "
+                "outputs. Give one, or one per output."
+            )
+    if spec.kind == "classification" and units == 1:
+        raise InputError(
+            f"num_classes{key}: one class leaves nothing to tell apart. Use num_classes=2 for "
+            "yes/no, head='multi_label' for one sigmoid, or head='regression' for a value."
+        )
+    return spec, units, labels
+
+
+def _activation_of(spec: HeadSpec, units, classifier_activation):
+    if units is None or spec.kind == "regression":
+        return None
+    if spec.kind == "multi_label" and classifier_activation == "softmax":
+        return "sigmoid"
+    if classifier_activation is not None:
+        try:
+            keras.activations.get(classifier_activation)
+        except ValueError as error:
+            raise InputError(
+                "classifier_activation: expected the name of a Keras activation or None, got "
+                f"{classifier_activation!r}."
+            ) from error
+    return classifier_activation

@@ -1,0 +1,166 @@
+"""The layers inside a fusion of several models."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from tl_keras.inputs.preprocessing import pixel_range_of
+from tl_keras.models.pooling import GlobalPooling
+
+LEAST = 1e-7
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class FusedFeatures(keras.layers.Layer):
+    """Pooled features of several networks, side by side.
+
+    Each network's features are averaged over positions and brought to unit length, so that none
+    drowns the others by its scale.
+
+    Args:
+        networks: From preprocessed images to features; built.
+        preprocessings: One per network.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call:
+        images: `(batch, height, width, channels)`, 0–255.
+
+    Returns:
+        float32 `(batch, channels of all networks together)`.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[keras.layers.Layer],
+        preprocessings: Sequence[keras.layers.Layer],
+        **kwargs,
+    ):
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
+        self.networks = list(networks)
+        self.preprocessings = list(preprocessings)
+        self.pooling = GlobalPooling(dtype="float32", name="pooling")
+
+    @property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """Darkest and brightest value of the images that all networks take; None for 8 bits."""
+        return pixel_range_of(self.preprocessings[0], self.networks[0])
+
+    def build(self, input_shape):
+        """Build what is not built yet."""
+        for network, layer in zip(self.networks, self.preprocessings, strict=True):
+            layer.build(input_shape)
+            if not network.built:
+                network.build(input_shape)
+
+    def call(self, images, training=None):
+        """Compute the features of a batch of images."""
+        parts = []
+        for network, layer in zip(self.networks, self.preprocessings, strict=True):
+            pooled = self.pooling(ops.cast(network(layer(images), training=training), "float32"))
+            parts.append(ops.normalize(pooled, axis=-1, epsilon=LEAST))
+        return ops.concatenate(parts, axis=-1)
+
+    def get_config(self):
+        """Return what `from_config` needs to build the same layer."""
+        return {
+            **super().get_config(),
+            "networks": [keras.saving.serialize_keras_object(one) for one in self.networks],
+            "preprocessings": [
+                keras.saving.serialize_keras_object(one) for one in self.preprocessings
+            ],
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build the layer from `get_config`'s answer, with fresh weights."""
+        config = {key: value for key, value in config.items() if key != "autocast"}
+        return cls(
+            **{
+                key: _deserialised(value, custom_objects)
+                if key in ("networks", "preprocessings")
+                else value
+                for key, value in config.items()
+            }
+        )
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class FusedPredictions(keras.layers.Layer):
+    """Predictions of several models, averaged or side by side.
+
+    Averaged, `logits = log Σ w p / Σ w` for classes, so that their softmax is the mean of the
+    members' probabilities; the logit of the mean for several labels; the mean for values.
+
+    Args:
+        members: Transfer models with a head and the same single task.
+        shares: Weight ≥ 0 of each member in the average; None puts them side by side.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call:
+        images: `(batch, height, width, channels)`, 0–255.
+
+    Returns:
+        float32 logits `(batch, size)`, or the members' probabilities or values
+        `(batch, members · size)`.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[keras.Model],
+        shares: Sequence[float] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
+        self.members = list(members)
+        self.shares = None if shares is None else [float(share) for share in shares]
+
+    @property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """Darkest and brightest value of the images that all members take; None for 8 bits."""
+        return self.members[0].pixel_range
+
+    def build(self, input_shape):
+        """Do nothing: the members are built."""
+
+    def call(self, images, training=None):
+        """Compute the predictions for a batch of images."""
+        kind = self.members[0].targets.kind
+        parts = [_predictions(member, images, kind, training) for member in self.members]
+        if self.shares is None:
+            return ops.concatenate(parts, axis=-1)
+        total = sum(self.shares)
+        mean = sum(part * (share / total) for part, share in zip(parts, self.shares, strict=True))
+        if kind == "regression":
+            return mean
+        mean = ops.clip(mean, LEAST, 1.0)
+        if kind == "classification":
+            return ops.log(mean)
+        mean = ops.minimum(mean, 1.0 - LEAST)
+        return ops.log(mean) - ops.log1p(-mean)
+
+    def get_config(self):
+        """Return what `from_config` needs to build the same layer."""
+        return {
+            **super().get_config(),
+            "members": [keras.saving.serialize_keras_object(one) for one in self.members],
+            "shares": self.shares,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build the layer from `get_config`'s answer, with fresh weights."""
+        config = {key: value for key, value in config.items() if key != "autocast"}
+        config["members"] = _deserialised(config["members"], custom_objects)
+        return cls(**config)
+
+
+def _predictions(member, images, kind: str, training):
+    logits = member.forward(images, bool(training)).logits
+    if kind == "classification":
+        return ops.softmax(logits, axis=-1)
+    return ops.sigmoid(logits) if kind == "multi_label" else member.activate(logits)
+
+
+def _deserialised(configs, custom_objects):
+    return [keras.saving.deserialize_keras_object(one, custom_objects) for one in configs]

@@ -1,0 +1,92 @@
+"""One pass of a model over examples: features, logits and labels as arrays."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.data.examples import as_examples
+from tl_keras.models.model_inputs import check_pixel_ranges
+from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.errors import InputError
+
+
+class Outputs(NamedTuple):
+    """What a model gives for examples.
+
+    Attributes:
+        features: What the classifier reads, float32 `(n, channels)`.
+        logits: The head's outputs `(n, size)`, or task name → that; the features without a head.
+        targets: Encoded labels `(n, size)`, or None where the data has none or none were asked for.
+    """
+
+    features: np.ndarray
+    logits: Any
+    targets: Any
+
+
+def compiled_forward(model: TransferModel) -> Callable[[Any], Any]:
+    """Return the function from images to features and logits in inference mode, compiled."""
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def forward(images):
+        passed = model.forward(images)
+        return passed.features, passed.logits
+
+    return forward
+
+
+def outputs_of(
+    model: TransferModel,
+    data: Any,
+    spec: TargetSpec | dict[str, TargetSpec] | None = None,
+    *,
+    argument: str = "data",
+    batch_size: int = 32,
+    forward: Callable[[Any], Any] | None = None,
+) -> Outputs:
+    """Run a model over examples once, in order.
+
+    Args:
+        model: Made by `build_transfer_model`.
+        data: What `as_examples` takes.
+        spec: What labels are encoded for; None leaves them out.
+        argument: Name that errors use for the data.
+        batch_size: Examples at a time.
+        forward: From `compiled_forward`, to save compiling it again.
+
+    Raises:
+        InputError: If the data cannot be read or is of another shape, or there are no labels
+            although a spec asks for them.
+    """
+    examples = as_examples(data, argument)
+    batches = examples.batches(spec, batch_size)
+    labelled = isinstance(batches.element_spec, tuple)
+    if spec is not None and not labelled:
+        raise InputError(f"{argument}: expected examples with labels, got images only.")
+    shape = (batches.element_spec[0] if labelled else batches.element_spec).shape[1:]
+    if not shape.is_compatible_with(model.image_shape):
+        raise InputError(
+            f"{argument}: the model takes inputs of shape {model.image_shape}, got {tuple(shape)}. "
+            "Resize them, or build the model with this input_shape."
+        )
+    check_pixel_ranges(model, examples, argument)
+    forward = compiled_forward(model) if forward is None else forward
+    parts = []
+    for element in batches:
+        x, y = element if labelled else (element, None)
+        parts.append((*forward(x), y))
+    return Outputs(
+        *(
+            tf.nest.map_structure(lambda *several: _joined(several), *column)
+            for column in zip(*parts, strict=True)
+        )
+    )
+
+
+def _joined(tensors: tuple) -> np.ndarray | None:
+    if tensors[0] is None:
+        return None
+    return np.concatenate([np.asarray(one) for one in tensors])

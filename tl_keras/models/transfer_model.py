@@ -1,0 +1,356 @@
+"""The model that everything else works on: preprocessing, backbone and head in one."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tl_keras.backbones.cuts import Blocks, find_blocks
+from tl_keras.backbones.weights import finalize_normalization
+from tl_keras.inputs.image_batches import check_array, check_predicted
+from tl_keras.inputs.preprocessing import pixel_range_of
+from tl_keras.models.heads import Head, HeadSpec
+from tl_keras.models.regression_layers import TargetScale
+from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.arguments import whole
+from tl_keras.utils.errors import InputError
+
+ONLY_TASK = "predictions"
+"""What the task of a model with one unnamed head is called."""
+
+
+class Forward(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        feature_map: The backbone's output, `(batch, …, channels)`.
+        logits: The head's output `(batch, size)`, or task name → that; of a regression the values
+            in standard units; pooled features `(batch, channels)` for a model without a head.
+        features: What the classifier reads, float32 `(batch, channels)`: pooled, and after the
+            hidden layers of an MLP head.
+    """
+
+    feature_map: Any
+    logits: Any
+    features: Any
+
+
+@keras.saving.register_keras_serializable("tl_keras")
+class TransferModel(keras.Model):
+    """Images in, predictions out: `preprocessing → backbone → head → activation`.
+
+    In place of an activation, a regression head's values get the targets' unit (`TargetScale`).
+
+    An ordinary `keras.Model`: `compile`, `fit`, `save`, `export`, callbacks and metrics work.
+    Built by `build_transfer_model`, which is the way to get one.
+
+    Args:
+        preprocessing: Layer from 0–255 images to the backbone's input.
+        backbone: Model or layer from there to features.
+        head: Layer from features to logits (`tl_keras.models.heads.Head` or `TaskHeads`).
+        image_shape: Shape of one input, `(height, width, channels)` for images.
+        activation: Name of the activation on the logits (None: logits come out), or task name →
+            that.
+        targets: What the outputs mean: a `TargetSpec`, task name → `TargetSpec`, or None for a
+            model that only gives features.
+        name: Name of the model.
+
+    Call:
+        images: `(batch, height, width, channels)`, uint8 or float, 0–255.
+
+    Returns:
+        float32 predictions `(batch, size)`, or task name → that.
+    """
+
+    def __init__(
+        self,
+        preprocessing: keras.layers.Layer,
+        backbone: keras.layers.Layer,
+        head: keras.layers.Layer,
+        *,
+        image_shape: tuple[int | None, ...],
+        activation: str | Mapping[str, str | None] | None,
+        targets: TargetSpec | Mapping[str, TargetSpec] | None,
+        name: str = "transfer_model",
+    ):
+        images = keras.Input(shape=image_shape, name="images")
+        logits = head(backbone(preprocessing(images)))
+        closing = _closing_layers(activation, targets, head)
+        super().__init__(inputs=images, outputs=_map(closing, logits), name=name)
+        self.preprocessing = preprocessing
+        self.backbone = backbone
+        self.head = head
+        self.image_shape = tuple(image_shape)
+        self._activation = activation
+        self._targets = dict(targets) if isinstance(targets, Mapping) else targets
+        self._scaled = tuple(k for k, one in closing.items() if isinstance(one, TargetScale))
+
+    @property
+    def targets(self) -> TargetSpec | dict[str, TargetSpec] | None:
+        """What the outputs mean; None for a model that only gives features."""
+        return dict(self._targets) if isinstance(self._targets, Mapping) else self._targets
+
+    @property
+    def activation(self) -> str | dict[str, str | None] | None:
+        """Name of the activation on the logits, per task where there are several."""
+        return dict(self._activation) if isinstance(self._activation, Mapping) else self._activation
+
+    @property
+    def labels(self) -> tuple[str, ...] | dict[str, tuple[str, ...] | None] | None:
+        """Names of the classes in the order of the outputs, per task where there are several."""
+        if isinstance(self._targets, Mapping):
+            return {name: spec.labels for name, spec in self._targets.items()}
+        return None if self._targets is None else self._targets.labels
+
+    @property
+    def target_scales(self) -> dict[str, TargetScale]:
+        """Task name → the layer that brings a regression's values to the user's unit.
+
+        The only task of a model without named ones is called `"predictions"`.
+        """
+        return {task: self.get_layer(task) for task in self._scaled}
+
+    @property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """Darkest and brightest value of the images that the model takes; None for 8 bits."""
+        return pixel_range_of(self.preprocessing, self.backbone)
+
+    @property
+    def blocks(self) -> Blocks:
+        """The backbone's blocks from input to output; prints as a table."""
+        if "_blocks" not in self.__dict__:
+            self.__dict__["_blocks"] = find_blocks(self.backbone)
+        return self.__dict__["_blocks"]
+
+    def forward(self, images, training: bool = False) -> Forward:
+        """Run one pass and keep what objectives need.
+
+        A backbone in which nothing is trained runs as in inference: what is frozen is a fixed
+        function, without dropped paths or changing statistics.
+        """
+        return self.forward_from_feature_map(self.feature_map(images, training), training)
+
+    def feature_map(self, images, training: bool = False):
+        """Return the backbone's output `(batch, …, channels)` for a batch of images."""
+        training = bool(training) and bool(self.backbone.trainable_variables)
+        return self.backbone(self.preprocessing(images), training=training)
+
+    def forward_from_feature_map(self, feature_map, training: bool = False) -> Forward:
+        """Run the head on the backbone's output."""
+        if not isinstance(self.head, Head):
+            # Heads of several tasks share pooled features; a layer of the user's own reads the map.
+            shared = getattr(self.head, "embed", lambda features, training: features)
+            logits = self.head(feature_map, training=training)
+            return Forward(feature_map, logits, shared(feature_map, training=training))
+        features = self.head.embed(feature_map, training=training)
+        return Forward(feature_map, self.head.classify(features), features)
+
+    def activate(self, logits):
+        """Return predictions from logits."""
+        several = isinstance(self._activation, Mapping)
+        names = self._activation if several else (ONLY_TASK,)
+        activations = self._activation if several else {ONLY_TASK: self._activation}
+        scales = self.target_scales
+        return _map(
+            {name: scales.get(name) or _float32_activation(activations[name]) for name in names},
+            logits,
+        )
+
+    def call(self, inputs, training=None, mask=None):
+        """Return predictions for a batch of images."""
+        return self.activate(self.forward(inputs, bool(training)).logits)
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """Predict as `keras.Model.predict` does; also image folders and other examples.
+
+        Args:
+            x: What Keras takes, or an image folder, whose labels are left out.
+            batch_size: Examples at a time; 32 if it is None.
+            verbose: As in Keras.
+            steps: Batches to predict; None for all.
+            callbacks: As in Keras.
+
+        Returns:
+            float32 `(n, size)`, or task name → that.
+
+        Raises:
+            InputError: If `x` names files, has images of another shape than the model takes, none,
+                infinite values or text beside them, or is a dataset without an end and `steps` is
+                None.
+        """
+        first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
+        if isinstance(first, (str, os.PathLike)):
+            raise InputError(
+                f"x: expected images, got the name {os.fspath(first)!r}. For files and folders "
+                "call tl.predict(model, files)."
+            )
+        if hasattr(x, "encoded_targets"):  # Examples, which this module knows nothing of.
+            if hasattr(x, "image_size"):  # Files are read for one range and size.
+                _check_reading(x, self)
+            x, batch_size = x.batches(None, batch_size or 32), None
+        endless = isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY
+        if (endless or _has_no_end(x)) and steps is None:
+            raise InputError(
+                "x: expected data with an end, got some without. Leave out .repeat(), end it with "
+                ".take(n), or pass steps=…."
+            )
+        check_predicted(x, self.image_shape)
+        return super().predict(
+            x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
+        )
+
+    def features(self, images, batch_size: int = 32):
+        """Return one pooled feature vector per image.
+
+        Args:
+            images: `(batch, height, width, channels)`, 0–255. A NumPy array of any length, or a
+                list of images, is run in batches; a tensor is run at once.
+            batch_size: Images at a time for NumPy arrays, ≥ 1.
+
+        Returns:
+            float32 `(batch, channels)`, NumPy for NumPy.
+
+        Raises:
+            InputError: If the images are none, or have another shape than the model takes.
+        """
+        return self._in_batches("features", self._pooled_features, images, batch_size)
+
+    def logits(self, images, batch_size: int = 32):
+        """Return the head's outputs before the activation; arguments as for `features`.
+
+        The values of a regression head are in standard units.
+        """
+        if self._targets is None:
+            raise InputError(
+                "model: it gives features and has no logits. Build it with num_classes=… first."
+            )
+        return self._in_batches("logits", lambda x: self.forward(x).logits, images, batch_size)
+
+    def _pooled_features(self, images):
+        return self.head.pool(self.feature_map(images))
+
+    def _in_batches(self, name: str, function: Callable, images, batch_size: int):
+        batch_size = whole(batch_size, "batch_size")
+        images = check_array(images, self.image_shape)
+        if not isinstance(images, np.ndarray):
+            return function(images)
+        compiled = self.__dict__.setdefault("_compiled_passes", {})
+        if name not in compiled:
+            compiled[name] = tf.function(function, reduce_retracing=True, autograph=False)
+        parts = [
+            tf.nest.map_structure(np.asarray, compiled[name](images[i : i + batch_size]))
+            for i in range(0, len(images), batch_size)
+        ]
+        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+    def save(self, filepath, overwrite: bool = True, **kwargs):
+        """Save the model as a `.keras` file; arguments as for `keras.Model.save`.
+
+        Raises:
+            InputError: If the path names HDF5, which does not keep the parts of this model.
+        """
+        if str(filepath).lower().endswith((".h5", ".hdf5")):
+            raise InputError(
+                f"filepath: expected a path that ends in .keras, got {str(filepath)!r}: HDF5 files "
+                "do not load again without the classes of this package. Use "
+                "model.save('model.keras'), or model.save_weights('model.weights.h5') for weights."
+            )
+        return super().save(filepath, overwrite=overwrite, **kwargs)
+
+    def set_weights(self, weights):
+        """Set all weights from a list of arrays, normalisation constants included."""
+        super().set_weights(weights)
+        finalize_normalization(self)
+
+    def get_config(self):
+        """Return what `from_config` needs to build the same model, less its weights."""
+        targets = self._targets
+        if isinstance(targets, Mapping):
+            targets = {name: dataclasses.asdict(spec) for name, spec in targets.items()}
+        elif targets is not None:
+            targets = dataclasses.asdict(targets)
+        return {
+            "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "head": keras.saving.serialize_keras_object(self.head),
+            "image_shape": list(self.image_shape),
+            "activation": self.activation,
+            "targets": targets,
+            "several_tasks": isinstance(self._targets, Mapping),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build the model from `get_config`'s answer, with fresh weights."""
+        config = dict(config)
+        layers = {
+            key: keras.saving.deserialize_keras_object(config.pop(key), custom_objects)
+            for key in ("preprocessing", "backbone", "head")
+        }
+        targets = config.pop("targets")
+        if config.pop("several_tasks"):
+            targets = {name: _target_spec(spec) for name, spec in targets.items()}
+        elif targets is not None:
+            targets = _target_spec(targets)
+        config["image_shape"] = tuple(config["image_shape"])
+        return cls(**layers, targets=targets, **config)
+
+
+def _has_no_end(x: Any) -> bool:
+    """Return whether `x` is a `PyDataset` that does not say how many batches it has."""
+    return isinstance(x, keras.utils.PyDataset) and x.num_batches is None
+
+
+def _check_reading(images: Any, model: TransferModel) -> None:
+    """Raise `InputError` where files were read with another range or size than the model's."""
+    if images.pixel_range != model.pixel_range:
+        raise InputError(
+            f"x: the images were read with pixel_range={images.pixel_range}, the model was built "
+            f"with pixel_range={model.pixel_range}. Give both the same."
+        )
+    size = model.image_shape[:2]
+    if not tf.TensorShape(images.image_size).is_compatible_with(size):
+        raise InputError(
+            f"x: the images were read with image_size={tuple(images.image_size)}, the model takes "
+            f"inputs of shape {model.image_shape}. Read them with image_size={size}."
+        )
+
+
+def _target_spec(config: Mapping[str, Any]) -> TargetSpec:
+    labels = config["labels"]
+    return TargetSpec(config["kind"], config["size"], None if labels is None else tuple(labels))
+
+
+def _map(functions: Mapping[str, Callable], logits):
+    if isinstance(logits, Mapping):
+        return {name: functions[name](value) for name, value in logits.items()}
+    return functions[ONLY_TASK](logits)
+
+
+def _closing_layers(activation, targets, head) -> dict[str, keras.layers.Layer]:
+    """Return task name → the layer from the head's output to predictions."""
+    if isinstance(activation, Mapping):
+        heads = getattr(head, "heads", {})
+        return {
+            task: _closing_layer(task, activation[task], targets[task], heads.get(task))
+            for task in activation
+        }
+    return {ONLY_TASK: _closing_layer(ONLY_TASK, activation, targets, head)}
+
+
+def _closing_layer(name: str, activation: str | None, spec: TargetSpec | None, head):
+    if spec is None or spec.kind != "regression":
+        return keras.layers.Activation(activation, dtype="float32", name=name)
+    head_spec = getattr(head, "spec", HeadSpec("regression"))
+    given = head_spec.target_mean, head_spec.target_scale
+    return TargetScale(spec.size, *given, dtype="float32", name=name)
+
+
+def _float32_activation(activation: str | None) -> Callable:
+    function = keras.activations.get(activation)
+    return lambda logits: function(keras.ops.cast(logits, "float32"))

@@ -1,0 +1,1 @@
+"""Objectives that bring the features or predictions of domains together."""

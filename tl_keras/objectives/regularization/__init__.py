@@ -1,0 +1,1 @@
+"""Objectives that keep what the pretrained network knows."""

@@ -1,0 +1,1 @@
+"""Objectives that learn from a model's own predictions for unlabelled examples."""

@@ -1,0 +1,1 @@
+"""Several devices and workers: strategies, agreement, and workers that are lost."""

@@ -1,0 +1,194 @@
+"""What makes two runs the same run, and what to say where they are not."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import tl_keras
+from tl_keras.data import Examples
+from tl_keras.data.augmentation.augment import describe
+from tl_keras.data.domains import DomainExamples
+from tl_keras.data.fingerprint import fingerprint, ordered_fingerprint
+from tl_keras.utils.errors import InputError
+from tl_keras.objectives import Objective
+from tl_keras.schedules import Stage
+from tl_keras.training.runs.differences import differences
+from tl_keras.training.settings import Settings
+from tl_keras.models.transfer_model import TransferModel
+
+NOTED = ("tl_keras", "tensorflow", "keras", "replicas", "deterministic", "callbacks")
+"""Differences that are said and do not forbid to go on."""
+UNIMPORTANT = ("name", "seed", "trainable", "dtype")
+
+
+def run_config(
+    model: TransferModel,
+    stages: Sequence[Stage],
+    objectives: Sequence[Objective],
+    settings: Settings,
+    train: DomainExamples,
+    validation: DomainExamples | None,
+    *,
+    replicas: int,
+    deterministic: bool,
+) -> dict[str, Any]:
+    """Return the configuration of a run as JSON: what it says decides how the run ends."""
+    config = {
+        "tl_keras": tl_keras.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        # Keras numbers models without a name, anew in every process.
+        "backbone": re.sub(r"_\d+$", "", model.backbone.name),
+        "model": _digest(_structure(model)),
+        "image_shape": model.image_shape,
+        "labels": model.labels,
+        **_common(stages, objectives, settings),
+        "training_examples": len(train),
+        "training_data": _data(train),
+        "validation_examples": None if validation is None else len(validation),
+        "validation_data": None if validation is None else _data(validation),
+        "replicas": replicas,
+        "deterministic": deterministic,
+        "callbacks": [type(callback).__name__ for callback in settings.callbacks],
+    }
+    return json.loads(json.dumps(config, default=str))
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    """Return the digest of what `check_same_run` compares and does not merely note."""
+    return _digest({key: value for key, value in config.items() if key not in NOTED})
+
+
+def shared_facts(
+    model: TransferModel,
+    stages: Sequence[Stage],
+    objectives: Sequence[Objective],
+    settings: Settings,
+    train: DomainExamples,
+    validation: DomainExamples | None,
+) -> dict[str, Any]:
+    """Return what several workers must have in common before they do anything together."""
+    return {
+        "model": [(tuple(weight.shape), weight.dtype) for weight in model.variables],
+        "data": _facts(train),
+        "validation": None if validation is None else _facts(validation),
+        **_common(stages, objectives, settings),
+    }
+
+
+def shared_content(train: DomainExamples, validation: DomainExamples | None) -> dict[str, Any]:
+    """Return fingerprints of the data in its order, which several workers must have in common.
+
+    A `tf.data.Dataset` is read once for it.
+    """
+    return {
+        name: {domain: ordered_fingerprint(one) for domain, one in data.items()}
+        for name, data in (("content of data", train), ("content of validation", validation))
+        if data is not None
+    }
+
+
+def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Compare the configuration of the run in a directory with the one asked for.
+
+    Args:
+        found: Of the run that is there.
+        wanted: Of the run that was asked for.
+
+    Returns:
+        Lines about differences that do not forbid to go on: other versions, other devices.
+
+    Raises:
+        InputError: If data, model, schedule or settings differ; each difference is named.
+    """
+    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    notes = [key for key in differing if key in NOTED]
+    changed = [key for key in differing if key not in notes]
+    if changed:
+        raise InputError(
+            "output: the directory holds a run with other settings, which cannot be continued:\n"
+            + "\n".join(
+                f"  {line}"
+                for key in changed
+                for line in _differences(key, found.get(key), wanted[key])
+            )
+            + "\nChoose another directory for a new run, ask for the old settings again, or pass "
+            "overwrite=True to replace the run that is there."
+        )
+    return [
+        f"resumed under another {key}: {found.get(key)} before, {wanted[key]} now; the result will "
+        "not be the same to the last bit"
+        for key in notes
+    ]
+
+
+def _differences(key: str, before: Any, now: Any) -> list[str]:
+    if key == "model":
+        return ["the layers of the model have changed"]
+    if key in ("training_data", "validation_data") and None not in (before, now):
+        return [
+            f"the {key.removesuffix('_data')} examples have changed (so it looks, too, where a "
+            "tf.data.Dataset augments by itself: use augmentation=… instead)"
+        ]
+    return differences(key, before, now)
+
+
+def _common(
+    stages: Sequence[Stage], objectives: Sequence[Objective], settings: Settings
+) -> dict[str, Any]:
+    """Return what decides the result besides model and data."""
+    return {
+        "stages": [dataclasses.asdict(stage) for stage in stages],
+        "objectives": [objective.config() for objective in objectives],
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "target_labels": settings.target_labels,
+        "early_stopping": settings.early_stopping,
+        "augmentation": describe(settings.augmentation),
+        "cache": _cache(settings),
+    }
+
+
+def _data(examples: Examples) -> str:
+    """Return the fingerprint of the content of all domains."""
+    if isinstance(examples, DomainExamples):
+        if examples.only is not None:
+            return _data(examples.only)
+        return ", ".join(f"{name} {_data(one)}" for name, one in examples.items())
+    return fingerprint(examples)
+
+
+def _facts(domains: DomainExamples) -> list[Any]:
+    return [(name, len(one), one.class_names) for name, one in domains.items()]
+
+
+def _cache(settings: Settings) -> list[Any] | None:
+    """Return what of the feature cache decides the values that are read."""
+    if settings.cache is None:
+        return None
+    return [settings.cache.precision, settings.cache.views if settings.augmentation else 0]
+
+
+def _structure(model: TransferModel) -> list[Any]:
+    """Return what layers are and compute; names and seeds differ from one build to the next."""
+    return [
+        (
+            type(layer).__name__,
+            layer.dtype_policy.name,
+            None
+            if isinstance(layer, keras.Model)
+            else {key: v for key, v in layer.get_config().items() if key not in UNIMPORTANT},
+            [tuple(weight.shape) for weight in layer.weights],
+        )
+        for layer in model._flatten_layers()
+    ]
+
+
+def _digest(config: Any) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()

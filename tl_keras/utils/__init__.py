@@ -1,0 +1,1 @@
+"""What every other room may use: errors, checks of arguments, memory, files, locks, the cluster."""
