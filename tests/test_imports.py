@@ -18,7 +18,6 @@ ROOMS = (
     *("frozen", "training", "evaluation", "export", "predictions", "cli"),
 )
 """Each room imports from those before it only."""
-WITHOUT_TENSORFLOW = ("arrays", "divergences", "instances", "features", "relations", "validation")
 
 
 def module_name(path: pathlib.Path) -> str:
@@ -61,12 +60,6 @@ def test_no_module_imports_itself_by_way_of_others():
 
 def test_every_room_has_its_place():
     assert {room(name) for name in PATHS} - {None} == set(ROOMS)
-
-
-@pytest.mark.parametrize("name", WITHOUT_TENSORFLOW)
-def test_transfer_on_arrays_needs_no_tensorflow(name):
-    code = f"import sys, tl_keras.{name}; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_importing_the_package_does_not_import_tensorflow():
