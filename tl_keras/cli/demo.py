@@ -55,7 +55,7 @@ def demo(output: str, quick: bool = False) -> None:
         BACKBONE, head="linear", labels=train.class_names, input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3)
     )
     _step(f"1. The head alone, on frozen ImageNet features of {BACKBONE}")
-    head_epochs, epochs = (1, 1) if quick else (15, 4)
+    head_epochs, epochs = (1, 1) if quick else (15, 3)
     fine_tune(model, train, validation, schedule=Stage(head_epochs), output=path / "head")
     pretrained = _copy(model)
     _step("2. The upper 11 blocks, BatchNorm statistics frozen, flips and MixUp")
