@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.backbones.module_endpoint import Endpoint, load_module, put_in_place
+from tl_keras.backbones.module_endpoint import Endpoint, load_module
 from tl_keras.backbones.module_source import (
     ModuleFiles,
     find_live_files,
@@ -18,6 +18,14 @@ from tl_keras.backbones.module_source import (
 )
 from tl_keras.backbones.module_spec import ModuleSpec
 from tl_keras.backbones.module_trust import NotTrusted, note_errors
+from tl_keras.utils.compat import (
+    build_at_init,
+    in_safe_mode,
+    own_statistics,
+    own_weights,
+    put_in_place,
+    track_variable,
+)
 from tl_keras.utils.errors import InputError
 
 __all__ = ["SavedModelBackbone", "is_module_source"]
@@ -84,7 +92,7 @@ class SavedModelBackbone(keras.layers.Layer):
         self.inference_only = bool(inference_only)
         self.supports_jit = False
         self._module = self._endpoint = self._files = None
-        self._safe = self._named_by_file = _in_safe_mode()
+        self._safe = self._named_by_file = in_safe_mode()
         if module_spec is not None:
             self._spec = ModuleSpec.from_config(module_spec)
             self._track(self._spec.placeholders())
@@ -98,7 +106,7 @@ class SavedModelBackbone(keras.layers.Layer):
                     "variables that can be trained."
                 )
             self.trainable = trainable_count > 0 if trainable is None else trainable
-        self._build_at_init()
+        build_at_init(self)
 
     @property
     def module_input_shape(self) -> tuple[int | None, ...] | None:
@@ -261,16 +269,9 @@ class SavedModelBackbone(keras.layers.Layer):
                     autocast=False,
                     name=name,
                 )
-                self._track_variable(weight)
+                track_variable(self, weight)
 
     def _module_weights(self) -> list[keras.Variable]:
         """Return the weights in the order of the module's variables."""
-        trainable, fixed = iter(self._trainable_variables), iter(self._non_trainable_variables)
+        trainable, fixed = iter(own_weights(self)), iter(own_statistics(self))
         return [next(trainable if spec.trainable else fixed) for spec in self._spec.variables]
-
-
-def _in_safe_mode() -> bool:
-    """Tell whether Keras is building layers from a file or config in safe mode."""
-    from keras.src.saving import serialization_lib
-
-    return bool(serialization_lib.in_safe_mode())
