@@ -13,11 +13,11 @@ from tl_keras.backbones.module_source import (
     ModuleFiles,
     find_live_files,
     is_module_source,
+    module_in_file,
     resolve_module,
-    was_trusted,
 )
 from tl_keras.backbones.module_spec import ModuleSpec
-from tl_keras.backbones.module_trust import NotTrusted, note_errors
+from tl_keras.backbones.module_trust import note_errors
 from tl_keras.utils.compat import (
     build_at_init,
     in_safe_mode,
@@ -194,27 +194,8 @@ class SavedModelBackbone(keras.layers.Layer):
             InputError: If it isn't there, or needs trust while `safe_mode` is on.
         """
         with note_errors():
-            self._load_from(dir_path)
-
-    def _load_from(self, dir_path: str | None) -> None:
-        folder = None if dir_path is None else os.path.join(dir_path, _ASSET)
-        if folder is None or not os.path.isdir(folder):
-            raise InputError(
-                f"path: the file lacks the SavedModel of the layer {self.name!r}. Save the whole "
-                "model again with `model.save`."
-            )
-        files = ModuleFiles.copied(folder, self.source)
-        files.trusted = not self._safe
-        if self._safe and files.refusal is not None:
-            files.trusted = was_trusted(files)
-            if not files.trusted:
-                raise NotTrusted(
-                    f"path: the SavedModel of the layer {self.name!r} is refused in safe mode, "
-                    f"because {files.refusal}. If you trust the file, load it with "
-                    "`safe_mode=False`.",
-                    files.refusal,
-                )
-        self._load(files)
+            folder = None if dir_path is None else os.path.join(dir_path, _ASSET)
+            self._load(module_in_file(folder, self.source, self.name, self._safe))
 
     def _ensure_loaded(self) -> None:
         """Load the module of a layer that was built from its config, as a clone is.
