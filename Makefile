@@ -25,6 +25,8 @@ torture: .venv/developer
 lint: .venv/developer
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python -m tools.house
+	$(BIN)/basedpyright
 
 bench: .venv/developer
 	$(BIN)/python -m benchmarks.elpv

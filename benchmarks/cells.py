@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
-from tl_keras.data.samples import solar_cells
+from tl_keras.data.solar_cells import solar_cells
 from tl_keras.inputs.decoding.images import decode_and_resize
 
 

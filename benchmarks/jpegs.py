@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from tl_keras.data.samples import solar_cells
+from tl_keras.data.solar_cells import solar_cells
 
 CLASS_NAMES = ("good", "defective")
 

@@ -1,8 +1,51 @@
 """Transfer learning for TensorFlow and Keras 3: from photographs to a served classifier."""
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 from tl_keras.utils.registration import register as _register
+
+if TYPE_CHECKING:
+    from tl_keras import (
+        data,
+        divergences,
+        evaluation,
+        export,
+        features,
+        instances,
+        objectives,
+        relations,
+        schedules,
+        training,
+        validation,
+    )
+    from tl_keras.backbones.saved_model import SavedModelBackbone
+    from tl_keras.evaluation import Comparison, Report, compare, evaluate
+    from tl_keras.evaluation.soups import greedy_soup, uniform_soup
+    from tl_keras.frozen.feature_cache import FeatureCache
+    from tl_keras.inputs import preprocessing
+    from tl_keras.models import heads
+    from tl_keras.models.builder import build_transfer_model
+    from tl_keras.models.fusion import build_fusion_model
+    from tl_keras.models.prototypes import set_prototypes
+    from tl_keras.models.transfer_model import TransferModel
+    from tl_keras.objectives.self_supervised.autoencoder import build_autoencoder
+    from tl_keras.predictions.predict import predict
+    from tl_keras.predictions.table import Predictions
+    from tl_keras.schedules import Stage
+    from tl_keras.training import (
+        Checkpoints,
+        LearningRates,
+        Run,
+        TwoWay,
+        find_learning_rate,
+        fine_tune,
+        load_run_model,
+        pretrain,
+        two_way_transfer,
+    )
+    from tl_keras.utils.cluster import is_chief, join_cluster
+    from tl_keras.utils.errors import InputError, WorkerLost
 
 __version__ = "0.1.0"
 
@@ -53,18 +96,63 @@ _NAMES = {
     "SavedModelBackbone": "backbones.saved_model",
 }
 
-__all__ = sorted((*_MODULES, *_NAMES))
+__all__ = [
+    "Checkpoints",
+    "Comparison",
+    "FeatureCache",
+    "InputError",
+    "LearningRates",
+    "Predictions",
+    "Report",
+    "Run",
+    "SavedModelBackbone",
+    "Stage",
+    "TransferModel",
+    "TwoWay",
+    "WorkerLost",
+    "build_autoencoder",
+    "build_fusion_model",
+    "build_transfer_model",
+    "compare",
+    "data",
+    "divergences",
+    "evaluate",
+    "evaluation",
+    "export",
+    "features",
+    "find_learning_rate",
+    "fine_tune",
+    "greedy_soup",
+    "heads",
+    "instances",
+    "is_chief",
+    "join_cluster",
+    "load_run_model",
+    "objectives",
+    "predict",
+    "preprocessing",
+    "pretrain",
+    "relations",
+    "schedules",
+    "set_prototypes",
+    "training",
+    "two_way_transfer",
+    "uniform_soup",
+    "validation",
+]
 
 _register()
 
 
-def __getattr__(name: str):
-    """Import a public name when it is first used, so that `tl-keras --help` starts at once."""
-    if name in _MODULES:
-        return importlib.import_module(f"tl_keras.{_MODULES[name]}")
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"tl_keras.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'tl_keras' has no attribute {name!r}")
+if not TYPE_CHECKING:  # Type checkers know the names, and find misspelt ones.
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used, so that `tl-keras --help` starts at once."""
+        if name in _MODULES:
+            return importlib.import_module(f"tl_keras.{_MODULES[name]}")
+        if name in _NAMES:
+            return getattr(importlib.import_module(f"tl_keras.{_NAMES[name]}"), name)
+        raise AttributeError(f"module 'tl_keras' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

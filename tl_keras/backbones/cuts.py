@@ -10,11 +10,10 @@ weights of its own and the architecture's stage names (`block3a`, `conv4_block2`
 import collections
 import dataclasses
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import keras
 
+from tl_keras.utils.compat import functional_graph, graph_nodes
 from tl_keras.utils.errors import InputError
 
 STAGE_NAME = re.compile(
@@ -97,19 +96,6 @@ def find_blocks(network: keras.layers.Layer) -> Blocks:
         else:
             expanded.append(block)
     return Blocks(expanded)
-
-
-def functional_graph(layer: keras.layers.Layer) -> keras.Model | None:
-    """Return the Functional model behind a Functional or built Sequential model, else None."""
-    if isinstance(layer, keras.Sequential):
-        return layer._functional if layer.built else None
-    return layer if hasattr(layer, "_nodes_by_depth") else None
-
-
-def graph_nodes(graph: keras.Model) -> Iterator[Any]:
-    """Give the calls of a graph in the order of computation."""
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        yield from graph._nodes_by_depth[depth]
 
 
 def _expand(block: Block, nested: keras.layers.Layer) -> list[Block]:

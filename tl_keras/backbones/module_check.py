@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow.python.framework import op_def_registry
 
 from tl_keras.backbones.allowed_operations import ALLOWED, CHECKPOINT
 from tl_keras.backbones.checkpoint_use import Call, checkpoint_misuse
+from tl_keras.utils.compat import knows_operation
 from tl_keras.utils.errors import printable
 
 __all__ = ["reason_to_refuse"]
@@ -50,7 +50,7 @@ def _reason(graph: meta_graph_pb2.MetaGraphDef, executes_main_graph: bool) -> st
             "it has operations that may reach files, the network or Python, or that are not known "
             f"to be harmless ({_some(strangers)})"
         )
-    doubles = {name for name in names if op_def_registry.get(name) is not None}
+    doubles = {name for name in names if knows_operation(name)}
     if doubles or len(names) < len(library.function):
         return f"names of its functions are not unique ({_some(doubles or names)})"
     classes = {

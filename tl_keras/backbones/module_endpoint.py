@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tl_keras.backbones.module_source import ModuleFiles
 from tl_keras.utils.errors import InputError
 
-__all__ = ["Endpoint", "load_module", "put_in_place"]
+__all__ = ["Endpoint", "load_module"]
 
 _DEFAULT_SIGNATURES = ("serving_default", "default")
 
@@ -216,17 +215,3 @@ def _identities(variable: tf.Variable) -> set[int]:
     """Return what functions may capture of a variable; a mirrored one has a handle per device."""
     parts = getattr(variable, "values", None) or (variable,)
     return {id(variable), *(id(part.handle) for part in parts)}
-
-
-def put_in_place(weight: keras.Variable, variable: tf.Variable) -> None:
-    """Make a weight stand for another variable of TensorFlow, also to the optimizer.
-
-    A compiled model's optimizer is built before the assets are read, and Keras' optimizers find
-    the slots of a variable by TensorFlow's identifier of it. A mirrored variable has one for each
-    device.
-    """
-    old = getattr(weight.value, "values", None) or (weight.value,)
-    new = getattr(variable, "values", None) or (variable,)
-    for before, after in zip(old, new, strict=False):
-        after._unique_id = before._unique_id
-    weight._value = variable

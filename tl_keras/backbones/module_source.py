@@ -133,6 +133,37 @@ def was_trusted(files: ModuleFiles) -> bool:
     return any(other.fingerprint == files.fingerprint for other in trusted)
 
 
+def module_in_file(folder: str | None, source: str, layer: str, safe: bool) -> ModuleFiles:
+    """Take the SavedModel of a layer out of the assets of a `.keras` file.
+
+    Args:
+        folder: Where the assets have it.
+        source: Where it came from when the layer was built.
+        layer: Name of the layer, for messages.
+        safe: Whether the file is loaded in safe mode.
+
+    Raises:
+        InputError: If it isn't there, or needs trust while the file is loaded in safe mode.
+    """
+    if folder is None or not os.path.isdir(folder):
+        raise InputError(
+            f"path: the file lacks the SavedModel of the layer {layer!r}. Save the whole "
+            "model again with `model.save`."
+        )
+    files = ModuleFiles.copied(folder, source)
+    files.trusted = not safe
+    if safe and files.refusal is not None:
+        files.trusted = was_trusted(files)
+        if not files.trusted:
+            raise NotTrusted(
+                f"path: the SavedModel of the layer {layer!r} is refused in safe mode, "
+                f"because {files.refusal}. If you trust the file, load it with "
+                "`safe_mode=False`.",
+                files.refusal,
+            )
+    return files
+
+
 def is_module_source(name: str | os.PathLike[str]) -> bool:
     """Tell whether a name is a SavedModel's directory, an archive or the URL of a module."""
     name = os.fspath(name)

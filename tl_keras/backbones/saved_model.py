@@ -8,16 +8,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.backbones.module_endpoint import Endpoint, load_module, put_in_place
+from tl_keras.backbones.module_endpoint import Endpoint, load_module
 from tl_keras.backbones.module_source import (
     ModuleFiles,
     find_live_files,
     is_module_source,
+    module_in_file,
     resolve_module,
-    was_trusted,
 )
 from tl_keras.backbones.module_spec import ModuleSpec
-from tl_keras.backbones.module_trust import NotTrusted, note_errors
+from tl_keras.backbones.module_trust import note_errors
+from tl_keras.utils.compat import (
+    build_at_init,
+    in_safe_mode,
+    own_statistics,
+    own_weights,
+    put_in_place,
+    track_variable,
+)
 from tl_keras.utils.errors import InputError
 
 __all__ = ["SavedModelBackbone", "is_module_source"]
@@ -84,7 +92,7 @@ class SavedModelBackbone(keras.layers.Layer):
         self.inference_only = bool(inference_only)
         self.supports_jit = False
         self._module = self._endpoint = self._files = None
-        self._safe = self._named_by_file = _in_safe_mode()
+        self._safe = self._named_by_file = in_safe_mode()
         if module_spec is not None:
             self._spec = ModuleSpec.from_config(module_spec)
             self._track(self._spec.placeholders())
@@ -98,7 +106,7 @@ class SavedModelBackbone(keras.layers.Layer):
                     "variables that can be trained."
                 )
             self.trainable = trainable_count > 0 if trainable is None else trainable
-        self._build_at_init()
+        build_at_init(self)
 
     @property
     def module_input_shape(self) -> tuple[int | None, ...] | None:
@@ -186,27 +194,8 @@ class SavedModelBackbone(keras.layers.Layer):
             InputError: If it isn't there, or needs trust while `safe_mode` is on.
         """
         with note_errors():
-            self._load_from(dir_path)
-
-    def _load_from(self, dir_path: str | None) -> None:
-        folder = None if dir_path is None else os.path.join(dir_path, _ASSET)
-        if folder is None or not os.path.isdir(folder):
-            raise InputError(
-                f"path: the file lacks the SavedModel of the layer {self.name!r}. Save the whole "
-                "model again with `model.save`."
-            )
-        files = ModuleFiles.copied(folder, self.source)
-        files.trusted = not self._safe
-        if self._safe and files.refusal is not None:
-            files.trusted = was_trusted(files)
-            if not files.trusted:
-                raise NotTrusted(
-                    f"path: the SavedModel of the layer {self.name!r} is refused in safe mode, "
-                    f"because {files.refusal}. If you trust the file, load it with "
-                    "`safe_mode=False`.",
-                    files.refusal,
-                )
-        self._load(files)
+            folder = None if dir_path is None else os.path.join(dir_path, _ASSET)
+            self._load(module_in_file(folder, self.source, self.name, self._safe))
 
     def _ensure_loaded(self) -> None:
         """Load the module of a layer that was built from its config, as a clone is.
@@ -261,16 +250,9 @@ class SavedModelBackbone(keras.layers.Layer):
                     autocast=False,
                     name=name,
                 )
-                self._track_variable(weight)
+                track_variable(self, weight)
 
     def _module_weights(self) -> list[keras.Variable]:
         """Return the weights in the order of the module's variables."""
-        trainable, fixed = iter(self._trainable_variables), iter(self._non_trainable_variables)
+        trainable, fixed = iter(own_weights(self)), iter(own_statistics(self))
         return [next(trainable if spec.trainable else fixed) for spec in self._spec.variables]
-
-
-def _in_safe_mode() -> bool:
-    """Tell whether Keras is building layers from a file or config in safe mode."""
-    from keras.src.saving import serialization_lib
-
-    return bool(serialization_lib.in_safe_mode())

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tl_keras.backbones.keras_files import load_keras_file
+from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError, first_line
 from tl_keras.utils.regular_files import require_regular
 
@@ -98,7 +99,7 @@ def finalize_normalization(network: keras.layers.Layer) -> None:
     Keras computes constants from the statistics when it builds or loads the layer, but not when
     weights are set, so that a copied EfficientNet would normalise by stale values.
     """
-    for layer in network._flatten_layers():
+    for layer in flatten_layers(network):
         if (
             isinstance(layer, keras.layers.Normalization)
             and layer.built

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras import data, evaluation, export
-from tl_keras.data.samples import solar_cells, write_cells_csv
+from tl_keras.data.solar_cells import solar_cells, write_cells_csv
 from tl_keras.frozen.feature_cache import FeatureCache
 from tl_keras.models.builder import build_transfer_model
 from tl_keras.schedules import Stage

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from tl_keras.cli import tables
+from tl_keras.cli import data_options, tables
 from tl_keras.cli import train_options as options
 from tl_keras.cli.choices import ClassWeight, MixedPrecision, OnProblem, Schedule, Strategy
 from tl_keras.cli.loading import Trust, start_tensorflow
@@ -37,14 +37,14 @@ NO_WORDS = ()
 
 def train(
     context: typer.Context,
-    data: options.Data,
+    data: data_options.Data,
     output: options.Output,
     overwrite: options.Overwrite = False,
     backbone: options.Backbone = "EfficientNetB0",
     head: options.Head = "linear",
     weights: options.Weights = "imagenet",
     image_size: options.ImageSize = None,
-    pixel_range: options.PixelRange = None,
+    pixel_range: data_options.PixelRange = None,
     schedule: options.ScheduleName = Schedule.auto,
     epochs: options.Epochs = None,
     head_epochs: options.HeadEpochs = None,
@@ -54,17 +54,17 @@ def train(
     ema: options.Ema = None,
     accumulation: options.Accumulation = 1,
     batch_size: options.BatchSize = 32,
-    validation: options.Validation = None,
-    test: options.Test = None,
-    validation_split: options.ValidationSplit = None,
-    test_split: options.TestSplit = None,
+    validation: data_options.Validation = None,
+    test: data_options.Test = None,
+    validation_split: data_options.ValidationSplit = None,
+    test_split: data_options.TestSplit = None,
     path_column: tables.PathColumn = None,
     label: tables.Label = NO_WORDS,
     task: tables.Task = NO_WORDS,
     separator: tables.Separator = None,
-    on_problem: options.BrokenFiles = OnProblem.skip,
-    augment: options.Augment = NO_AUGMENTATION,
-    views: options.Views = 0,
+    on_problem: data_options.BrokenFiles = OnProblem.skip,
+    augment: data_options.Augment = NO_AUGMENTATION,
+    views: data_options.Views = 0,
     seed: options.Seed = 0,
     class_weight: options.ClassWeighting = ClassWeight.none,
     label_smoothing: options.LabelSmoothing = 0.0,

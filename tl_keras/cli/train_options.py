@@ -1,4 +1,4 @@
-"""The options of `tl-keras train`."""
+"""The options of `tl-keras train` for the model and the training."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,23 +6,14 @@ from typing import Annotated
 import typer
 
 from tl_keras.cli.choices import (
-    Augmentation,
     ClassWeight,
     MixedPrecision,
-    OnProblem,
     Schedule,
     Strategy,
 )
 from tl_keras.cli.output import between, patience, share_or_none
 
-DATA, MODEL, TRAINING = "Data", "Model", "Training"
-
-Data = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DIR", help="Folder with a subfolder per class, or a CSV file: path,label."
-    ),
-]
+MODEL, TRAINING = "Model", "Training"
 
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="RUN", help="Directory of the run.")
@@ -61,15 +52,6 @@ ImageSize = Annotated[
     ),
 ]
 
-PixelRange = Annotated[
-    tuple[float, float] | None,
-    typer.Option(
-        metavar="LOW HIGH",
-        help="Darkest and brightest value of images of more than 8 bits, such as 0 4095.",
-        rich_help_panel=DATA,
-    ),
-]
-
 ScheduleName = Annotated[Schedule, typer.Option(help="What trains when.", rich_help_panel=TRAINING)]
 
 Epochs = Annotated[
@@ -91,53 +73,6 @@ HeadEpochs = Annotated[
 ]
 
 BatchSize = Annotated[int, typer.Option(min=1, help="Images per update.", rich_help_panel=TRAINING)]
-
-Validation = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", help="Validation images of their own, laid out as DIR.", rich_help_panel=DATA
-    ),
-]
-
-Test = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", help="Test images of their own, laid out as DIR.", rich_help_panel=DATA
-    ),
-]
-
-ValidationSplit = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=0.99,
-        help="Share of images; by default 0.15, and 0 with --validation.",
-        show_default=False,
-        rich_help_panel=DATA,
-    ),
-]
-
-TestSplit = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=0.99,
-        help="Share of images; by default 0.15, and 0 with --test.",
-        show_default=False,
-        rich_help_panel=DATA,
-    ),
-]
-
-BrokenFiles = Annotated[
-    OnProblem, typer.Option(help="What to do with broken files.", rich_help_panel=DATA)
-]
-
-Augment = Annotated[
-    list[Augmentation],
-    typer.Option(
-        help="Random changes while training; can be given several times.", rich_help_panel=DATA
-    ),
-]
 
 Seed = Annotated[
     int, typer.Option(help="Seed of the split and the training.", rich_help_panel=TRAINING)
@@ -251,17 +186,6 @@ Precision = Annotated[
     MixedPrecision,
     typer.Option(
         help="What the backbone computes in; the head stays in float32.", rich_help_panel=TRAINING
-    ),
-]
-
-Views = Annotated[
-    int,
-    typer.Option(
-        min=0,
-        metavar="K",
-        help="Keep K augmented views of each image as features of the frozen layers; 0: a new one "
-        "in every epoch.",
-        rich_help_panel=DATA,
     ),
 ]
 

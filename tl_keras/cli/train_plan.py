@@ -11,6 +11,7 @@ from typing import Any
 from tl_keras.cli.choices import Augmentation, MixedPrecision
 from tl_keras.cli.evaluate import check_classes
 from tl_keras.cli.tables import Columns, read_images
+from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError
 
 SHARE = 0.15
@@ -196,7 +197,7 @@ def check_precision(backbone, precision: MixedPrecision) -> None:
     """Refuse a precision that a backbone does not take on."""
     import keras
 
-    layers = [one for one in backbone._flatten_layers() if not isinstance(one, keras.Model)]
+    layers = [one for one in flatten_layers(backbone) if not isinstance(one, keras.Model)]
     found = {layer.compute_dtype for layer in layers if layer.weights}
     if precision is not MixedPrecision.none and found and precision.value not in found:
         raise InputError(

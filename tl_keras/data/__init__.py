@@ -1,7 +1,7 @@
 """Data to train on and to evaluate: image files, arrays and `tf.data.Dataset`."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tl_keras.arrays import stack_domains
 
@@ -53,13 +53,15 @@ _NAMES = {
 }
 
 
-def __getattr__(name: str):
-    """Import a public name when it is first used: arrays need no TensorFlow."""
-    if name not in _NAMES:
-        raise AttributeError(f"module 'tl_keras.data' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"tl_keras.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # Type checkers know the names, and find misspelt ones.
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used: arrays need no TensorFlow."""
+        if name not in _NAMES:
+            raise AttributeError(f"module 'tl_keras.data' has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"tl_keras.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

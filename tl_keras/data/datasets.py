@@ -18,6 +18,7 @@ from tl_keras.data.rows import WHOLE, Cycle, Epochs, Order, Part, share_of
 from tl_keras.data.values import Values
 from tl_keras.tasks.targets import TargetSpec, label_name
 from tl_keras.utils.arguments import whole
+from tl_keras.utils.compat import dataset_inputs, input_dataset
 from tl_keras.utils.errors import InputError, counted, warn_user
 
 _SHUFFLE_EXAMPLES = 10_000
@@ -211,7 +212,7 @@ def _class_names(dataset: tf.data.Dataset) -> tuple[Names, list[Names]]:
         # What TensorFlow puts below .unbatch maps without a function of the user's.
         is_dense = above == "RestructuredDataset" and below == "MapDataset"
         is_sure = is_sure and (is_dense or below in _KEEP_LABELS)
-        steps += [(each, below, is_sure) for each in one._inputs()]
+        steps += [(each, below, is_sure) for each in dataset_inputs(one)]
     return None, lost
 
 
@@ -264,7 +265,7 @@ def _is_generated(dataset: Any) -> bool:
     kinds = []
     while dataset is not None:
         kinds.append(type(dataset).__name__.strip("_"))
-        dataset = getattr(dataset, "_input_dataset", None)
+        dataset = input_dataset(dataset)
     return kinds[-1] == "TensorDataset" and "FlatMapDataset" in kinds
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tl_keras.inputs.decoding.images import decode_images_in
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError
 
 IMAGES = "images"
@@ -216,7 +217,7 @@ def float32_network(model: TransferModel) -> keras.Model:
     Returns:
         A model from `images` to `scores`, `values` or `features`, or `{task}_scores` ….
     """
-    if any(layer.compute_dtype != "float32" for layer in model._flatten_layers()):
+    if any(layer.compute_dtype != "float32" for layer in flatten_layers(model)):
         copy = type(model).from_config(_in_float32(model.get_config()))
         copy.set_weights(model.get_weights())
         model = copy

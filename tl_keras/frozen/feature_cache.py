@@ -5,8 +5,9 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 from typing import Literal
+
+import platformdirs
 
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, did_you_mean
@@ -68,7 +69,7 @@ class FeatureCache:
 def features_folder(folder: str | os.PathLike | None = None) -> pathlib.Path:
     """Return the folder whose subfolders are stores, inside a cache folder or the default one."""
     if folder is None:
-        folder = os.environ.get(FOLDER_VARIABLE) or _caches_of_user() / "tl_keras"
+        folder = os.environ.get(FOLDER_VARIABLE) or platformdirs.user_cache_path() / "tl_keras"
     return pathlib.Path(folder).expanduser() / FEATURES
 
 
@@ -105,14 +106,6 @@ def _disk_of(folder: pathlib.Path):
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder)
-
-
-def _caches_of_user() -> pathlib.Path:
-    if sys.platform == "darwin":
-        return pathlib.Path("~/Library/Caches").expanduser()
-    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
-        return pathlib.Path(os.environ["LOCALAPPDATA"])
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
 def size_text(size: float) -> str:

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tl_keras.frozen.feature_cache import PRECISIONS
 from tl_keras.frozen.function_digest import trace
+from tl_keras.utils.compat import flatten_layers, optimize_graph, with_constants
 from tl_keras.utils.errors import InputError, did_you_mean
 from tl_keras.utils.memory import available_bytes
 
@@ -112,7 +113,7 @@ def computing_in(policy: str, layers: Iterable[keras.layers.Layer]) -> Iterator[
     kept = {
         id(layer): (layer, layer.dtype_policy)
         for outer in layers
-        for layer in outer._flatten_layers()
+        for layer in flatten_layers(outer)
     }
     try:
         for layer, own in kept.values():
@@ -139,14 +140,12 @@ def fold_concrete(
         Exception: Of any kind, if the graph is too large, holds something that is no constant, or
             does not run on this device.
     """
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     size = sum(math.prod(v.shape) * v.dtype.size for v in concrete.graph.variables)
     if size > LARGEST_GRAPH:
         raise ValueError(f"its weights take {size / 1e9:.1f} GB")
     if COPIES * size > available_bytes() / 2:
         raise ValueError(f"it would take {COPIES * size / 1e9:.0f} GB of memory, and less is free")
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    frozen = with_constants(concrete)
     if rewrite is not None:
         frozen = rewrite(frozen)
     like = like or concrete
@@ -166,17 +165,11 @@ def fold_concrete(
 
 def _with_onednn_bfloat16(frozen: Any) -> Any:
     """Return the graph after oneDNN's rewrite of convolutions and products to bfloat16."""
-    from tensorflow.python.grappler import tf_optimizer
-    from tensorflow.python.training import saver
-
-    graph = saver.export_meta_graph(graph_def=frozen.graph.as_graph_def(), graph=frozen.graph)
-    names = [tensor.name for tensor in (*frozen.inputs, *frozen.outputs)]
-    graph.collection_def["train_op"].node_list.value.extend(names)
     config = tf.compat.v1.ConfigProto()
     rewrites = config.graph_options.rewrite_options
     rewrites.auto_mixed_precision_onednn_bfloat16 = rewrites.ON
     rewrites.min_graph_nodes = -1
-    optimized = tf_optimizer.OptimizeGraph(config, graph)
+    optimized = optimize_graph(frozen, config)
     wrapped = tf.compat.v1.wrap_function(
         lambda: tf.graph_util.import_graph_def(optimized, name=""), []
     )

@@ -14,6 +14,7 @@ from tl_keras.models.heads import Head
 from tl_keras.models.pooling import GlobalPooling
 from tl_keras.models.transfer_model import Forward, TransferModel
 from tl_keras.schedules.freezing import is_batch_norm
+from tl_keras.utils.compat import flatten_layers, is_random_preprocessing
 
 
 class Prefix:
@@ -180,15 +181,14 @@ def _vectors_do(model: TransferModel, map_readers: set[str]) -> bool:
 def _changes(block: Block, trained: set[int]) -> bool:
     if any(id(weight) in trained for weight in block.weights):
         return True
-    inner = (layer for outer in block.layers for layer in outer._flatten_layers())
+    inner = (layer for outer in block.layers for layer in flatten_layers(outer))
     return any(is_batch_norm(layer) and layer.trainable for layer in inner)
 
 
 def _random_layer(layers: Iterable[keras.layers.Layer]) -> str | None:
     """Return the name of the first of Keras' random preprocessing layers, or of one made of it."""
     for outer in layers:
-        for layer in outer._flatten_layers():
-            kinds = (kind.__module__ for kind in type(layer).__mro__)
-            if layer._seed_generators and any(".layers.preprocessing." in kind for kind in kinds):
+        for layer in flatten_layers(outer):
+            if is_random_preprocessing(layer):
                 return layer.name
     return None

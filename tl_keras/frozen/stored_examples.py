@@ -190,7 +190,7 @@ class _MappedShards:
                 self._touched = 0
                 for arrays in self._arrays.values():
                     for array in arrays:
-                        array._mmap.madvise(mmap.MADV_DONTNEED)
+                        array.base.madvise(mmap.MADV_DONTNEED)
 
     def close(self, store: FeatureStore) -> None:
         """Forget the shards of a store."""

@@ -11,6 +11,7 @@ from tl_keras.data.domains import DomainExamples
 from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.inputs.image_batches import shape_remedy
 from tl_keras.inputs.preprocessing import ImagePreprocessing
+from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError, warn_user
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _scales_pixels(model: "TransferModel") -> bool:
     """Return whether the preprocessing, or the backbone inside, scales pixels of 0–255."""
     if len(model.image_shape) != 3:
         return False
-    layers = [*model.preprocessing._flatten_layers(), *model.backbone._flatten_layers()]
+    layers = [*flatten_layers(model.preprocessing), *flatten_layers(model.backbone)]
     return any(map(_reads_pixels, layers))
 
 

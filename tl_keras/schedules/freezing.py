@@ -11,6 +11,7 @@ from tl_keras.backbones.saved_model import SavedModelBackbone
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.schedules.layer_factors import block_factors
 from tl_keras.schedules.stage import Stage
+from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError, counted
 
 
@@ -97,12 +98,12 @@ def apply_freezing(model: TransferModel, stage: Stage) -> Audit:
     open_layers = {id(layer) for block in chosen for layer in block.layers}
     # Keras does not pass a flag on to the layers of a model that has this flag already.
     for flag in (False, True):
-        for layer in model._flatten_layers():
+        for layer in flatten_layers(model):
             layer.trainable = flag
     for block in model.blocks:
         for layer in block.layers:
             layer.trainable = id(layer) in open_layers
-            for inner in layer._flatten_layers():
+            for inner in flatten_layers(layer):
                 if stage.batch_norm == "frozen" and is_batch_norm(inner):
                     inner.trainable = False
                 if isinstance(inner, SavedModelBackbone):
@@ -138,7 +139,7 @@ def _audit_row(name, layers, learning_rate) -> AuditRow:
     modes = {
         "update" if inner.trainable else "frozen"
         for layer in layers
-        for inner in layer._flatten_layers()
+        for inner in flatten_layers(layer)
         if is_batch_norm(inner)
     }
     return AuditRow(

@@ -5,10 +5,22 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from tl_keras.utils.compat import (
+    hook_into,
+    own_weights,
+    plain_learning_rate,
+    plain_sum_and_clip,
+    plain_weight_decay,
+    share_iterations,
+    shows_moving_averages,
+    uses_weight_decay,
+    variable_index,
+)
 from tl_keras.utils.errors import InputError
 
 
 @keras.saving.register_keras_serializable("tl_keras")
+@shows_moving_averages
 class LayerwiseLearningRate(keras.optimizers.Optimizer):
     """Gives every variable its own learning rate under one Keras optimizer.
 
@@ -50,7 +62,7 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         self.inner_optimizer = _checked_inner(inner)
         self._factors = _checked_factors(factors)
-        self._iterations = inner._iterations
+        share_iterations(self, inner)
         self._undecayed: Mapping[str, Sequence[str]] = {"paths": (), "names": ()}
         self._saved_variables: Sequence[tuple[str, Sequence[int]]] = ()
         self._factor_at: Sequence[float] = ()
@@ -67,15 +79,16 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
         undecayed = [
             variable
             for variable, name in zip(variables, names, strict=True)
-            if name in self._undecayed["paths"] or not inner._use_weight_decay(variable)
+            if name in self._undecayed["paths"] or not uses_weight_decay(inner, variable)
         ]
         self.exclude_from_weight_decay(undecayed, self._undecayed["names"])
-        inner.update_step = self._inner_update_step
-        inner._apply_weight_decay = self._inner_weight_decay
-        inner._get_current_learning_rate = self._inner_learning_rate
-        if hasattr(inner, "_all_reduce_sum_gradients"):
-            inner._clip_gradients = self._inner_clipping
-            inner._all_reduce_sum_gradients = list
+        hook_into(
+            inner,
+            update_step=self._inner_update_step,
+            apply_weight_decay=self._inner_weight_decay,
+            learning_rate=self._inner_learning_rate,
+            clip_gradients=self._inner_clipping,
+        )
         inner.build(variables)
         super().build(variables)
 
@@ -121,11 +134,6 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
         if hasattr(self, "inner_optimizer"):
             self.inner_optimizer.loss_scale_factor = value
 
-    @property
-    def _model_variables_moving_average(self) -> list[keras.Variable]:
-        # Keras' SwapEMAWeights looks here when a LossScaleOptimizer stands around.
-        return self.inner_optimizer._model_variables_moving_average
-
     def exclude_from_weight_decay(self, var_list=None, var_names=None) -> None:
         """Leave variables out of weight decay, also after the model was saved and loaded."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
@@ -152,7 +160,7 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
             "inner": keras.saving.serialize_keras_object(self.inner_optimizer),
             "factors": self.factors,
             "name": self.name,
-            "variables": [(v.path, list(v.shape)) for v in self._trainable_variables],
+            "variables": [(v.path, list(v.shape)) for v in own_weights(self)],
             "undecayed": {key: list(values) for key, values in self._undecayed.items()},
         }
 
@@ -187,30 +195,27 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
 
     def _inner_update_step(self, gradient, variable, learning_rate):
         inner = self.inner_optimizer
-        factor = self._factor_at[inner._get_variable_index(variable)]
+        factor = self._factor_at[variable_index(inner, variable)]
         type(inner).update_step(inner, gradient, variable, _times(learning_rate, factor))
 
     def _inner_weight_decay(self, variables):
         inner = self.inner_optimizer
         groups: dict[float, list] = {}
         for variable in variables:
-            factor = self._factor_at[inner._get_variable_index(variable)]
+            factor = self._factor_at[variable_index(inner, variable)]
             groups.setdefault(factor, []).append(variable)
         for factor, members in groups.items():
             self._decay_factor = factor
             try:
-                type(inner)._apply_weight_decay(inner, members)
+                plain_weight_decay(inner, members)
             finally:
                 self._decay_factor = 1.0
 
     def _inner_learning_rate(self):
-        inner = self.inner_optimizer
-        return _times(type(inner)._get_current_learning_rate(inner), self._decay_factor)
+        return _times(plain_learning_rate(self.inner_optimizer), self._decay_factor)
 
     def _inner_clipping(self, gradients):
-        inner = self.inner_optimizer
-        summed = type(inner)._all_reduce_sum_gradients(inner, [(g, None) for g in gradients])
-        return type(inner)._clip_gradients(inner, [gradient for gradient, _ in summed])
+        return plain_sum_and_clip(self.inner_optimizer, gradients)
 
 
 def _some(paths: list[str]) -> str:

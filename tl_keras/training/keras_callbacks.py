@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tl_keras.schedules import Stage
+from tl_keras.utils.compat import decide, is_undecided, metric_direction
 from tl_keras.utils.errors import InputError
 
 Callbacks = Sequence[keras.callbacks.Callback]
@@ -105,9 +106,7 @@ def settle_modes(callbacks: Callbacks, losses: Iterable[str]) -> None:
         if mode is None:
             callback.monitor_op = _refusal(callback)
             continue
-        callback.mode = mode
-        callback._set_monitor_op()
-        callback.mode = "auto"
+        decide(callback, mode)
 
 
 def direction_of(name: str, losses: Iterable[str] = ()) -> Literal["min", "max"] | None:
@@ -127,7 +126,7 @@ def direction_of(name: str, losses: Iterable[str] = ()) -> Literal["min", "max"]
         metric = metric() if isinstance(metric, type) else metric
     except (TypeError, ValueError):
         return None
-    return {"up": _LARGER, "down": _SMALLER}.get(getattr(metric, "_direction", None))
+    return {"up": _LARGER, "down": _SMALLER}.get(metric_direction(metric))
 
 
 def criterion_of(callbacks: Callbacks) -> Criterion:
@@ -194,13 +193,7 @@ def _is_own(callback: keras.callbacks.Callback, hook: str) -> bool:
 
 
 def _undecided(callbacks: Callbacks) -> list[Any]:
-    return [
-        one
-        for one in callbacks
-        if hasattr(one, "_set_monitor_op")
-        and getattr(one, "monitor_op", True) is None
-        and one.mode == "auto"
-    ]
+    return [one for one in callbacks if is_undecided(one)]
 
 
 def _refusal(callback: Any):

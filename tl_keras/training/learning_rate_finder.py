@@ -31,6 +31,7 @@ from tl_keras.training.step.means import Totals
 from tl_keras.training.step.optimizers import build_optimizer, computes_in_float16
 from tl_keras.training.step.train_step import make_train_step, make_validation_step
 from tl_keras.utils.arguments import whole
+from tl_keras.utils.compat import flatten_layers, set_own_trainable
 from tl_keras.utils.errors import InputError, warn_user
 from tl_keras.utils.terminal import can_redraw
 
@@ -148,7 +149,7 @@ def _checked_stage(stage: Stage | None) -> Stage:
 @contextlib.contextmanager
 def unchanged(model: TransferModel) -> Iterator[None]:
     """Give the model back its weights, random states and flags, however the block ends."""
-    layers = list(model._flatten_layers())
+    layers = list(flatten_layers(model))
     flags = [(layer, layer.trainable) for layer in layers]
     modes = [(la, la.inference_only) for la in layers if isinstance(la, SavedModelBackbone)]
     variables = [(variable, variable.trainable, variable.numpy()) for variable in model.variables]
@@ -156,7 +157,7 @@ def unchanged(model: TransferModel) -> Iterator[None]:
         yield
     finally:
         for layer, trainable in flags:
-            layer._trainable = trainable
+            set_own_trainable(layer, trainable)
         for layer, inference_only in modes:
             layer.inference_only = inference_only
         for variable, trainable, value in variables:

@@ -34,6 +34,7 @@ from tl_keras.training.stage_epochs import StageEpochs
 from tl_keras.training.step.averaging import WeightAverage, changing_variables
 from tl_keras.training.step.optimizers import build_optimizer, carry_slots, computes_in_float16
 from tl_keras.training.step.train_step import trained_variables
+from tl_keras.utils.compat import forget_initial_epoch, initial_epoch
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.terminal import can_redraw
 
@@ -132,7 +133,7 @@ class Trainer:
             raise
         finally:
             self.model.optimizer = own_optimizer
-            self.model._initial_epoch = None
+            forget_initial_epoch(self.model)
             if self.has_best and self.state.kept.epoch is not None:
                 self.state.kept.give_back()
         if self.has_best and progress.best_epoch is None:
@@ -217,7 +218,7 @@ class Trainer:
         callbacks.on_train_begin()
         self.counts = Counts(self.settings.callbacks)
         if not self.state.waits:
-            self.state.progress.epoch = self.model._initial_epoch or 0
+            self.state.progress.epoch = initial_epoch(self.model) or 0
 
     def _run_epochs(self, epochs: StageEpochs, signals: StopSignals) -> None:
         state = self.state

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from tl_keras.utils.compat import coordinated_job, is_at_work, runtime
 from tl_keras.utils.errors import InputError, WorkerLost, listed
 
 VARIABLE = "TF_CONFIG"
@@ -114,15 +115,11 @@ def join_cluster() -> Any:
 def _join(cluster: Cluster) -> Any:
     seconds = join_seconds()
     import tensorflow as tf
-    from tensorflow.python.distribute import collective_all_reduce_strategy
-    from tensorflow.python.eager import context
 
-    runtime = context.context()
-    if runtime._context_handle is not None:
+    context = runtime()
+    if is_at_work(context):
         return None
-    _watch_workers(
-        runtime, collective_all_reduce_strategy.coordination_config_pb2, cluster, seconds
-    )
+    _watch_workers(context, cluster, seconds)
     gpus = len(tf.config.list_physical_devices("GPU"))
     implementation = tf.distribute.experimental.CommunicationImplementation
     try:
@@ -139,7 +136,7 @@ def _join(cluster: Cluster) -> Any:
                     implementation=implementation.AUTO if gpus else implementation.RING
                 ),
             )
-            counts = _told_by_all(runtime, cluster, gpus, seconds)
+            counts = _told_by_all(context, cluster, gpus, seconds)
     except tf.errors.OpError as error:
         raise _not_joined(cluster, seconds, str(error)) from error
     check_equal_gpus(counts)
@@ -165,24 +162,24 @@ def check_equal_gpus(counts: list[int]) -> None:
         )
 
 
-def _watch_workers(runtime: Any, protos: Any, cluster: Cluster, seconds: float) -> None:
+def _watch_workers(context: Any, cluster: Cluster, seconds: float) -> None:
     """Make TensorFlow's own service wait for all workers, and miss them when they die."""
-    runtime.configure_coordination_service(
+    context.configure_coordination_service(
         service_type="standalone",
         service_leader="/job:worker/replica:0/task:0",
         cluster_register_timeout_in_ms=int(1000 * seconds),
         heartbeat_timeout_in_ms=1000 * HEARTBEAT_SECONDS,
-        coordinated_jobs=[protos.CoordinatedJob(name="worker", num_tasks=cluster.size)],
+        coordinated_jobs=[coordinated_job("worker", cluster.size)],
     )
-    if hasattr(runtime.coordination_service, "cluster_register_with_barrier"):
-        runtime.coordination_service.cluster_register_with_barrier = True
+    if hasattr(context.coordination_service, "cluster_register_with_barrier"):
+        context.coordination_service.cluster_register_with_barrier = True
 
 
-def _told_by_all(runtime: Any, cluster: Cluster, gpus: int, seconds: float) -> list[int]:
+def _told_by_all(context: Any, cluster: Cluster, gpus: int, seconds: float) -> list[int]:
     """Tell the other workers a number of GPUs, and return everybody's."""
     keys = [f"tl_keras/gpus/{index}" for index in range(cluster.size)]
-    runtime.set_config_key_value(keys[cluster.index], str(gpus))
-    return [int(runtime.get_config_key_value(key, int(1000 * seconds))) for key in keys]
+    context.set_config_key_value(keys[cluster.index], str(gpus))
+    return [int(context.get_config_key_value(key, int(1000 * seconds))) for key in keys]
 
 
 def _not_joined(cluster: Cluster, seconds: float, message: str) -> Exception:

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tl_keras.data.augmentation.random_states import random_states, reseeded
+from tl_keras.utils.compat import flatten_layers
 
 _CHOICES, _CHAINS, _ORIGINAL, _PLACES = range(4)
 
@@ -29,7 +30,7 @@ def aug_mix(layer: keras.layers.AugMix, images: tf.Tensor, seed: tf.Tensor) -> t
     Returns:
         float32 `(b, h, w, c)`, clipped to the value range.
     """
-    operations = list(layer._flatten_layers(include_self=False, recursive=False))
+    operations = list(flatten_layers(layer, include_self=False, recursive=False))
     places = layer.num_chains * layer.chain_depth
     if not places:
         return images

@@ -12,6 +12,7 @@ from tl_keras.data.augmentation.augment import (
 )
 from tl_keras.data.base import Specs
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError
 
 _TRIAL_IMAGES = 4
@@ -42,7 +43,7 @@ def check_augmentation(
     """
     for layer in layers:
         _check_mixing(layer, targets)
-        for inner in layer._flatten_layers():
+        for inner in flatten_layers(layer):
             _check_pixels(inner)
     shape = tuple(size or _TRIAL_SIZE for size in (data_shape or image_shape))
     x, y = _trial_batch(shape, targets)

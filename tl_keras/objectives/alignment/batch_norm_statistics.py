@@ -12,6 +12,7 @@ from keras import ops
 from tl_keras.data.domains import DomainExamples
 from tl_keras.data.rows import Epochs
 from tl_keras.models.transfer_model import TransferModel
+from tl_keras.utils.compat import flatten_layers
 
 
 class Statistics(NamedTuple):
@@ -68,7 +69,7 @@ def batch_norm_layers(model: TransferModel) -> list[keras.layers.BatchNormalizat
     """Return the BatchNorm layers of the backbone."""
     return [
         layer
-        for layer in model.backbone._flatten_layers()
+        for layer in flatten_layers(model.backbone)
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
 

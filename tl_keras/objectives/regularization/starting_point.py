@@ -13,6 +13,7 @@ from tl_keras.models.transfer_model import Forward, TransferModel
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.utils.arguments import number
+from tl_keras.utils.compat import flatten_layers, own_weights
 from tl_keras.utils.errors import InputError, did_you_mean
 
 
@@ -33,8 +34,8 @@ class StartingPoint:
     """
 
     def __init__(self, model: TransferModel, *, statistics: bool):
-        layers = model.backbone._flatten_layers()
-        weights = {id(v) for layer in layers for v in layer._trainable_variables}
+        layers = flatten_layers(model.backbone)
+        weights = {id(v) for layer in layers for v in own_weights(layer)}
         self.variables: list[keras.Variable] = [
             variable
             for variable in model.backbone.variables
@@ -118,7 +119,7 @@ def strength_of_variables(
 
 def require_replaceable(setup: Setup, objective: Objective) -> None:
     """Raise `InputError` where the backbone cannot run with other weights than its own."""
-    for layer in setup.model.backbone._flatten_layers():
+    for layer in flatten_layers(setup.model.backbone):
         if isinstance(layer, SavedModelBackbone):
             raise InputError(
                 f"model: {type(objective).__name__} runs the backbone a second time with other "

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.schedules.freezing import is_batch_norm
+from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError
 
 WORD = np.dtype(np.int64)
@@ -100,7 +101,7 @@ def shared_statistics(model: keras.Model, strategy: tf.distribute.Strategy) -> I
     """
     layers = [
         layer
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         if is_batch_norm(layer) and layer.trainable and not layer.synchronized
     ]
     if strategy.num_replicas_in_sync == 1:

@@ -6,9 +6,9 @@ import traceback
 from collections.abc import Iterator
 
 import tensorflow as tf
-from tensorflow.python.eager import context
 
 from tl_keras.utils.cluster import TASK, Cluster, cluster_from_environment
+from tl_keras.utils.compat import runtime
 from tl_keras.utils.errors import WorkerLost
 
 LOST = re.compile(
@@ -76,10 +76,10 @@ def _tell_others(reason: str) -> None:
     """Report why this worker ends, so that the others' collectives fail at once."""
     # The worker ends with its own error; that it cannot be told must not hide it.
     with contextlib.suppress(Exception):
-        cluster, runtime = cluster_from_environment(), context.context()
-        if cluster is not None and runtime.coordination_service is not None:
+        cluster, context = cluster_from_environment(), runtime()
+        if cluster is not None and context.coordination_service is not None:
             line = reason.partition("\n")[0][:LONGEST_REASON]
-            runtime.report_error_to_cluster(
+            context.report_error_to_cluster(
                 tf.errors.ABORTED, f"tl_keras worker {cluster.index}: {line}"
             )
 

@@ -15,6 +15,7 @@ from tl_keras.data.rows import Part
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.training.distributed.agreement import from_chief, several_workers
 from tl_keras.utils.cluster import VARIABLE, cluster_from_environment, join_cluster
+from tl_keras.utils.compat import flatten_layers, own_weights, set_own_trainable
 from tl_keras.utils.errors import InputError, did_you_mean
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
@@ -189,9 +190,9 @@ def give_back(trained: TransferModel, model: TransferModel) -> None:
     if trained is model:
         return
     copy_weights(trained, model)
-    pairs = zip(trained._flatten_layers(), model._flatten_layers(), strict=True)
+    pairs = zip(flatten_layers(trained), flatten_layers(model), strict=True)
     flags = [(own, copy.trainable) for copy, own in pairs]
     for own, trainable in flags:
-        own._trainable = trainable
-        for variable in own._trainable_variables:
+        set_own_trainable(own, trainable)
+        for variable in own_weights(own):
             variable.trainable = trainable

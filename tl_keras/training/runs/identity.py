@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 import tl_keras
+from tl_keras.utils.compat import flatten_layers
 from tl_keras.data import Examples
 from tl_keras.data.augmentation.augment import describe
 from tl_keras.data.domains import DomainExamples
@@ -186,7 +187,7 @@ def _structure(model: TransferModel) -> list[Any]:
             else {key: v for key, v in layer.get_config().items() if key not in UNIMPORTANT},
             [tuple(weight.shape) for weight in layer.weights],
         )
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
     ]
 
 

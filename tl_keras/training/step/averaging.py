@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives.self_training.mean_teacher import average_momentum
+from tl_keras.utils.compat import flatten_layers, own_statistics
 
 
 class WeightAverage:
@@ -89,9 +90,9 @@ def changing_variables(
     known = {id(variable) for variable in trained}
     statistics = [
         variable
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         if layer.trainable
-        for variable in layer._non_trainable_variables
+        for variable in own_statistics(layer)
         if tf.as_dtype(variable.dtype).is_floating and id(variable) not in known
     ]
     return [*trained, *{id(one): one for one in statistics}.values()]

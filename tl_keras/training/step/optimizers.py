@@ -8,6 +8,7 @@ import tensorflow as tf
 from tl_keras.schedules.layerwise import LayerwiseLearningRate
 from tl_keras.schedules.stage import Stage
 from tl_keras.training.step.weight_decay import is_decayed
+from tl_keras.utils.compat import flatten_layers
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -103,7 +104,7 @@ def computes_in_float16(model: keras.Model) -> bool:
 
     The layers are asked: the policy of a Functional model as a whole is not in its file.
     """
-    return any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
+    return any(layer.compute_dtype == "float16" for layer in flatten_layers(model))
 
 
 def carry_slots(old: keras.optimizers.Optimizer | None, new: keras.optimizers.Optimizer) -> int:

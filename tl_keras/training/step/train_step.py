@@ -17,6 +17,7 @@ from tl_keras.training.step.domain_pass import ForwardPass, domain_pass, global_
 from tl_keras.training.step.means import Totals
 from tl_keras.training.step.pulls import Pulls, apply_changes, update_of
 from tl_keras.training.step.step_errors import branching_error, idle_objectives, require_gradient
+from tl_keras.utils.compat import clear_losses
 
 __all__ = [
     "ForwardPass",
@@ -123,7 +124,7 @@ def make_train_step(
 
     def gradients_of(x, y, counts, slice_index=0, *, idle):
         # Losses of another trace, such as that of a feature store, may still hang on the layers.
-        model._clear_losses()
+        clear_losses(model)
         step = tf.cast(optimizer.iterations.value, tf.int64)
         # Persistent for `idle_objectives`; what only that asks for is left out of the graph.
         with tf.GradientTape(persistent=True) as tape:

@@ -1,4 +1,4 @@
-"""Real images that come as a Python package, for the demonstration and the benchmarks."""
+"""Photographs of solar cells from a Python package, for the demonstration and benchmarks."""
 
 import csv
 import dataclasses
