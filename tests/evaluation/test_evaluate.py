@@ -209,6 +209,9 @@ def test_batch_size_is_checked(batch_size):
 
 def test_no_examples():
     class Nothing(Examples):
+        has_labels = True
+        spec = tf.TensorSpec((1, 1, 3), tf.uint8)
+
         def __len__(self):
             return 0
 

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.base import Examples, Specs, Targets, batch_spec
+from tl_keras.data.base import Examples, Specs, Targets
 from tl_keras.data.columns import read_labels
+from tl_keras.data.fingerprint import arrays_fingerprint, with_names
 from tl_keras.data.labels import Names, encode_labels, names_of
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.data.values import Values
@@ -68,9 +69,19 @@ class ArrayExamples(Examples):
         """Return all targets; see `Examples.encoded_targets`."""
         return encode_labels(self._y, spec, f"{self._argument}: y", self._names)
 
-    def _element_spec(self, spec: Specs) -> Any:
-        one = tf.TensorSpec(self._x.shape[1:], self._x.dtype)
-        return batch_spec(one, self.encoded_targets(spec))
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """Shape and type of one example."""
+        return tf.TensorSpec(self._x.shape[1:], self._x.dtype)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels."""
+        return self._y is not None
+
+    def fingerprint(self) -> str:
+        """Return a hash of the arrays; see `Examples.fingerprint`."""
+        return with_names(arrays_fingerprint(self._x, self._y), self._names)
 
     def batches(
         self,

@@ -56,6 +56,32 @@ class DomainExamples(Examples, Mapping):
         return f"DomainExamples({self._domains})"
 
     @property
+    def spec(self) -> dict[str, Any]:
+        """Domain name → shape and type of one example's `x`."""
+        return {name: one.spec for name, one in self._domains.items()}
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a domain has labels."""
+        return any(one.has_labels for one in self._domains.values())
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the batches of all domains are made of row numbers."""
+        return all(one.has_rows for one in self._domains.values())
+
+    @property
+    def has_fixed_order(self) -> bool:
+        """Whether two passes over any domain give the same order."""
+        return all(one.has_fixed_order for one in self._domains.values())
+
+    def fingerprint(self) -> str:
+        """Return the fingerprints of all domains, with their names where there are several."""
+        if self.only is not None:
+            return self.only.fingerprint()
+        return ", ".join(f"{name} {one.fingerprint()}" for name, one in self._domains.items())
+
+    @property
     def only(self) -> Examples | None:
         """The examples of the only domain; None if there are several."""
         return next(iter(self._domains.values())) if len(self._domains) == 1 else None
@@ -94,10 +120,14 @@ class DomainExamples(Examples, Mapping):
     def labelled(self, spec: Specs) -> tuple[str, ...]:
         """Return the names of the domains that have labels for a spec."""
         return tuple(
-            name
-            for name, one in self._domains.items()
-            if one.element_spec(spec) != one.element_spec()
+            name for name, one in self._domains.items() if one.has_labels and spec is not None
         )
+
+    def _element_spec(self, spec: Specs) -> Any:
+        elements = {name: one.element_spec(spec) for name, one in self._domains.items()}
+        labelled = self.labelled(spec)
+        x = {name: one[0] if name in labelled else one for name, one in elements.items()}
+        return x, {name: elements[name][1] for name in labelled}
 
     def row_names(self, rows: np.ndarray) -> list[str]:
         """Name examples where there is one domain; see `Examples.row_names`."""

@@ -47,17 +47,16 @@ def predict(
     Raises:
         InputError: If the data have no labels or no examples.
     """
-    batches = examples.batches(spec, batch_size)
-    element = batches.element_spec
-    if not (isinstance(element, tuple) and len(element) == 2):
+    if not examples.has_labels:
         raise InputError(
             "data: expected examples with labels, got inputs alone. Pass (x, y), a dataset of "
             "(x, y) pairs or an image folder; for predictions without labels call model.predict."
         )
     for model in models:
         check_pixel_ranges(model, examples, "data")
-        _check_shape(element[0].shape[1:], model, examples)
-    forward = _forward(models, element[0])
+        _check_shape(examples.spec.shape, model, examples)
+    batches = examples.batches(spec, batch_size)
+    forward = _forward(models, examples.element_spec())
     total = int(batches.cardinality())
     bar = tqdm(
         batches,
@@ -79,9 +78,8 @@ def predict(
 
 def _forward(models: Sequence[TransferModel], x: tf.TensorSpec) -> Any:
     """Return one graph function from a batch to the outputs of all models."""
-    signature = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
 
-    @tf.function(input_signature=[signature], autograph=False)
+    @tf.function(input_signature=[x], autograph=False)
     def forward(batch):
         return [_predictions(model, batch) for model in models]
 

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
-from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.data.rows import Epochs
 from tl_keras.export.destination import check_suffix, staged
 from tl_keras.export.serving import IMAGES, check_model, export_network, label_files
@@ -125,7 +124,7 @@ def _representative(model: TransferModel, data: Any) -> Callable[[], Iterator[di
             f"representative: expected images of shape {model.image_shape} as the model takes "
             f"them, got {tuple(shape)}."
         )
-    if not isinstance(examples, ImageFiles):
+    if examples.paths is None:
         seen = as_domains(np.concatenate(images))
         warn_of_scaled_images(model, {"representative": seen})
     return lambda: ({IMAGES: image} for image in images)

@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from tl_keras.data.base import Examples
-from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.frozen.feature_cache import FeatureCache
 from tl_keras.frozen.folding import fold
@@ -101,7 +100,7 @@ def stored_outputs(
         None if something cannot be stored: then the teachers have to run in every step. So it is
         with a `tf.data.Dataset`, whose shuffled batches are not made of row numbers.
     """
-    if any(isinstance(examples, DatasetExamples) for examples in domains.values()):
+    if not domains.has_rows:
         return None
     with contextlib.ExitStack() as own:
         found: dict[str, dict[str, Examples]] = {}

@@ -8,7 +8,6 @@ import numpy as np
 
 from tl_keras.data.base import Examples
 from tl_keras.data.domains import DomainExamples
-from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.inputs.image_batches import shape_remedy
 from tl_keras.inputs.preprocessing import ImagePreprocessing
 from tl_keras.utils.errors import InputError, warn_user
@@ -29,7 +28,7 @@ FAR_BELOW = 0.25
 def check_examples(model: "TransferModel", examples: Examples, argument: str) -> None:
     """Raise `InputError` unless the examples have the shape that the model takes."""
     check_pixel_ranges(model, examples, argument)
-    shape = examples.element_spec().shape[1:]
+    shape = examples.spec.shape
     if not shape.is_compatible_with(model.image_shape):
         raise InputError(
             f"{argument}: the model takes inputs of shape {model.image_shape}, got "
@@ -40,7 +39,7 @@ def check_examples(model: "TransferModel", examples: Examples, argument: str) ->
 def size_remedy(model: "TransferModel", examples: Examples, shape: tuple[int | None, ...]) -> str:
     """Say how images of another shape become the model's: files are read at its size."""
     files = examples.only if isinstance(examples, DomainExamples) else examples
-    if isinstance(files, ImageFiles) and model.image_shape[-1:] == (3,):
+    if getattr(files, "paths", None) and model.image_shape[-1:] == (3,):
         size = ", ".join(map(str, model.image_shape[:2]))
         return (
             f"Read the images with image_size=({size}), or build the model with "
@@ -54,7 +53,7 @@ def check_pixel_ranges(model: "TransferModel", examples: Examples, argument: str
     if isinstance(examples, DomainExamples):
         for one in examples.values():
             check_pixel_ranges(model, one, argument)
-    if isinstance(examples, ImageFiles) and examples.pixel_range != model.pixel_range:
+    if examples.paths and examples.pixel_range != model.pixel_range:
         raise InputError(
             f"{argument}: the images were read with pixel_range={examples.pixel_range}, the model "
             f"was built with pixel_range={model.pixel_range}. Give both the same."
@@ -82,9 +81,9 @@ def warn_of_scaled_images(model: "TransferModel", data: Mapping[str, Any]) -> No
 
 def _range_of(examples: Examples, pixel_range: Any) -> tuple[float, float] | None:
     """Return the range of values that is known; that of uint8 counts for models of more bits."""
-    if examples.value_range is not None or not pixel_range or isinstance(examples, ImageFiles):
+    if examples.value_range is not None or not pixel_range or examples.paths:
         return examples.value_range
-    is_uint8 = examples.element_spec().dtype == "uint8"
+    is_uint8 = examples.spec.dtype == "uint8"
     return (0.0, 255.0) if is_uint8 else None
 
 

@@ -63,10 +63,10 @@ def outputs_of(
     """
     examples = as_examples(data, argument)
     batches = examples.batches(spec, batch_size)
-    labelled = isinstance(batches.element_spec, tuple)
-    if spec is not None and not labelled:
+    labelled = spec is not None
+    if labelled and not examples.has_labels:
         raise InputError(f"{argument}: expected examples with labels, got images only.")
-    shape = (batches.element_spec[0] if labelled else batches.element_spec).shape[1:]
+    shape = examples.spec.shape
     if not shape.is_compatible_with(model.image_shape):
         raise InputError(
             f"{argument}: the model takes inputs of shape {model.image_shape}, got {tuple(shape)}. "

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import Examples, as_examples
-from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.evaluation.evaluate import targets_of
 from tl_keras.models.model_inputs import check_examples, warn_of_scaled_images
 from tl_keras.models.transfer_model import TransferModel
@@ -109,7 +108,6 @@ def _of_examples(
         found = tf.nest.map_structure(np.asarray, forward(x))
         scores = found if isinstance(found, dict) else {"": found}
         for index in range(len(x)):
-            is_file = isinstance(examples, ImageFiles)
-            name = examples.paths[row] if is_file else f"row {row}"
+            name = examples.paths[row] if examples.paths else f"row {row}"
             yield name, {task: values[index] for task, values in scores.items()}, ""
             row += 1
