@@ -13,6 +13,7 @@ _MODULES = {
     "export": "export",
     "features": "features",
     "heads": "models.heads",
+    "inputs": "inputs",
     "instances": "instances",
     "objectives": "objectives",
     "preprocessing": "inputs.preprocessing",

@@ -7,7 +7,7 @@ import keras
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.classifier_tops import warn_of_classifier
 from tl_keras.backbones.weights import copy_of_layer
-from tl_keras.inputs import preprocessing
+from tl_keras.inputs.modalities import modality_of_shape
 from tl_keras.utils.errors import InputError
 
 SCALING = (
@@ -39,7 +39,8 @@ def model_backbone(
             network.backbone.name,
             network.backbone,
             copy_of_layer(network.preprocessing),
-            tuple(input_shape or network.image_shape),
+            tuple(input_shape or network.modality.shape),
+            modality=None if input_shape else network.modality,
         )
     own = getattr(network, "input_shape", None) if network.built else None
     if isinstance(own, (list, dict)) or (own and isinstance(own[0], (tuple, list))):
@@ -50,7 +51,17 @@ def model_backbone(
     shape = _resolve_shape(network.name, own, input_shape)
     warn_of_classifier(network)
     is_raw = len(shape) == 3 and shape[-1] in (1, 3) and _reads_pixels_as_they_are(network)
-    return Backbone(network.name, network, preprocessing.identity(), shape, is_raw=is_raw)
+    modality = modality_of_shape(shape, _input_dtype(network))
+    return Backbone(
+        network.name, network, modality.preprocessing(), shape, is_raw=is_raw, modality=modality
+    )
+
+
+def _input_dtype(network: keras.layers.Layer) -> str:
+    """Return the type that a model states for its one input; float32 where it states none."""
+    inputs = getattr(network, "inputs", None)
+    stated = keras.backend.standardize_dtype(inputs[0].dtype) if inputs else "float32"
+    return "float32" if "float" in stated else stated
 
 
 def _reads_pixels_as_they_are(network: keras.layers.Layer) -> bool:

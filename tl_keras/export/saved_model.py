@@ -93,8 +93,8 @@ def _with_constants(model: TransferModel) -> Any:
 
     None where the graph cannot be written so.
     """
-    images = tf.TensorSpec([None, *model.image_shape], tf.float32)
+    takes = model.modality.batch_spec
     try:
-        return fold_concrete(trace(model.feature_map, images), images)
+        return fold_concrete(trace(model.feature_map, takes), takes)
     except Exception:  # Of any kind, from converters that know some operations and not others.
         return None

@@ -13,8 +13,8 @@ from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
 from tl_keras.data.rows import Epochs
 from tl_keras.export.destination import check_suffix, staged
-from tl_keras.export.serving import IMAGES, check_model, export_network, label_files
-from tl_keras.models.model_inputs import check_pixel_ranges, warn_of_scaled_images
+from tl_keras.export.serving import check_model, export_network, label_files
+from tl_keras.models.model_inputs import check_examples, warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.utils.errors import InputError
 
@@ -110,21 +110,16 @@ def _converter_options(model: TransferModel, quantize, representative) -> dict[s
 def _representative(model: TransferModel, data: Any) -> Callable[[], Iterator[dict]]:
     """Return a function that gives the examples one by one, as the converter asks for them."""
     examples = as_examples(data, "representative")
-    check_pixel_ranges(model, examples, "representative")
+    check_examples(model, examples, "representative")
     batches = examples.batches(None, 1, epochs=Epochs(seed=0)).take(REPRESENTATIVE_EXAMPLES)
-    images = [np.asarray(batch, np.float32) for batch in batches]
-    if not images:
-        raise InputError("representative: expected at least one image, got none.")
-    shape = images[0].shape[1:]
-    if len(shape) != len(model.image_shape) or any(
-        expected not in (None, side)
-        for side, expected in zip(shape, model.image_shape, strict=True)
-    ):
-        raise InputError(
-            f"representative: expected images of shape {model.image_shape} as the model takes "
-            f"them, got {tuple(shape)}."
-        )
+    takes = model.modality.batch_spec
+    found = [
+        tf.nest.map_structure(lambda one, own: tf.cast(one, own.dtype).numpy(), x, takes)
+        for x in batches
+    ]
     if examples.paths is None:
-        seen = as_domains(np.concatenate(images))
-        warn_of_scaled_images(model, {"representative": seen})
-    return lambda: ({IMAGES: image} for image in images)
+        seen = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *found)
+        warn_of_doubtful_values(model, {"representative": as_domains((seen, None))})
+    if isinstance(takes, tf.TensorSpec):
+        found = [{takes.name: x} for x in found]
+    return lambda: iter(found)

@@ -55,11 +55,16 @@ class Teacher:
             self._function, images, traced=self.traced(images), precision=precision, say=say
         )
 
-    def in_step(self, image_shape: Sequence[int | None]) -> Callable[[Any], Any]:
-        """Return the function for images of any dtype inside of a training step."""
-        spec = tf.TensorSpec([None, *image_shape], tf.float32)
+    def in_step(self, spec: Any) -> Callable[[Any], Any]:
+        """Return the function for examples of any dtype inside of a training step.
+
+        Args:
+            spec: What the function takes, with a batch axis.
+        """
         folded = self.folded(spec, "float32", _say_nothing)
-        return lambda images: folded(tf.cast(images, tf.float32))
+        return lambda x: folded(
+            tf.nest.map_structure(lambda one, own: tf.cast(one, own.dtype), x, spec)
+        )
 
 
 def teachers_of(objectives: Sequence[Objective]) -> dict[str, Teacher]:

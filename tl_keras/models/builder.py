@@ -10,6 +10,8 @@ import numpy as np
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.backbones.weights import copy_of_layer
+from tl_keras.inputs.base import Modality
+from tl_keras.inputs.images import Images
 from tl_keras.inputs.preprocessing import ImagePreprocessing, check_pixel_range
 from tl_keras.models.heads import Head, HeadSpec, TaskHeads, resolve_head
 from tl_keras.models.transfer_model import TransferModel
@@ -34,6 +36,7 @@ def build_transfer_model(
     pixel_range: tuple[float, float] | None = None,
     name: str = "transfer_model",
     trust: bool = False,
+    modality: Modality | None = None,
 ) -> TransferModel:
     """Put a head on a pretrained backbone, with its preprocessing in front.
 
@@ -64,6 +67,9 @@ def build_transfer_model(
         name: Name of the model.
         trust: Load the backbone's SavedModel or `.keras` file whatever is in it: it may run code
             of its author and reach files and the network (`SECURITY.md`).
+        modality: What goes in: `tl.inputs.Images`, `tl.inputs.Features`, or a `Modality` of your
+            own. By default images for inputs of three axes, and features, with the type that a
+            Keras model states, for all others.
 
     Returns:
         A model from 0–255 images, uint8 or float, to float32 predictions `(batch, num_classes)`.
@@ -84,6 +90,7 @@ def build_transfer_model(
     tasks = _read_tasks(num_classes, head, labels)
     shape = _read_shape(input_shape)
     resolved = resolve_backbone(backbone, weights=weights, input_shape=shape, trust=bool(trust))
+    modality = modality or resolved.modality or Images(resolved.input_shape)
     if preprocessing is None:
         preprocessing = resolved.stated_preprocessing()
         if resolved.is_raw:
@@ -97,7 +104,9 @@ def build_transfer_model(
     if pixel_range is not None:
         preprocessing = _with_range(preprocessing, pixel_range, resolved)
     if isinstance(num_classes, Mapping):
-        _check_task_names(tasks, ("images", "head", preprocessing.name, resolved.network.name))
+        _check_task_names(
+            tasks, (*modality.input_names, "head", preprocessing.name, resolved.network.name)
+        )
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
         heads[task] = Head(spec, units, name=task)
@@ -108,7 +117,7 @@ def build_transfer_model(
         preprocessing,
         resolved.network,
         heads["head"] if single else TaskHeads(heads, name="head"),
-        image_shape=resolved.input_shape,
+        modality=modality,
         activation=activation["head"] if single else activation,
         targets=targets["head"] if single else targets,
         name=name,

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.examples import as_examples
-from tl_keras.models.model_inputs import check_pixel_ranges
+from tl_keras.models.model_inputs import check_examples
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
@@ -65,14 +65,8 @@ def outputs_of(
     batches = examples.batches(spec, batch_size)
     labelled = spec is not None
     if labelled and not examples.has_labels:
-        raise InputError(f"{argument}: expected examples with labels, got images only.")
-    shape = examples.spec.shape
-    if not shape.is_compatible_with(model.image_shape):
-        raise InputError(
-            f"{argument}: the model takes inputs of shape {model.image_shape}, got {tuple(shape)}. "
-            "Resize them, or build the model with this input_shape."
-        )
-    check_pixel_ranges(model, examples, argument)
+        raise InputError(f"{argument}: expected examples with labels, got none.")
+    check_examples(model, examples, argument)
     forward = compiled_forward(model) if forward is None else forward
     parts = []
     for element in batches:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import Examples, as_examples
 from tl_keras.evaluation.evaluate import targets_of
-from tl_keras.models.model_inputs import check_examples, warn_of_scaled_images
+from tl_keras.models.model_inputs import check_examples, warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.predictions.files import find_files
 from tl_keras.predictions.predictor import Scores, predictor_of
@@ -52,7 +52,7 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
     if words is None:
         examples = as_examples(data)
         check_examples(model, examples, "data")
-        warn_of_scaled_images(model, {"data": as_domains(examples, "data")})
+        warn_of_doubtful_values(model, {"data": as_domains(examples, "data")})
         found = _of_examples(model, examples, batch_size)
     else:
         files = find_files(words, "data")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.frozen.feature_cache import FeatureCache
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, auto, resolve_schedule
@@ -169,7 +169,7 @@ def fine_tune(
         warn_where_nothing_is_unlabelled(asked, train, used)
         if held_out is not None:
             checked_domains(model, held_out, targets, "validation", asked)
-        warn_of_scaled_images(model, {"data": train, "validation": held_out})
+        warn_of_doubtful_values(model, {"data": train, "validation": held_out})
         stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
         settings = with_early_stopping(
             settings,

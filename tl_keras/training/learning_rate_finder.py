@@ -18,7 +18,7 @@ from tl_keras.data import Epochs, Examples, as_examples
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import ONE_DOMAIN, DomainExamples
 from tl_keras.frozen.prefix import frozen_prefix
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
@@ -114,7 +114,7 @@ def find_learning_rate(
     examples = DomainExamples({ONE_DOMAIN: as_examples(data, "data")})
     encoded = checked_domains(model, examples, model.targets, "data", (Supervised(),))
     check_classes(list(encoded.values()), model.targets, "data")
-    warn_of_scaled_images(model, {"data": examples})
+    warn_of_doubtful_values(model, {"data": examples})
     rates = np.geomspace(lowest, highest, steps)
     width = max(1.0, steps * _SMOOTHED_SHARE)
     with unchanged(model):

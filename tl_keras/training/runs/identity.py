@@ -44,7 +44,7 @@ def run_config(
         # Keras numbers models without a name, anew in every process.
         "backbone": re.sub(r"_\d+$", "", model.backbone.name),
         "model": _digest(_structure(model)),
-        "image_shape": model.image_shape,
+        **model.modality.described(),
         "labels": model.labels,
         **_common(stages, objectives, settings),
         "training_examples": len(train),
