@@ -153,7 +153,7 @@ def test_the_model_predicts_image_folders(folder):
             model.predict(names)
     with pytest.warns(UserWarning, match="not an image"):
         larger = tl.data.image_folder(folder, image_size=9, progress=False)
-    with pytest.raises(tl.InputError, match=r"^x: .* Read them with image_size=\(8, 8\)"):
+    with pytest.raises(tl.InputError, match=r"^x: .* Read the images with image_size=\(8, 8\)"):
         model.predict(larger)
     repeated = tf.data.Dataset.from_tensor_slices(X).batch(2).repeat()
     for data in (repeated, Batches(X, endless=True)):

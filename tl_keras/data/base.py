@@ -14,6 +14,18 @@ Specs = TargetSpec | dict[str, TargetSpec] | None
 Targets = np.ndarray | dict[str, np.ndarray] | None
 
 
+def read_dtype(given: Any, wanted: Any = None) -> tf.DType:
+    """Return the type that numbers have in batches: uint8, an integer that is wanted, or float32.
+
+    Args:
+        given: Type of the numbers.
+        wanted: `tf.TensorSpec` of what the model takes, if it is known.
+    """
+    if isinstance(wanted, tf.TensorSpec) and wanted.dtype.is_integer:
+        return wanted.dtype
+    return tf.uint8 if tf.as_dtype(given) == tf.uint8 else tf.float32
+
+
 def batch_spec(x: Any, targets: Targets) -> Any:
     """Return the shapes and types of batches of examples.
 
@@ -125,6 +137,21 @@ class Examples(abc.ABC):
         Raises:
             InputError: If labels do not fit the spec, or the batch size is not positive.
         """
+
+    def read_for(self, wanted: Any) -> "Examples":
+        """Return the examples as a model of a modality reads them; these where nothing changes.
+
+        Integers that the model takes stay integers, and a dataset is batched or not as its shapes
+        compare with the model's.
+
+        Args:
+            wanted: The modality's `spec`: shape and type of one example.
+
+        Raises:
+            InputError: If integers are wanted and there are others.
+        """
+        del wanted
+        return self
 
     def element_spec(self, spec: Specs = None) -> Any:
         """Return the shapes and types of `batches(spec, …)`, found once for each spec.

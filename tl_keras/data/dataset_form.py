@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.data.base import Specs
+from tl_keras.data.base import Specs, read_dtype
 from tl_keras.data.labels import Names
 from tl_keras.data.output_order import check_lost_names
 from tl_keras.tasks.targets import TargetSpec, label_name
@@ -19,36 +19,78 @@ _KEEP_LABELS = {
 }
 
 
-def structure(spec: Any, argument: str) -> tuple[bool, tf.TensorSpec]:
-    """Return whether there are labels, and the type of `x`."""
+def structure(spec: Any, argument: str) -> tuple[bool, Any]:
+    """Return whether there are labels, and the type of `x`, name → that for several inputs."""
     is_pair = isinstance(spec, tuple) and len(spec) == 2
     x = spec[0] if is_pair else spec
     labels = tf.nest.flatten(spec[1]) if is_pair else []
-    if not isinstance(x, tf.TensorSpec) or not all(isinstance(y, tf.TensorSpec) for y in labels):
+    inputs = list(x.values()) if isinstance(x, dict) else [x]
+    if not all(isinstance(one, tf.TensorSpec) for one in (*inputs, *labels)):
         weights = isinstance(spec, tuple) and len(spec) == 3
         raise InputError(
             f"{argument}: expected a dataset with elements x or (x, y), got {spec}."
             + (" Sample weights are not taken; use class_weight." if weights else "")
             + " Bring the elements into this form with .map."
         )
-    if not (x.dtype.is_integer or x.dtype.is_floating or x.dtype.is_bool):
-        raise InputError(
-            f"{argument}: x must hold numbers, got {x.dtype.name}. Decode image files with "
-            ".map(tl.data.decode_image), or use tl.data.image_folder."
-        )
+    for one in inputs:
+        if not (one.dtype.is_integer or one.dtype.is_floating or one.dtype.is_bool):
+            raise InputError(
+                f"{argument}: x must hold numbers, got {one.dtype.name}. Decode image files with "
+                ".map(tl.data.decode_image), or use tl.data.image_folder."
+            )
     return is_pair, x
 
 
-def is_batched(x: tf.TensorSpec, argument: str) -> bool:
-    """Return whether elements are batches, by the rank of `x`."""
-    rank = x.shape.rank
-    if rank not in (1, 2, 3, 4):
+def is_batched(x: Any, wanted: Any, argument: str) -> bool:
+    """Return whether elements are batches.
+
+    Args:
+        x: Types of the elements' `x`, name → that for several inputs.
+        wanted: What a model takes of one example, in the same form; None where no model is known.
+            Then images of three axes and vectors of one are meant.
+        argument: Name that errors use.
+
+    Raises:
+        InputError: If the axes are neither those of an example nor those of a batch.
+    """
+    name, one = next(iter(x.items())) if isinstance(x, dict) else (None, x)
+    own = wanted.get(name) if isinstance(wanted, dict) else wanted
+    rank = one.shape.rank
+    if isinstance(own, tf.TensorSpec) and own.shape.rank is not None:
+        if rank not in (own.shape.rank, own.shape.rank + 1):
+            raise InputError(
+                f"{argument}: the model takes inputs of shape {tuple(own.shape)}, or batches of "
+                f"them, got x of shape {one.shape}. If the shape is unknown, set it with "
+                ".map(lambda x, y: (tf.ensure_shape(x, …), y))."
+            )
+        return rank == own.shape.rank + 1
+    if rank not in (1, 2, 3, 4) or isinstance(x, dict):
         raise InputError(
             f"{argument}: expected images of rank 3, batches of images of rank 4, feature vectors "
-            f"of rank 1 or batches of them of rank 2, got x of shape {x.shape}. If the shape is "
-            "unknown, set it with .map(lambda x, y: (tf.ensure_shape(x, [None, h, w, 3]), y))."
+            f"of rank 1 or batches of them of rank 2, got x of shape {one.shape}. For others pass "
+            "tl.data.as_examples(data, batched=True) or False. If the "
+            "shape is unknown, set it with "
+            ".map(lambda x, y: (tf.ensure_shape(x, [None, h, w, 3]), y))."
         )
     return rank in (2, 4)
+
+
+def dtypes_of(x: Any, wanted: Any, argument: str) -> Any:
+    """Return the types that `x` has in batches, name → that for several inputs.
+
+    Raises:
+        InputError: If a model takes integers and there are floats.
+    """
+    if isinstance(x, dict):
+        own = wanted if isinstance(wanted, dict) else {}
+        return {name: dtypes_of(one, own.get(name), argument) for name, one in x.items()}
+    found = read_dtype(x.dtype, wanted)
+    if found.is_integer and x.dtype.is_floating:
+        raise InputError(
+            f"{argument}: the model takes whole numbers ({found.name}), got a dataset of "
+            f"{x.dtype.name}. Round and cast them with .map."
+        )
+    return found
 
 
 def class_names_of(dataset: tf.data.Dataset) -> tuple[Names, list[Names]]:

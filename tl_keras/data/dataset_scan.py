@@ -61,44 +61,48 @@ class Scan:
 
     def __init__(self, dataset: tf.data.Dataset, batched: bool, labelled: bool, argument: str):
         self.count = 0
-        self.shape: tuple[int, ...] | None = None
+        self.shape: Any = None
         self.labels: Any = None
-        parts, sizes, values, itemsize = [], [], [], 1
+        parts, sizes, values, size = [], [], [], 1
         patience = _Patience(dataset, argument)
         for element in elements_of(dataset, argument):
             patience.check(self.count)
-            x = (element[0] if labelled else element).numpy()
+            x = tf.nest.map_structure(np.asarray, element[0] if labelled else element)
             y = tf.nest.map_structure(lambda part: part.numpy(), element[1]) if labelled else ()
             if not batched:
-                x, y = x[None], tf.nest.map_structure(lambda part: np.asarray(part)[None], y)
+                x, y = tf.nest.map_structure(lambda part: np.asarray(part)[None], (x, y))
             self._check_shape(x, y, argument)
-            if x.dtype not in (np.uint8, np.bool_):
-                values.append(Values.of(x.astype(np.float32, copy=False)))
-            self.count += len(x)
-            sizes.append(len(x))
-            itemsize = x.dtype.itemsize
+            inputs = tf.nest.flatten(x)
+            if len(inputs) == 1 and inputs[0].dtype not in (np.uint8, np.bool_):
+                values.append(Values.of(inputs[0].astype(np.float32, copy=False)))
+            elif any(one.dtype.kind == "f" and not np.isfinite(one).all() for one in inputs):
+                raise InputError(f"{argument}: x must be finite, got NaN or infinity.")
+            self.count += len(inputs[0])
+            sizes.append(len(inputs[0]))
+            size = sum(math.prod(one.shape[1:]) * one.dtype.itemsize for one in inputs)
             parts.append(y)
         if not self.count:
             raise InputError(f"{argument}: the dataset is empty. Check the files or filters in it.")
         self.value_range = _checked_range(values, sizes, argument) if values else None
-        self.bytes_each = max(1, math.prod(self.shape) * itemsize)
+        self.bytes_each = max(1, size)
         self.batch_size = sizes[0] if _is_regular(sizes) else None
         if labelled:
             self.labels = _concatenate(parts, argument)
 
-    def _check_shape(self, x: np.ndarray, y: Any, argument: str) -> None:
-        if self.shape is None:
-            self.shape = x.shape[1:]
-        if x.shape[1:] != self.shape:
+    def _check_shape(self, x: Any, y: Any, argument: str) -> None:
+        shape = tf.nest.map_structure(lambda one: tf.TensorShape(one.shape[1:]), x)
+        self.shape = self.shape or shape
+        if shape != self.shape:
+            before, now = (tf.nest.map_structure(tuple, one) for one in (self.shape, shape))
             raise InputError(
-                f"{argument}: all examples must have one shape, got {self.shape} and "
-                f"{x.shape[1:]}. Resize the images in the dataset, e.g. with .map and "
-                "tf.image.resize."
+                f"{argument}: all examples must have one shape, got {before} and {now}. Resize "
+                "the images in the dataset, e.g. with .map and tf.image.resize."
             )
         for part in tf.nest.flatten(y):
-            if np.ndim(part) == 0 or len(part) != len(x):
+            count = len(tf.nest.flatten(x)[0])
+            if np.ndim(part) == 0 or len(part) != count:
                 raise InputError(
-                    f"{argument}: a batch has {counted(len(x), 'example')} in x and labels of "
+                    f"{argument}: a batch has {counted(count, 'example')} in x and labels of "
                     f"shape {np.shape(part)} in y. Both need the same first axis."
                 )
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tl_keras.data.array_digests import add_array
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.dataset_form import check_lost, class_names_of, is_batched, structure
+from tl_keras.data.dataset_form import check_lost, class_names_of, dtypes_of, is_batched, structure
 from tl_keras.data.dataset_scan import Scan
 from tl_keras.data.fingerprint import Content, with_names
 from tl_keras.data.labels import encode_labels, encode_labels_in_graph
@@ -24,9 +24,10 @@ _SHUFFLE_BYTES = 2**30
 class DatasetExamples(Examples):
     """Examples of a finite `tf.data.Dataset` with elements `x` or `(x, y)`.
 
-    Whether the dataset is batched is read off `x`: one image has rank 3 and a batch of images
-    rank 4; one feature vector has rank 1 and a batch of them rank 2. Batches are put together
-    anew, so that the batch size asked for is the one that comes.
+    Whether the dataset is batched is said, or read off its axes compared with those that the model
+    takes. Where no model is known, one image has rank 3 and a batch of images rank 4; one feature
+    vector has rank 1 and a batch of them rank 2. Batches are put together anew, so that the batch
+    size asked for is the one that comes.
 
     The first use goes once through the dataset to count the examples and to check values, shapes
     and labels. A dataset that shuffles itself keeps doing so: then `encoded_targets` and
@@ -44,6 +45,8 @@ class DatasetExamples(Examples):
         dataset: The dataset. `y` may be integers, strings, one-hot rows, values, or a dict of
             these for several tasks.
         argument: Name that errors use for the data.
+        batched: Whether its elements are batches; None to find out.
+        wanted: What a model takes of one example, if it is known.
 
     Raises:
         InputError: If the dataset is infinite or its elements have another structure.
@@ -51,17 +54,25 @@ class DatasetExamples(Examples):
 
     has_rows = False
 
-    def __init__(self, dataset: tf.data.Dataset, argument: str = "data"):
+    def __init__(
+        self,
+        dataset: tf.data.Dataset,
+        argument: str = "data",
+        *,
+        batched: bool | None = None,
+        wanted: Any = None,
+    ):
         self.argument = argument
+        self._declared = batched
         if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise InputError(
                 f"{argument}: expected a finite dataset, got one without end. Leave out .repeat(), "
-                "or end it with .take(n)."
+                "end it with .take(n), or pass tl.data.as_examples(data, steps=…)."
             )
         self._has_labels, x = structure(dataset.element_spec, argument)
-        self._is_batched = is_batched(x, argument)
+        self._is_batched = is_batched(x, wanted, argument) if batched is None else batched
         self._dataset = dataset
-        self._dtype = tf.uint8 if x.dtype == tf.uint8 else tf.float32
+        self._dtypes = dtypes_of(x, wanted, argument)
         self.class_names, self._lost_names = class_names_of(dataset)
         self._scanned: Scan | None = None
         self._first_digest: str | None = None
@@ -116,9 +127,16 @@ class DatasetExamples(Examples):
         return batches.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     @property
-    def spec(self) -> tf.TensorSpec:
-        """Shape and type of one example; where the dataset does not state it, of the first pass."""
-        return tf.TensorSpec(self._scan().shape, self._dtype)
+    def spec(self) -> Any:
+        """Shape and type of one example; name → that for several inputs."""
+        return tf.nest.map_structure(tf.TensorSpec, self._scan().shape, self._dtypes)
+
+    def read_for(self, wanted: Any) -> "DatasetExamples":
+        """Return the dataset as a model reads it; see `Examples.read_for`."""
+        found = DatasetExamples(self._dataset, self.argument, batched=self._declared, wanted=wanted)
+        found.class_names, found._lost_names = self.class_names, self._lost_names
+        same = found._is_batched == self._is_batched and found._dtypes == self._dtypes
+        return self if same else found
 
     @property
     def has_labels(self) -> bool:
@@ -144,9 +162,10 @@ class DatasetExamples(Examples):
             content = Content()
             for element in elements_of(self._dataset, self.argument):
                 x, y = element if self._has_labels else (element, ())
+                x = tf.nest.map_structure(tf.cast, x, self._dtypes)
                 if not self._is_batched:
-                    x, y = x[None], tf.nest.map_structure(lambda part: part[None], y)
-                content.add(x.numpy(), tf.nest.map_structure(np.asarray, y))
+                    x, y = tf.nest.map_structure(lambda part: part[None], (x, y))
+                content.add(*tf.nest.map_structure(np.asarray, (x, y)))
             self._content = content
         return self._content
 
@@ -195,7 +214,12 @@ class DatasetExamples(Examples):
         )
 
     def _encode(self, element: tuple[Any, ...], spec: Specs, scan: "Scan") -> Any:
-        x = tf.ensure_shape(tf.cast(element[0], self._dtype), [None, *scan.shape])
+        x = tf.nest.map_structure(
+            lambda one, dtype, shape: tf.ensure_shape(tf.cast(one, dtype), [None, *shape]),
+            element[0],
+            self._dtypes,
+            scan.shape,
+        )
         if not self._has_labels or spec is None:
             return x
         y = tf.nest.map_structure(

@@ -24,15 +24,24 @@ def arrays_fingerprint(x: Any, y: Any) -> str:
     """Return the fingerprint of arrays in their order.
 
     Args:
-        x: Array `(n, …)`.
+        x: Array `(n, …)`, or name → that.
         y: Labels: an array, a list of collections of names, a dict of these, or None.
     """
     digest = hashlib.blake2b(digest_size=SIZE)
-    add_array(digest, x)
+    _add_inputs(digest, x)
     for name, part in sorted(y.items()) if isinstance(y, dict) else [("", y)]:
         digest.update(name.encode())
         add_array(digest, part)
     return digest.hexdigest()
+
+
+def _add_inputs(digest: Any, x: Any) -> None:
+    if not isinstance(x, dict):
+        add_array(digest, x)
+        return
+    for name, part in sorted(x.items()):
+        digest.update(f"{name}:".encode())
+        add_array(digest, part)
 
 
 def weights_fingerprint(weights: Iterable[Any]) -> str:
@@ -61,8 +70,8 @@ class Content:
         text = f"{self._count} {self._total}".encode()
         return hashlib.blake2b(text, digest_size=SIZE).hexdigest()
 
-    def add(self, x: np.ndarray, y: Any = ()) -> None:
-        """Add a batch: images `(b, …)`, and labels `(b, …)` or task name → that."""
+    def add(self, x: Any, y: Any = ()) -> None:
+        """Add a batch: inputs and labels `(b, …)`, each perhaps a dict of these."""
         parts = [np.asarray(part) for part in tf.nest.flatten(y)]
         tasks = repr(sorted(y) if isinstance(y, dict) else None).encode()
         for row, number in enumerate(image_hashes(x)):
@@ -79,14 +88,24 @@ class Content:
         return self._known.issuperset(numbers)
 
 
-def image_hashes(x: np.ndarray) -> list[int]:
-    """Return one number below 2¹²⁸ for each image `(b, …)`, from its values as uint8 or float32."""
-    x = np.ascontiguousarray(x if x.dtype == np.uint8 else x.astype(np.float32))
+def image_hashes(x: Any) -> list[int]:
+    """Return one number below 2¹²⁸ for each example `(b, …)`, from its values.
+
+    Args:
+        x: Array, whose values count as integers or float32, or name → array.
+    """
+    if isinstance(x, dict):
+        each = zip(*(image_hashes(x[name]) for name in sorted(x)), strict=True)
+        parts = ([number.to_bytes(SIZE, "big") for number in row] for row in each)
+        return [_number(b"".join([repr(sorted(x)).encode(), *row])) for row in parts]
+    x = np.asarray(x)
+    x = np.ascontiguousarray(x if x.dtype.kind in "iu" else x.astype(np.float32))
     head = repr((x.dtype.name, x.shape[1:])).encode()
-    return [
-        int.from_bytes(hashlib.blake2b(head + row.tobytes(), digest_size=SIZE).digest(), "big")
-        for row in x
-    ]
+    return [_number(head + row.tobytes()) for row in x]
+
+
+def _number(content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=SIZE).digest(), "big")
 
 
 def add_numbers(first: int, *more: int) -> int:

@@ -58,7 +58,7 @@ def evaluate(
     spec = targets_of(model)
     positive = positive_classes(spec, positive)
     batch_size = whole(batch_size, "batch_size")
-    domains = as_domains(as_examples(data), "data")
+    domains = as_domains(as_examples(data, wanted=model.modality.spec), "data")
     warn_of_doubtful_values(model, {"data": domains})
     targets, (outputs,) = predict(
         [model], domains.only, asked_of_labels(spec), batch_size, progress=verbose

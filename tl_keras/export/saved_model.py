@@ -11,6 +11,7 @@ from tl_keras.export.destination import staged
 from tl_keras.export.serving import check_model, label_files, signatures
 from tl_keras.frozen.folding import fold_concrete
 from tl_keras.frozen.function_digest import trace
+from tl_keras.frozen.prefix import carries_mask
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.utils.writing import write_text
 
@@ -93,6 +94,8 @@ def _with_constants(model: TransferModel) -> Any:
 
     None where the graph cannot be written so.
     """
+    if carries_mask(model):  # What comes out of a graph of constants has no mask.
+        return None
     takes = model.modality.batch_spec
     try:
         return fold_concrete(trace(model.feature_map, takes), takes)

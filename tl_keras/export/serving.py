@@ -42,7 +42,8 @@ def signatures(model: TransferModel, feature_map: Callable[[Any], Any]) -> dict[
         feature_map: From examples to what the backbone makes of them, as `model.feature_map`.
 
     Returns:
-        `serving_default` and `features`, and `serve_bytes` if the modality has a raw form.
+        `serving_default` and `features`, and, if the modality has a raw form, the
+        signature that takes it: `serve_bytes` of images.
         All take batches of no example, too.
     """
 
@@ -59,15 +60,15 @@ def signatures(model: TransferModel, feature_map: Callable[[Any], Any]) -> dict[
     found = {"serving_default": (serving_default, takes), "features": (features, takes)}
     if model.modality.raw_name is not None:
 
-        def serve_bytes(raw):
+        def serve_raw(raw):
             x, error = model.modality.from_raw(raw)
             valid = error == ""
             found = serving_default(x)
             zeros = {name: _zeros_unless(valid, value) for name, value in found.items()}
             return zeros | {VALID: valid, ERROR: error}
 
-        found["serve_bytes"] = (
-            serve_bytes,
+        found[model.modality.raw_signature] = (
+            serve_raw,
             tf.TensorSpec([None], tf.string, name=model.modality.raw_name),
         )
     return found

@@ -109,7 +109,7 @@ def _converter_options(model: TransferModel, quantize, representative) -> dict[s
 
 def _representative(model: TransferModel, data: Any) -> Callable[[], Iterator[dict]]:
     """Return a function that gives the examples one by one, as the converter asks for them."""
-    examples = as_examples(data, "representative")
+    examples = as_examples(data, "representative", wanted=model.modality.spec)
     check_examples(model, examples, "representative")
     batches = examples.batches(None, 1, epochs=Epochs(seed=0)).take(REPRESENTATIVE_EXAMPLES)
     takes = model.modality.batch_spec

@@ -101,9 +101,9 @@ class _Job:
         labelled = targets is not None and examples.has_labels
         self._y_spec = examples.element_spec(targets)[1] if labelled else None
         self._images = examples.element_spec()
-        self._input = tf.TensorSpec(
-            self._images.shape, tf.float32 if augmentation else self._images.dtype
-        )
+        self._input = self._images
+        if augmentation:
+            self._input = tf.TensorSpec(self._images.shape, tf.float32)
 
     def run(self, verbose: bool) -> StoredExamples:
         """Compute what is missing and return the examples."""
@@ -193,7 +193,9 @@ class _Job:
         outputs = list(lower.outputs)
         if not all(tensor.shape[1:].is_fully_defined() for tensor in outputs):
             x = next(iter(self._examples.batches(None, 1)))
-            outputs = tf.nest.flatten(lower(tf.cast(x, self._input.dtype)))
+            outputs = tf.nest.flatten(
+                lower(tf.nest.map_structure(lambda a, b: tf.cast(a, b.dtype), x, self._input))
+            )
         targets = tf.nest.flatten(self._y_spec) if self._y_spec is not None else []
         x, y = (
             tuple(

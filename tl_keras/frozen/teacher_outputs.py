@@ -35,7 +35,7 @@ class Teacher:
     def __init__(self, name: str, function: Callable[[Any], Any]):
         self.name = name
         self._function = function
-        self._traced: dict[tf.TensorSpec, Any] = {}
+        self._traced: dict[str, Any] = {}
 
     def __str__(self) -> str:
         """Return what this is, in words."""
@@ -43,9 +43,10 @@ class Teacher:
 
     def traced(self, images: tf.TensorSpec) -> Any:
         """Return the concrete function for such images, traced once."""
-        if images not in self._traced:
-            self._traced[images] = trace(self._function, images)
-        return self._traced[images]
+        key = str(images)
+        if key not in self._traced:
+            self._traced[key] = trace(self._function, images)
+        return self._traced[key]
 
     def folded(
         self, images: tf.TensorSpec, precision: str, say: Callable[[str], None]

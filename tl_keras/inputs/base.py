@@ -21,11 +21,13 @@ class Modality(abc.ABC):
 
     Attributes:
         name: Of the input in the model and its exports.
-        plural: What errors call examples.
+        singular: What errors call one example.
+        plural: What errors call several.
+        values: Which values they have, in words that follow the plural.
         one_shape: What to do where examples differ in shape.
         as_numbers: What to do where examples are no numbers.
-        raw_name: Of the raw form that servers take, in `serve_bytes`; None where they take
-            examples as they are.
+        raw_name: Of the raw form that servers take; None where they take examples as they are.
+        raw_signature: Of the signature that takes the raw form.
         are_images: Whether an example is one image of a known size, so that the layers of
             augmentation, decoders and turns are made for it.
         pixel_range: Darkest and brightest value that the model takes where it is images of other
@@ -33,10 +35,13 @@ class Modality(abc.ABC):
     """
 
     name: ClassVar[str] = "inputs"
+    singular: ClassVar[str] = "example"
     plural: ClassVar[str] = "examples"
+    values: ClassVar[str] = ""
     one_shape: ClassVar[str] = "Bring them to one shape first."
     as_numbers: ClassVar[str] = "Turn them into numbers first."
     raw_name: str | None = None
+    raw_signature: ClassVar[str] = "serve_raw"
     are_images: bool = False
     pixel_range: tuple[float, float] | None = None
 

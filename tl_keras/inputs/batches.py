@@ -1,6 +1,7 @@
-"""What is checked about a batch of examples that a model is called with."""
+"""Batches of examples that a model is called with: what is checked, and how they are run."""
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -97,12 +98,12 @@ def check_array(x: Any, modality: Any, argument: str) -> Any:
     shape = tf.TensorShape(x.shape)
     if not shape.is_compatible_with((None, *modality.shape)):
         alone = shape.is_compatible_with(modality.shape)
-        remedy = "Pass one example as x[None]."
+        remedy = f"Pass one {modality.singular} as x[None]."
         if not alone:
             remedy = modality.remedy(tf.TensorSpec(shape[1:]))
         raise InputError(f"{expected}, got shape {tuple(shape)}. {remedy}")
     if shape[0] == 0:
-        raise InputError(f"{expected}, got none. Pass at least one example.")
+        raise InputError(f"{expected}, got none. Pass at least one {modality.singular}.")
     return x
 
 
@@ -110,3 +111,29 @@ def _is_text(x: Any) -> bool:
     if isinstance(x, np.ndarray):
         return x.dtype.kind in "OSU"
     return x.dtype == tf.string
+
+
+def check_end(x: Any) -> None:
+    """Raise `InputError` where data in batches has no end, or does not say that it has one."""
+    endless = isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY
+    if endless or (isinstance(x, keras.utils.PyDataset) and x.num_batches is None):
+        raise InputError(
+            "x: expected data with an end, got some without. Leave out .repeat(), end it with "
+            ".take(n), or pass steps=…."
+        )
+
+
+def in_batches(function: Callable[[Any], Any], x: Any, batch_size: int) -> Any:
+    """Return what a function gives for arrays, some examples at a time.
+
+    Args:
+        function: From a batch to tensors with a batch axis.
+        x: Array, or name → array, with at least one example.
+        batch_size: Examples at a time.
+    """
+    parts = []
+    for start in range(0, len(tf.nest.flatten(x)[0]), batch_size):
+        rows = slice(start, start + batch_size)
+        batch = tf.nest.map_structure(operator.itemgetter(rows), x)
+        parts.append(tf.nest.map_structure(np.asarray, function(batch)))
+    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)

@@ -19,7 +19,8 @@ class Features(Modality):
         dtype: Name of the type that the network takes, such as `"float32"` or `"int32"`.
     """
 
-    plural: ClassVar[str] = "feature vectors"
+    singular: ClassVar[str] = "array of features"
+    plural: ClassVar[str] = "arrays of features"
 
     def __init__(self, shape: Sequence[int | None], dtype: str = "float32"):
         self._shape = tuple(shape)

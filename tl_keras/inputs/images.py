@@ -33,7 +33,10 @@ class Images(Modality):
     """
 
     name: ClassVar[str] = "images"
+    singular: ClassVar[str] = "image"
     plural: ClassVar[str] = "images"
+    values: ClassVar[str] = ", 0–255 or in its pixel_range"
+    raw_signature: ClassVar[str] = "serve_bytes"
     one_shape: ClassVar[str] = "Resize the images to one size first."
     as_numbers: ClassVar[str] = "Read image files with tl.data.decode_image."
 

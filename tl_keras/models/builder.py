@@ -9,16 +9,16 @@ import numpy as np
 
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
-from tl_keras.backbones.weights import copy_of_layer
 from tl_keras.inputs.base import Modality
 from tl_keras.inputs.images import Images
-from tl_keras.inputs.preprocessing import ImagePreprocessing, check_pixel_range
+from tl_keras.inputs.preprocessing import ImagePreprocessing
 from tl_keras.models.heads import Head, HeadSpec, TaskHeads, resolve_head
+from tl_keras.models.input_arguments import preprocessing_of, read_shape
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.cluster import join_cluster
-from tl_keras.utils.errors import InputError, warn_user
+from tl_keras.utils.errors import InputError
 from tl_keras.utils.misplaced import OF_BUILDING, points_from
 
 
@@ -86,23 +86,11 @@ def build_transfer_model(
     """
     join_cluster()
     _check_name(name)
-    _check_preprocessing(preprocessing)
     tasks = _read_tasks(num_classes, head, labels)
-    shape = _read_shape(input_shape)
+    shape = read_shape(input_shape, modality)
     resolved = resolve_backbone(backbone, weights=weights, input_shape=shape, trust=bool(trust))
     modality = modality or resolved.modality or Images(resolved.input_shape)
-    if preprocessing is None:
-        preprocessing = resolved.stated_preprocessing()
-        if resolved.is_raw:
-            warn_user(
-                f"preprocessing: pixels 0–255 reach {resolved.name!r} as they are, and it has no "
-                "Rescaling. Pass preprocessing=tl.preprocessing.… as it was trained with, or "
-                "identity() if with these."
-            )
-    else:
-        preprocessing = copy_of_layer(preprocessing)
-    if pixel_range is not None:
-        preprocessing = _with_range(preprocessing, pixel_range, resolved)
+    preprocessing = preprocessing_of(resolved, preprocessing, pixel_range)
     if isinstance(num_classes, Mapping):
         _check_task_names(
             tasks, (*modality.input_names, "head", preprocessing.name, resolved.network.name)
@@ -127,48 +115,6 @@ def build_transfer_model(
 def _check_name(name):
     if not isinstance(name, str) or not name or "/" in name:
         raise InputError(f"name: expected a name without '/', got {name!r}.")
-
-
-def _check_preprocessing(preprocessing):
-    if preprocessing is not None and not isinstance(preprocessing, keras.layers.Layer):
-        raise InputError(
-            "preprocessing: expected a layer, such as tl.preprocessing.unit_range() or "
-            "tl.preprocessing.ImagePreprocessing(mean, std), which is saved with the model, got "
-            f"{preprocessing!r}."
-        )
-
-
-def _with_range(preprocessing, pixel_range, backbone):
-    pixel_range = check_pixel_range(pixel_range)
-    inside = getattr(backbone.network, "pixel_range", None)
-    if inside == pixel_range:
-        return preprocessing
-    if inside is not None:
-        raise InputError(
-            f"pixel_range: the networks fused in {backbone.name!r} were built with "
-            f"pixel_range={inside}, got {pixel_range}. Build them with this range, and fuse them "
-            "again."
-        )
-    if not isinstance(preprocessing, ImagePreprocessing):
-        raise InputError(
-            "pixel_range: it goes with the backbone's own preprocessing or a "
-            f"tl.preprocessing.ImagePreprocessing, got preprocessing={preprocessing.name!r}. Leave "
-            "one of them out."
-        )
-    config = {**preprocessing.get_config(), "pixel_range": pixel_range}
-    return ImagePreprocessing.from_config(config)
-
-
-def _read_shape(shape):
-    if shape is None:
-        return None
-    sides = tuple(shape) if isinstance(shape, (Sequence, np.ndarray)) else ()
-    fitting = (
-        side is None or (isinstance(side, (int, np.integer)) and side >= 1) for side in sides
-    )
-    if not sides or not all(fitting):
-        raise InputError(f"input_shape: expected (height, width, channels), got {shape!r}.")
-    return tuple(side if side is None else int(side) for side in sides)
 
 
 def _read_tasks(num_classes, head, labels):

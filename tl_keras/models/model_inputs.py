@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tl_keras.data.base import Examples
-from tl_keras.data.domains import DomainExamples
 from tl_keras.utils.errors import warn_user
 
 if TYPE_CHECKING:
@@ -12,12 +11,7 @@ if TYPE_CHECKING:
 
 
 def check_examples(model: "TransferModel", examples: Examples, argument: str) -> None:
-    """Raise `InputError` unless the examples are what the model takes, and were read for it."""
-    if isinstance(examples, DomainExamples):
-        for name, one in examples.items():
-            where = argument if examples.only is not None else f"{argument}[{name!r}]"
-            check_examples(model, one, where)
-        return
+    """Raise `InputError` unless examples of one domain are what the model takes."""
     model.modality.check_reading(examples, argument)
     model.modality.check_spec(examples.spec, argument, files=bool(examples.paths))
 

@@ -61,11 +61,12 @@ def outputs_of(
         InputError: If the data cannot be read or is of another shape, or there are no labels
             although a spec asks for them.
     """
-    examples = as_examples(data, argument)
+    examples = as_examples(data, argument, wanted=model.modality.spec)
     batches = examples.batches(spec, batch_size)
     labelled = spec is not None
     if labelled and not examples.has_labels:
-        raise InputError(f"{argument}: expected examples with labels, got none.")
+        what = model.modality.plural
+        raise InputError(f"{argument}: expected examples with labels, got {what} only.")
     check_examples(model, examples, argument)
     forward = compiled_forward(model) if forward is None else forward
     parts = []

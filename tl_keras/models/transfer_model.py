@@ -1,7 +1,6 @@
 """The model that everything else works on: preprocessing, backbone and head in one."""
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import tensorflow as tf
 from tl_keras.backbones.cuts import Blocks, find_blocks
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.inputs.base import Modality
+from tl_keras.inputs.batches import check_end, in_batches
 from tl_keras.inputs.modalities import modality_of_config
 from tl_keras.models.heads import Head, HeadSpec
 from tl_keras.models.regression_layers import TargetScale
@@ -191,15 +191,12 @@ class TransferModel(keras.Model):
                 "and folders call tl.predict(model, files)."
             )
         if hasattr(x, "encoded_targets"):  # Examples, which this module knows nothing of.
+            x = x.read_for(self.modality.spec)
             self.modality.check_reading(x, "x")
             self.modality.check_spec(x.spec, "x", files=bool(x.paths))
             x, batch_size = x.batches(None, batch_size or 32), None
-        endless = isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY
-        if (endless or _has_no_end(x)) and steps is None:
-            raise InputError(
-                "x: expected data with an end, got some without. Leave out .repeat(), end it with "
-                ".take(n), or pass steps=…."
-            )
+        if steps is None:
+            check_end(x)
         self.modality.check_predicted(x)
         return super().predict(
             x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
@@ -243,12 +240,7 @@ class TransferModel(keras.Model):
         compiled = self.__dict__.setdefault("_compiled_passes", {})
         if name not in compiled:
             compiled[name] = tf.function(function, reduce_retracing=True, autograph=False)
-        parts = []
-        for start in range(0, len(tf.nest.flatten(images)[0]), batch_size):
-            rows = functools.partial(_rows, start=start, count=batch_size)
-            found = compiled[name](tf.nest.map_structure(rows, images))
-            parts.append(tf.nest.map_structure(np.asarray, found))
-        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+        return in_batches(compiled[name], images, batch_size)
 
     def save(self, filepath, overwrite: bool = True, **kwargs):
         """Save the model as a `.keras` file; arguments as for `keras.Model.save`.
@@ -302,15 +294,6 @@ class TransferModel(keras.Model):
             targets = _target_spec(targets)
         modality = modality_of_config(config, custom_objects)
         return cls(**layers, modality=modality, targets=targets, **config)
-
-
-def _rows(values: np.ndarray, start: int, count: int) -> np.ndarray:
-    return values[start : start + count]
-
-
-def _has_no_end(x: Any) -> bool:
-    """Return whether `x` is a `PyDataset` that does not say how many batches it has."""
-    return isinstance(x, keras.utils.PyDataset) and x.num_batches is None
 
 
 def _target_spec(config: Mapping[str, Any]) -> TargetSpec:

@@ -50,7 +50,7 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
     labels = {task: one.class_names for task, one in specs.items()}
     regression = frozenset(task for task, one in specs.items() if one.kind == "regression")
     if words is None:
-        examples = as_examples(data)
+        examples = as_examples(data, wanted=model.modality.spec)
         check_examples(model, examples, "data")
         warn_of_doubtful_values(model, {"data": as_domains(examples, "data")})
         found = _of_examples(model, examples, batch_size)
@@ -107,7 +107,7 @@ def _of_examples(
     for x in examples.batches(None, batch_size):
         found = tf.nest.map_structure(np.asarray, forward(x))
         scores = found if isinstance(found, dict) else {"": found}
-        for index in range(len(x)):
+        for index in range(len(tf.nest.flatten(x)[0])):
             name = examples.paths[row] if examples.paths else f"row {row}"
             yield name, {task: values[index] for task, values in scores.items()}, ""
             row += 1

@@ -63,7 +63,8 @@ def checked_domains(
                 "tl.objectives.PseudoLabel()."
             )
     if need and not encoded:
-        raise InputError(f"{argument}: expected examples with labels, got images only.")
+        what = model.modality.plural
+        raise InputError(f"{argument}: expected examples with labels, got {what} only.")
     return encoded
 
 

@@ -158,8 +158,10 @@ def fine_tune(
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     join_cluster()
     with readable_worker_errors():
-        train = as_domains(data, "data")
-        held_out = None if validation is None else as_domains(validation, "validation")
+        wanted = model.modality.spec
+        train, held_out = as_domains(data, "data", wanted), None
+        if validation is not None:
+            held_out = as_domains(validation, "validation", wanted)
         check_names_agree(model, {"data": train, "validation": held_out})
         asked = resolve_objectives(objectives, label_smoothing, class_weight)
         targets = data_targets(model, data, asked)

@@ -111,7 +111,8 @@ def find_learning_rate(
             "strategy: find_learning_rate runs on one device, with a model that was built outside "
             "of strategy.scope(). fine_tune brings such a model under a strategy by itself."
         )
-    examples = DomainExamples({ONE_DOMAIN: as_examples(data, "data")})
+    one = as_examples(data, "data", wanted=model.modality.spec)
+    examples = DomainExamples({ONE_DOMAIN: one})
     encoded = checked_domains(model, examples, model.targets, "data", (Supervised(),))
     check_classes(list(encoded.values()), model.targets, "data")
     warn_of_doubtful_values(model, {"data": examples})
@@ -237,7 +238,7 @@ def _batches(
     per_epoch = len(examples) // full
     epochs = Epochs(seed, count=math.ceil(steps / per_epoch))
     dataset = examples.batches(targets, batch_size, epochs=epochs)
-    batches: Any = dataset.filter(lambda x, _: tf.shape(x[ONE_DOMAIN])[0] == full)
+    batches: Any = dataset.filter(lambda x, _: tf.shape(tf.nest.flatten(x)[0])[0] == full)
     prefix = frozen_prefix(model)
     forward, measured = model.forward if prefix is None else prefix.images_forward, _MEASURED_LIVE
     if prefix is not None and prefix.random_layer is None:

@@ -117,7 +117,7 @@ def pretrain(
     with readable_worker_errors(), warnings.catch_warnings():
         # A head that no objective reads has no gradients.
         warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
-        train = as_domains(unlabelled, "unlabelled")
+        train = as_domains(unlabelled, "unlabelled", model.modality.spec)
         checked_domains(model, train, None, "unlabelled", asked)
         warn_of_doubtful_values(model, {"unlabelled": train})
         return train_stages(

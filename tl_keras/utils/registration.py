@@ -17,6 +17,7 @@ CLASSES = {
     "ImagePreprocessing": "inputs.preprocessing",
     "Images": "inputs.images",
     "Features": "inputs.features",
+    "Several": "inputs.several",
     "Head": "models.heads",
     "TaskHeads": "models.heads",
     "CosineClassifier": "models.heads",

@@ -22,7 +22,7 @@ _SCALED_BELOW = 10.0
 
 def check_augmentation(
     layers: tuple[keras.layers.Layer, ...],
-    input_shape: tuple[int | None, ...],
+    input_shape: tuple[int | None, ...] | None,
     targets: Specs,
     data_shape: tuple[int | None, ...] | None = None,
 ) -> None:
@@ -30,7 +30,8 @@ def check_augmentation(
 
     Args:
         layers: From `resolve_augmentation`.
-        input_shape: `(h, w, c)` that the model takes; None where it takes any size.
+        input_shape: `(h, w, c)` that the model takes; None where it takes any size; no tuple for a
+            model of several inputs.
         targets: What the model predicts.
         data_shape: `(h, w, c)` of the training images, if it is another one.
 
@@ -40,6 +41,12 @@ def check_augmentation(
             changes their size to one that the model does not take, trains, or draws random
             numbers that no seed reaches.
     """
+    if not layers:
+        return
+    if input_shape is None:
+        raise InputError(
+            "augmentation: it changes one tensor, and the model has several inputs. Leave it out."
+        )
     for layer in layers:
         _check_mixing(layer, targets)
         for inner in layer._flatten_layers():

@@ -63,7 +63,11 @@ def adapt_batch_norm(
             "its pretraining. Pass source=train."
         )
     batch_size, seed = whole(batch_size, "batch_size"), whole(seed, "seed", least=0)
-    both = {"data": as_domains(data), "source": as_domains(source, "source")}
+    wanted = model.modality.spec
+    both = {
+        "data": as_domains(data, "data", wanted),
+        "source": as_domains(source, "source", wanted),
+    }
     for argument, domains in both.items():
         for name, examples in domains.items():
             where = argument if domains.only is not None else f"{argument}[{name!r}]"

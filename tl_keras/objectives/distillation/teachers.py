@@ -54,8 +54,8 @@ def check_images(model: keras.Model, setup: Setup, argument: str) -> None:
         raise InputError(
             f"{argument}: {model.name!r} takes {[tuple(one.shape[1:]) for one in inputs]}, and the "
             f"model that learns {shapes(setup.model.modality.spec)}. A teacher reads the same "
-            f"{setup.model.modality.plural}: put what changes their shape, such as "
-            "keras.layers.Resizing, in front of it, in a keras.Model of its own."
+            f"{setup.model.modality.plural}{setup.model.modality.values}: put what changes their "
+            "shape, such as keras.layers.Resizing, in front of it, in a keras.Model of its own."
         )
 
 
