@@ -22,7 +22,8 @@ def onnx(
 ) -> Path:
     """Write an ONNX file, for ONNX Runtime and what else reads ONNX.
 
-    It takes `images` float32 `(n, h, w, c)`, 0–255 or in the model's `pixel_range`, and gives
+    It takes `images` float32 `(n, h, w, c)`, 0–255 or in the model's `pixel_range` (what else goes
+    into a model is `inputs`, or has the names of its several inputs), and gives
     `scores` (`values` for regression, `features` without a head, `{task}_scores` … for several
     tasks). Preprocessing is inside.
     Needs `pip install "tl_keras[onnx]"`.

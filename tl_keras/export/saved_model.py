@@ -29,6 +29,10 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
     | `serve_bytes` | `image_bytes` string `(n,)`: files of any size | the same, `valid`, `error` |
     | `features` | `images` as above | `features` float32 `(n, channels)` |
 
+    Other inputs than images are `inputs`, in the type that the network takes, or have the names of
+    its several inputs; a modality of your own may bring a raw form with another signature than
+    `serve_bytes`.
+
     The answer depends on the head:
 
     * classification: `scores` `(n, size)`, and for the highest of them `score` `(n,)` and `label`

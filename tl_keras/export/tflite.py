@@ -31,10 +31,10 @@ def tflite(
 ) -> Path:
     """Write a TFLite file for phones and small devices.
 
-    Its signature takes `images` float32 `(1, h, w, c)`, 0–255 or in the model's `pixel_range`, and
-    gives `scores` (`values` for regression, `features` without a head, `{task}_scores` … for
-    several tasks). Preprocessing is inside. For other batch sizes call the interpreter's
-    `resize_tensor_input`.
+    Its signature takes `images` float32 `(1, h, w, c)`, 0–255 or in the model's `pixel_range` (what
+    else goes into a model is `inputs`, or has the names of its several inputs), and gives `scores`
+    (`values` for regression, `features` without a head, `{task}_scores` … for several tasks).
+    Preprocessing is inside. For other batch sizes call the interpreter's `resize_tensor_input`.
 
     With `quantize="int8"`, weights and activations are int8 wherever TFLite has an int8 kernel:
     about a quarter of the size, and several times as fast on hardware made for it. Input and

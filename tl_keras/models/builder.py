@@ -44,7 +44,8 @@ def build_transfer_model(
         backbone: A Keras Applications name (`"ResNet50"`), `"EfficientNetLite0"` … `"2"`, the
             directory, `.tar.gz`, URL or handle of a SavedModel or TF Hub module,
             `"keras_hub:PRESET"`, the path of a `.keras` file, or a `keras.Model` (used, not
-            copied). SavedModels and `.keras` files that may run code or reach files are refused.
+            copied; with several inputs, `x` is a dict of arrays by their names). SavedModels and
+            `.keras` files that may run code or reach files are refused.
         num_classes: Number of classes, labels or regressed values; task name → that for several
             tasks; None for a model that gives features only (or as many as there are `labels`).
         head: `"linear"`, `"mlp"`, `"attention"`, `"gem"`, `"cosine"`, `"multi_label"`,
