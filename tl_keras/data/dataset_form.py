@@ -64,7 +64,13 @@ def is_batched(x: Any, wanted: Any, argument: str) -> bool:
                 ".map(lambda x, y: (tf.ensure_shape(x, …), y))."
             )
         return rank == own.shape.rank + 1
-    if rank not in (1, 2, 3, 4) or isinstance(x, dict):
+    if isinstance(x, dict):
+        raise InputError(
+            f"{argument}: expected a dataset with elements x or (x, y), got several inputs as x, "
+            f"{sorted(x)}. Pass them to a model of these inputs, or say whether they are batches: "
+            "tl.data.as_examples(data, batched=True) or False."
+        )
+    if rank not in (1, 2, 3, 4):
         raise InputError(
             f"{argument}: expected images of rank 3, batches of images of rank 4, feature vectors "
             f"of rank 1 or batches of them of rank 2, got x of shape {one.shape}. For others pass "
