@@ -48,7 +48,7 @@ def statistics_change(before: list[np.ndarray], model: tl.TransferModel) -> floa
 def guide(model: tl.TransferModel, x, y) -> float:
     """Fine-tune by the guide's recipe; return the seconds per epoch after the first."""
     base, head = model.backbone, model.head
-    inputs = keras.Input(model.image_shape)
+    inputs = keras.Input(model.modality.shape)
     recipe = keras.Model(inputs, head(base(model.preprocessing(inputs), training=False)))
     # Keras ignores a flag that a model has already, and with it what its layers have.
     base.trainable = False

@@ -56,6 +56,7 @@ _MODULES = {
     "export": "export",
     "features": "features",
     "heads": "models.heads",
+    "inputs": "inputs",
     "instances": "instances",
     "objectives": "objectives",
     "preprocessing": "inputs.preprocessing",

@@ -34,7 +34,7 @@ def preset(tmp_path) -> str:
 
 def test_a_preset_is_preprocessed_as_its_converter_says(preset, tmp_path):
     model = tl.build_transfer_model(f"keras_hub:{preset}", 3)
-    assert model.image_shape == (32, 32, 3)
+    assert model.modality.shape == (32, 32, 3)
     x = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     backbone = keras_hub.models.Backbone.from_preset(preset)
     scaled = x * np.array(SCALE, "float32") + np.array(OFFSET, "float32")

@@ -52,7 +52,7 @@ def test_a_directory_is_preprocessed_as_hugging_face_does(directory):
     model = tl.build_transfer_model(f"keras_hub:{directory}", 2, weights=None)
     expected = (PIXELS / 255 - MEAN) / STD
     np.testing.assert_allclose(model.preprocessing(PIXELS), expected, rtol=1e-4, atol=1e-5)
-    assert model.image_shape == (32, 32, 3)
+    assert model.modality.shape == (32, 32, 3)
 
 
 def test_what_states_nothing_is_refused_with_the_remedy(directory):

@@ -12,7 +12,6 @@ from tests.conftest import tiny_network
 from tests.data.images import noise
 from tl_keras.data import ImageTable, image_folder, image_table
 from tl_keras.data.files.splits import balanced_split
-from tl_keras.data.fingerprint import fingerprint
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 
@@ -342,7 +341,7 @@ def test_training_evaluation_and_fingerprints(folder, tmp_path):
     assert isinstance(train, ImageTable)
     assert re.match(r"ImageTable\(6 images, species: 3 classes, age: 1 value,", repr(train))
     assert "dog" in train.summary() and " … " in train.summary()
-    assert len({fingerprint(train), fingerprint(test)}) == 2
+    assert len({train.fingerprint(), test.fingerprint()}) == 2
     heads = {"species": "linear", "age": "regression", "tags": "multi_label"}
 
     def build():
@@ -372,7 +371,7 @@ def test_fingerprints_know_whose_values_they_are(folder):
     values = {"path": paths(4), "x": [0.5, 1.5, 2.5, 3.5], "y": [3.5, 2.5, 0.5, 1.0]}
     swapped = {"path": paths(4), "y": values["x"], "x": values["y"]}
     found = {
-        fingerprint(read(pd.DataFrame(columns), label=label, task="regression", folder=folder))
+        read(pd.DataFrame(columns), label=label, task="regression", folder=folder).fingerprint()
         for columns, label in ((values, ["x", "y"]), (swapped, ["y", "x"]))
     }
     assert len(found) == 2

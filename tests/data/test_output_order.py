@@ -10,7 +10,6 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.data.colours import CHANNELS, coloured, right_model, write_folders
 from tl_keras.data import as_examples
-from tl_keras.data.fingerprint import fingerprint
 from tl_keras.tasks.targets import TargetSpec
 
 SPEC = TargetSpec("classification", 3, ("red", "green", "blue"))
@@ -212,5 +211,5 @@ def test_integers_that_may_count_other_classes_are_warned_of():
 
 def test_names_tell_datasets_of_equal_content_apart():
     x, y = coloured(np.array([0, 1])), [0, 1]
-    prints = {fingerprint(as_examples(named(x, y, names))) for names in (CHANNELS[:2], "ab")}
+    prints = {as_examples(named(x, y, names)).fingerprint() for names in (CHANNELS[:2], "ab")}
     assert len(prints) == 2

@@ -11,8 +11,7 @@ from PIL import Image
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data.domains import as_domains
-from tl_keras.data.fingerprint import fingerprint
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 
 TWELVE = (0, 4095)
 STAGE = {"schedule": tl.Stage(1), "batch_size": 6, "verbose": False}
@@ -98,7 +97,7 @@ def test_a_folder_has_the_values_of_its_files(models, tmp_path):
     report = tl.evaluate(deep, folder, verbose=False)
     same = tl.evaluate(plain, (eight_bits(images[order]), np.argmax(y, axis=1)), verbose=False)
     assert report["log_loss"] == pytest.approx(same["log_loss"], rel=1e-4)
-    assert fingerprint(folder) != fingerprint(quietly_read(tmp_path))
+    assert folder.fingerprint() != quietly_read(tmp_path).fingerprint()
 
     eight = quietly_read(tmp_path)
     for data, model in ((eight, deep), (folder, plain)):
@@ -158,7 +157,7 @@ def test_full_range_is_not_noted(tmp_path):
 def texts(model, x):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_scaled_images(model, {"data": as_domains(x)})
+        warn_of_doubtful_values(model, {"data": as_domains(x)})
     return [str(one.message) for one in caught]
 
 

@@ -13,7 +13,7 @@ from tests.objectives.views import begun, build, viewed
 from tl_keras.data.augmentation.augment import augment, batch_seed, resolve_augmentation
 from tl_keras.data.domains import as_domains
 from tl_keras.export.tflite import _representative
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.objectives import (
     CrossReconstruction,
     Distillation,
@@ -174,7 +174,7 @@ def test_fused_models_have_the_range_of_their_members(how):
 def said_of(model, x) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_scaled_images(model, {"data": as_domains(x)})
+        warn_of_doubtful_values(model, {"data": as_domains(x)})
     return [str(one.message) for one in caught]
 
 

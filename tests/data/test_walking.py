@@ -11,7 +11,6 @@ import tensorflow as tf
 from tests.data.images import noise, write_folder
 from tl_keras.cli.output import one_line, print_table
 from tl_keras.data import image_folder
-from tl_keras.data.fingerprint import fingerprint
 from tl_keras.evaluation.tables import text_table
 from tl_keras.predictions.files import find_files
 from tl_keras.utils.errors import InputError, printable
@@ -130,7 +129,7 @@ def test_file_names_that_are_not_utf8(tmp_path):
     raw = [tf.io.read_file(os.fsencode(path)) for path in images.paths]
     expected = [tf.image.resize(tf.io.decode_png(one), (8, 8), antialias=True) for one in raw]
     np.testing.assert_allclose(pixels, np.round(expected), atol=1)
-    assert len(fingerprint(images)) == 32
+    assert len(images.fingerprint()) == 32
     parts = read(root, split=(0.5, 0.5))
     assert [len(part) for part in parts] == [6, 6]
     (root / "cats" / "b\udce4r.png").write_bytes(b"")

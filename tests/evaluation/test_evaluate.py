@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score
 from tl_keras.data.examples import Examples
 from tl_keras.evaluation import Comparison, TaskReports, compare, evaluate
 from tl_keras.evaluation.predict import predict
+from tl_keras.inputs import Images
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
@@ -35,7 +36,7 @@ def pixel_model(kind="classification", activation="softmax", order=(0, 1, 2), **
         keras.layers.Rescaling(SCALE),
         keras.layers.Flatten(),
         head,
-        image_shape=(1, 1, 3),
+        modality=Images((1, 1, 3)),
         activation=activation,
         targets=TargetSpec(kind, 3, **{"labels": LABELS, **spec}),
     )
@@ -48,7 +49,7 @@ def task_model():
         keras.layers.Rescaling(SCALE),
         keras.layers.Flatten(),
         Split(),
-        image_shape=(1, 1, 3),
+        modality=Images((1, 1, 3)),
         activation={"insect": "softmax", "weight": None},
         targets={
             "insect": TargetSpec("classification", 2),
@@ -62,7 +63,7 @@ def feature_model():
         keras.layers.Rescaling(SCALE),
         keras.layers.Flatten(),
         keras.layers.Activation("linear"),
-        image_shape=(1, 1, 3),
+        modality=Images((1, 1, 3)),
         activation=None,
         targets=None,
     )
@@ -119,7 +120,7 @@ def test_a_model_is_traced_once_for_all_batch_sizes():
         Counted(),
         keras.layers.Flatten(),
         keras.layers.Dense(3),
-        image_shape=(1, 1, 3),
+        modality=Images((1, 1, 3)),
         activation="softmax",
         targets=TargetSpec("classification", 3),
     )
@@ -209,6 +210,9 @@ def test_batch_size_is_checked(batch_size):
 
 def test_no_examples():
     class Nothing(Examples):
+        has_labels = True
+        spec = tf.TensorSpec((1, 1, 3), tf.uint8)
+
         def __len__(self):
             return 0
 

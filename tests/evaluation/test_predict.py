@@ -12,7 +12,7 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.data.colours import CHANNELS, coloured, right_model, write_folders
-from tl_keras.data import as_examples, datasets
+from tl_keras.data import as_examples, dataset_scan
 
 CLASSES = np.array([0, 1, 2, 2, 1, 0, 2])
 X = coloured(CLASSES)
@@ -153,7 +153,7 @@ def test_the_model_predicts_image_folders(folder):
             model.predict(names)
     with pytest.warns(UserWarning, match="not an image"):
         larger = tl.data.image_folder(folder, image_size=9, progress=False)
-    with pytest.raises(tl.InputError, match=r"^x: .* Read them with image_size=\(8, 8\)"):
+    with pytest.raises(tl.InputError, match=r"^x: .* Read the images with image_size=\(8, 8\)"):
         model.predict(larger)
     repeated = tf.data.Dataset.from_tensor_slices(X).batch(2).repeat()
     for data in (repeated, Batches(X, endless=True)):
@@ -202,8 +202,8 @@ def test_what_has_no_end_or_another_form_ends_in_one_line(name):
 
 
 def test_a_generator_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(datasets, "SECONDS_IN_SILENCE", 0.05)
-    monkeypatch.setattr(datasets, "SECONDS_OF_A_GENERATOR", 0.3)
+    monkeypatch.setattr(dataset_scan, "SECONDS_IN_SILENCE", 0.05)
+    monkeypatch.setattr(dataset_scan, "SECONDS_OF_A_GENERATOR", 0.3)
     with (
         pytest.warns(UserWarning, match="does not say how long it is"),
         pytest.raises(tl.InputError, match=r"^data: the dataset does not say .* add \.take\(n\)"),

@@ -241,7 +241,7 @@ def test_what_is_no_image_has_no_bytes_signature(build, tmp_path):
     path = export.saved_model(model, tmp_path / "model")
     assert set(tf.saved_model.load(str(path)).signatures) == {"serving_default", "features"}
     rows = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
-    found = signature(path, "serving_default")(images=tf.constant(rows))
+    found = signature(path, "serving_default")(inputs=tf.constant(rows))
     np.testing.assert_allclose(found["scores"], model.predict(rows, verbose=0), atol=1e-5)
 
 

@@ -95,7 +95,7 @@ def test_a_hundred_examples_are_drawn_from_all(build):
         ({"representative": np.zeros((2, 16, 16, 3))}, r"Pass quantize='int8' too"),
         (
             {"quantize": "int8", "representative": np.zeros((2, 8, 8, 3))},
-            r"representative: expected images of shape \(16, 16, 3\).*got \(8, 8, 3\)",
+            r"representative: the model takes inputs of shape \(16, 16, 3\), got \(8, 8, 3\)",
         ),
         ({"quantize": "int8", "representative": "folder"}, r"representative: .*image_folder"),
     ],

@@ -39,7 +39,7 @@ def test_what_does_not_fit_is_refused():
         build_decoder((4, 4, 8), (16, 16, 3), filters=(6,))
     with pytest.raises(InputError, match="a decoder needs a feature map"):
         build_decoder((16, 8), (16, 16, 3))
-    with pytest.raises(InputError, match=r"image_shape: expected .*, got \(8, 8\)"):
+    with pytest.raises(InputError, match=r"output_shape: expected .*, got \(8, 8\)"):
         build_decoder((4, 4, 8), (8, 8))
     with pytest.raises(InputError, match=r"a decoder needs a feature map .* gives 32"):
         build_decoder(32, (8, 8, 3))

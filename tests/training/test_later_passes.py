@@ -6,14 +6,13 @@ import tensorflow as tf
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data import as_examples
-from tl_keras.data.fingerprint import fingerprint
 from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """A busy machine does not make a dataset one without an end."""
-    monkeypatch.setattr("tl_keras.data.datasets.SECONDS_OF_A_GENERATOR", float("inf"))
+    monkeypatch.setattr("tl_keras.data.dataset_scan.SECONDS_OF_A_GENERATOR", float("inf"))
 
 
 def failing(blobs, after, error):
@@ -77,8 +76,8 @@ def test_validation(blobs):
 
 def test_fingerprints(blobs):
     with pytest.raises(InputError, match=FAILED):
-        fingerprint(as_examples(failing(blobs, 0, error=True)))
+        as_examples(failing(blobs, 0, error=True)).fingerprint()
     again = as_examples(failing(blobs, 1, error=True))
     assert again.digest_in_order()
     with pytest.raises(InputError, match=FAILED):
-        again.has_fixed_order()
+        _ = again.has_fixed_order

@@ -11,7 +11,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.data.domains import as_domains
 from tl_keras.data.values import Values
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 
 X = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.uint8)
 Y = np.arange(6) % 3
@@ -20,7 +20,7 @@ Y = np.arange(6) % 3
 def texts(model, data):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_scaled_images(model, {"data": as_domains(data)})
+        warn_of_doubtful_values(model, {"data": as_domains(data)})
     return [str(one.message) for one in caught]
 
 

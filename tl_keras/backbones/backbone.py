@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from tl_keras.inputs.base import Modality
 from tl_keras.inputs.preprocessing import ImagePreprocessing
 from tl_keras.utils.errors import InputError
 
@@ -19,6 +20,7 @@ class Backbone:
         preprocessing: From 0–255 images to the network's input; None where nothing states it.
         input_shape: `(height, width, channels)` of the images, or the network's own input shape.
         is_raw: Whether nothing in a network of the user's own seems to scale pixels.
+        modality: What the network takes; None for images of the `input_shape`.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Backbone:
     preprocessing: ImagePreprocessing | None
     input_shape: tuple[int | None, ...]
     is_raw: bool = False
+    modality: Modality | None = None
 
     def stated_preprocessing(self) -> ImagePreprocessing:
         """Return the preprocessing.

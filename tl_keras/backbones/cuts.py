@@ -72,16 +72,15 @@ def find_blocks(network: keras.layers.Layer) -> Blocks:
             block. A nested model that is a block of its own is cut in its turn.
 
     Raises:
-        InputError: If a Functional model has several inputs or outputs.
+        InputError: If a Functional model has several outputs.
     """
     graph = functional_graph(network)
     if graph is None:
         return Blocks([Block(network.name, (network,))])
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if len(graph.outputs) != 1:
         raise InputError(
-            f"backbone: expected a model with one input and one output, {network.name!r} has "
-            f"{len(graph.inputs)} and {len(graph.outputs)}. Wrap it: "
-            "keras.Model(model.input, the_feature_tensor)."
+            f"backbone: expected a model with one output, {network.name!r} has "
+            f"{len(graph.outputs)}. Wrap it: keras.Model(model.input, the_feature_tensor)."
         )
     blocks = _join(_segments(graph, width=1))
     if _share_of_largest(blocks) > 0.5:
@@ -111,7 +110,8 @@ def _segments(graph: keras.Model, width: int) -> list[list[keras.layers.Layer]]:
     nodes = list(graph_nodes(graph))
     readers = collections.Counter(id(t) for node in nodes for t in node.input_tensors)
     readers.update(id(t) for t in graph.outputs)
-    live: dict[int, int] = {}
+    # Inputs that nothing has read yet are live, so that no cut lies below where all have joined.
+    live = {id(t): readers[id(t)] for t in graph.inputs if readers[id(t)]}
     seen: set[int] = set()
     segments, current = [], []
     for node in nodes:

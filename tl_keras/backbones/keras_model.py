@@ -1,13 +1,15 @@
 """Backbones that the user already has: a `keras.Model` or a layer."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.classifier_tops import warn_of_classifier
 from tl_keras.backbones.weights import copy_of_layer
-from tl_keras.inputs import preprocessing
+from tl_keras.inputs.modalities import modality_of_shape
+from tl_keras.inputs.several import Several
 from tl_keras.utils.errors import InputError
 
 SCALING = (
@@ -28,29 +30,57 @@ def model_backbone(
     its backbone and its preprocessing, and leaves its head behind.
 
     Args:
-        network: Model from one input to features.
+        network: Model from one input, or several, to features.
         input_shape: Shape of one input; needed where the network does not state it.
 
     Raises:
-        InputError: If the input shape is unknown or there are several inputs.
+        InputError: If the input shape is unknown.
     """
     if hasattr(network, "backbone") and hasattr(network, "preprocessing"):
         return Backbone(
             network.backbone.name,
             network.backbone,
             copy_of_layer(network.preprocessing),
-            tuple(input_shape or network.image_shape),
+            tuple(input_shape or network.modality.shape or ()),
+            modality=None if input_shape else network.modality,
         )
     own = getattr(network, "input_shape", None) if network.built else None
     if isinstance(own, (list, dict)) or (own and isinstance(own[0], (tuple, list))):
-        raise InputError(
-            f"backbone: expected a model with one input, {network.name!r} has {len(own)}. "
-            "Wrap it so that it takes one tensor."
-        )
+        return _of_several_inputs(network, input_shape)
     shape = _resolve_shape(network.name, own, input_shape)
     warn_of_classifier(network)
     is_raw = len(shape) == 3 and shape[-1] in (1, 3) and _reads_pixels_as_they_are(network)
-    return Backbone(network.name, network, preprocessing.identity(), shape, is_raw=is_raw)
+    modality = modality_of_shape(shape, _input_dtype(network))
+    return Backbone(
+        network.name, network, modality.preprocessing(), shape, is_raw=is_raw, modality=modality
+    )
+
+
+def _of_several_inputs(network: keras.Model, input_shape: Any) -> Backbone:
+    """Return a model of several inputs, which are called as their layers are."""
+    if input_shape is not None:
+        raise InputError(
+            f"input_shape: {network.name!r} has several inputs of shapes of their own. Leave it "
+            "out."
+        )
+    modality = Several(
+        {
+            one.name: modality_of_shape(tuple(one.shape[1:]), _stated_dtype(one))
+            for one in network.inputs
+        }
+    )
+    return Backbone(network.name, network, modality.preprocessing(), (), modality=modality)
+
+
+def _input_dtype(network: keras.layers.Layer) -> str:
+    """Return the type that a model states for its one input; float32 where it states none."""
+    inputs = getattr(network, "inputs", None)
+    return _stated_dtype(inputs[0]) if inputs else "float32"
+
+
+def _stated_dtype(tensor: Any) -> str:
+    stated = keras.backend.standardize_dtype(tensor.dtype)
+    return "float32" if "float" in stated else stated
 
 
 def _reads_pixels_as_they_are(network: keras.layers.Layer) -> bool:

@@ -14,6 +14,7 @@ from tl_keras.backbones.keras_hub import PREFIX, keras_hub_backbone
 from tl_keras.backbones.keras_model import model_backbone
 from tl_keras.backbones.saved_model import SavedModelBackbone, is_module_source
 from tl_keras.inputs import preprocessing
+from tl_keras.inputs.modalities import modality_of_shape
 from tl_keras.utils.errors import InputError, did_you_mean
 
 
@@ -108,7 +109,8 @@ def _saved_model_backbone(source: str, *, input_shape, trust: bool) -> Backbone:
     _warn_of_classes(source, layer, input_shape)
     images = len(input_shape) == 3 and input_shape[-1] in (1, 3)
     scaling = preprocessing.unit_range() if images else preprocessing.identity()
-    return Backbone(layer.name, layer, scaling, tuple(input_shape))
+    modality = modality_of_shape(tuple(input_shape))
+    return Backbone(layer.name, layer, scaling, tuple(input_shape), modality=modality)
 
 
 def _warn_of_classes(source: str, layer: SavedModelBackbone, input_shape) -> None:

@@ -83,7 +83,12 @@ def _split(network: Any, sides: dict[int, str]) -> tuple[keras.Model, keras.Mode
     if not _can_be_cut(cut.tensors):
         return None
     between = _one_or_list(cut.tensors)
-    return keras.Model(graph.inputs[0], between), keras.Model(between, graph.outputs[0])
+    return keras.Model(_inputs(graph), between), keras.Model(between, graph.outputs[0])
+
+
+def _inputs(graph: keras.Model) -> Any:
+    """Return the one input of a graph, or all of them in their structure."""
+    return graph.inputs[0] if len(graph.inputs) == 1 else graph.input
 
 
 def _split_across(graph, cut: "_Cut", sides) -> tuple[keras.Model, keras.Model] | None:
@@ -97,7 +102,7 @@ def _split_across(graph, cut: "_Cut", sides) -> tuple[keras.Model, keras.Model] 
     below = keras.tree.flatten(inner_lower(node.input_tensors[0]))
     if not _can_be_cut(below + around):
         return None
-    lower = keras.Model(graph.inputs[0], _one_or_list(below + around))
+    lower = keras.Model(_inputs(graph), _one_or_list(below + around))
     inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in lower.outputs]
     output = inner_upper(_one_or_list(inputs[: len(below)]))
     if graph.outputs[0] is not node.outputs[0]:
@@ -119,7 +124,7 @@ def _find_cut(graph: keras.Model, side: Callable[[Any], str | None]) -> _Cut | N
         id(tensor) for node in graph_nodes(graph) for tensor in node.input_tensors
     )
     readers.update(id(tensor) for tensor in graph.outputs)
-    live: dict[int, keras.KerasTensor] = {}
+    live = {id(tensor): tensor for tensor in graph.inputs if readers[id(tensor)]}
     places: list[tuple[keras.KerasTensor, ...]] = []
     nodes = list(graph_nodes(graph))
     seen: set[int] = set()

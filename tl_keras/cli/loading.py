@@ -100,10 +100,10 @@ def image_size_of(model, argument: str = "RUN") -> tuple[int, int]:
     Raises:
         InputError: If it takes something else, or images of any size.
     """
-    shape = model.image_shape
-    if len(shape) != 3 or None in shape or shape[2] != 3:
+    shape = model.modality.shape
+    if not model.modality.are_images or shape[2] != 3:
         raise InputError(
             f"{argument}: expected a model of RGB images of one size, got one with the input "
-            f"shape {tuple(shape)}. Use it from Python."
+            f"shape {shape}. Use it from Python."
         )
     return shape[0], shape[1]

@@ -14,17 +14,29 @@ Specs = TargetSpec | dict[str, TargetSpec] | None
 Targets = np.ndarray | dict[str, np.ndarray] | None
 
 
-def batch_spec(x: tf.TensorSpec, targets: Targets) -> Any:
+def read_dtype(given: Any, wanted: Any = None) -> tf.DType:
+    """Return the type that numbers have in batches: uint8, an integer that is wanted, or float32.
+
+    Args:
+        given: Type of the numbers.
+        wanted: `tf.TensorSpec` of what the model takes, if it is known.
+    """
+    if isinstance(wanted, tf.TensorSpec) and wanted.dtype.is_integer:
+        return wanted.dtype
+    return tf.uint8 if tf.as_dtype(given) == tf.uint8 else tf.float32
+
+
+def batch_spec(x: Any, targets: Targets) -> Any:
     """Return the shapes and types of batches of examples.
 
     Args:
-        x: Shape, without the batch axis, and type of one example.
+        x: Shape, without the batch axis, and type of one example; a structure of these.
         targets: All encoded targets, `(n, size)`, or task name → that; None without labels.
     """
-    images = tf.TensorSpec([None, *x.shape], x.dtype)
+    inputs = tf.nest.map_structure(lambda one: tf.TensorSpec([None, *one.shape], one.dtype), x)
     if targets is None:
-        return images
-    return images, tf.nest.map_structure(
+        return inputs
+    return inputs, tf.nest.map_structure(
         lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), targets
     )
 
@@ -37,11 +49,49 @@ class Examples(abc.ABC):
         value_range: Smallest and largest value where all of `x` has been looked at, else None; it
             is not for uint8.
         pixel_range: Darkest and brightest value of images as their reader was told, else None.
+        paths: The files, where each example is read from one, else None.
+        has_rows: Whether example n of an ordered pass is always the same, so that shuffled batches
+            are made of row numbers.
     """
 
     class_names: tuple[str, ...] | None = None
     value_range: tuple[float, float] | None = None
     pixel_range: tuple[float, float] | None = None
+    paths: tuple[str, ...] | None = None
+    has_rows: bool = True
+
+    @property
+    @abc.abstractmethod
+    def spec(self) -> Any:
+        """Shape, without the batch axis, and type of what one example's `x` is in batches."""
+
+    @property
+    @abc.abstractmethod
+    def has_labels(self) -> bool:
+        """Whether the examples have labels."""
+
+    @property
+    def has_fixed_order(self) -> bool:
+        """Whether two passes give the same examples in the same order."""
+        return True
+
+    def fingerprint(self) -> str:
+        """Return what is equal where the examples and their labels are, 32 hexadecimal digits.
+
+        Arrays: a hash of their bytes, about a second per gigabyte. Image files: the hashes of
+        their contents from when they were inspected; a file whose size or times have changed since
+        is read again. A `tf.data.Dataset`: a hash of the content, whatever its order, from one
+        pass that is done once per object. Names of files and folders count only where they name
+        classes.
+
+        Raises:
+            InputError: If a file is not there any more, or cannot be read.
+        """
+        raise TypeError(f"fingerprint: {type(self).__name__} has none.")
+
+    def fingerprint_in_order(self) -> str:
+        """Return a fingerprint for which the order counts, whatever the source."""
+        return self.fingerprint()
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -88,6 +138,21 @@ class Examples(abc.ABC):
             InputError: If labels do not fit the spec, or the batch size is not positive.
         """
 
+    def read_for(self, wanted: Any) -> "Examples":
+        """Return the examples as a model of a modality reads them; these where nothing changes.
+
+        Integers that the model takes stay integers, and a dataset is batched or not as its shapes
+        compare with the model's.
+
+        Args:
+            wanted: The modality's `spec`: shape and type of one example.
+
+        Raises:
+            InputError: If integers are wanted and there are others.
+        """
+        del wanted
+        return self
+
     def element_spec(self, spec: Specs = None) -> Any:
         """Return the shapes and types of `batches(spec, …)`, found once for each spec.
 
@@ -106,8 +171,7 @@ class Examples(abc.ABC):
         return found
 
     def _element_spec(self, spec: Specs) -> Any:
-        """Read the shapes from a pipeline; overridden where they are known without one."""
-        return self.batches(spec, 1).element_spec
+        return batch_spec(self.spec, self.encoded_targets(spec))
 
     def row_names(self, rows: np.ndarray) -> list[str]:
         """Name examples for a message; none where rows have no fixed place in the data.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.base import Examples, Specs, Targets
-from tl_keras.data.examples import as_examples
+from tl_keras.data.examples import are_inputs, as_examples
 from tl_keras.data.rows import WHOLE, Cycle, Epochs, Part
 from tl_keras.utils.errors import InputError
 
@@ -56,6 +56,38 @@ class DomainExamples(Examples, Mapping):
         return f"DomainExamples({self._domains})"
 
     @property
+    def spec(self) -> dict[str, Any]:
+        """Domain name → shape and type of one example's `x`."""
+        return {name: one.spec for name, one in self._domains.items()}
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a domain has labels."""
+        return any(one.has_labels for one in self._domains.values())
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the batches of all domains are made of row numbers."""
+        return all(one.has_rows for one in self._domains.values())
+
+    @property
+    def has_fixed_order(self) -> bool:
+        """Whether two passes over any domain give the same order."""
+        return all(one.has_fixed_order for one in self._domains.values())
+
+    def fingerprint(self) -> str:
+        """Return the fingerprints of all domains, with their names where there are several."""
+        if self.only is not None:
+            return self.only.fingerprint()
+        return ", ".join(f"{name} {one.fingerprint()}" for name, one in self._domains.items())
+
+    def read_for(self, wanted: Any) -> "DomainExamples":
+        """Return the domains as a model reads them; see `Examples.read_for`."""
+        read = {name: one.read_for(wanted) for name, one in self._domains.items()}
+        same = all(read[name] is one for name, one in self._domains.items())
+        return self if same else DomainExamples(read)
+
+    @property
     def only(self) -> Examples | None:
         """The examples of the only domain; None if there are several."""
         return next(iter(self._domains.values())) if len(self._domains) == 1 else None
@@ -94,10 +126,14 @@ class DomainExamples(Examples, Mapping):
     def labelled(self, spec: Specs) -> tuple[str, ...]:
         """Return the names of the domains that have labels for a spec."""
         return tuple(
-            name
-            for name, one in self._domains.items()
-            if one.element_spec(spec) != one.element_spec()
+            name for name, one in self._domains.items() if one.has_labels and spec is not None
         )
+
+    def _element_spec(self, spec: Specs) -> Any:
+        elements = {name: one.element_spec(spec) for name, one in self._domains.items()}
+        labelled = self.labelled(spec)
+        x = {name: one[0] if name in labelled else one for name, one in elements.items()}
+        return x, {name: elements[name][1] for name in labelled}
 
     def row_names(self, rows: np.ndarray) -> list[str]:
         """Name examples where there is one domain; see `Examples.row_names`."""
@@ -125,21 +161,23 @@ def domain_seed(seed: int, domain: str) -> int:
     return (seed + zlib.crc32(domain.encode())) % 2**32
 
 
-def as_domains(data: Any, argument: str = "data") -> DomainExamples:
+def as_domains(data: Any, argument: str = "data", wanted: Any = None) -> DomainExamples:
     """Turn data, or a dict from domain name to data, into `DomainExamples`.
 
     Args:
         data: What `as_examples` takes, or domain name → that. A domain without labels is its `x`
             alone, or `(x, None)`.
         argument: Name that errors use.
+        wanted: What a model takes of one example, if it is known; a dict with the names of its
+            several inputs is one domain's `x`.
 
     Raises:
         InputError: If the dict is empty or a domain cannot be read.
     """
     if isinstance(data, DomainExamples):
-        return data
-    if not isinstance(data, Mapping):
-        return DomainExamples({ONE_DOMAIN: as_examples(data, argument)})
+        return data if wanted is None else data.read_for(wanted)
+    if not isinstance(data, Mapping) or are_inputs(data, wanted):
+        return DomainExamples({ONE_DOMAIN: as_examples(data, argument, wanted=wanted)})
     if not data:
         raise InputError(f"{argument}: expected at least one domain, got an empty dict.")
     strange = [name for name in data if not isinstance(name, str) or not name]
@@ -149,7 +187,10 @@ def as_domains(data: Any, argument: str = "data") -> DomainExamples:
             f"{strange[0]!r}."
         )
     return DomainExamples(
-        {name: as_examples(one, f"{argument}[{name!r}]") for name, one in data.items()}
+        {
+            name: as_examples(one, f"{argument}[{name!r}]", wanted=wanted)
+            for name, one in data.items()
+        }
     )
 
 

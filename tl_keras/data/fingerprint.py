@@ -1,8 +1,6 @@
-"""Fingerprints of examples: equal where images, labels and, if it is fixed, their order are."""
+"""What fingerprints are made of: hashes of arrays, of single examples and of weights."""
 
-import functools
 import hashlib
-import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,83 +8,40 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.array_digests import add_array
-from tl_keras.data.arrays import ArrayExamples
-from tl_keras.data.base import Examples
-from tl_keras.data.datasets import DatasetExamples
-from tl_keras.data.files.image_files import ImageFiles
-from tl_keras.data.read_errors import elements_of
 
 SIZE = 16
 _MODULUS = 1 << 8 * SIZE
-_contents: "weakref.WeakKeyDictionary[Examples, Content]" = weakref.WeakKeyDictionary()
 
 
-@functools.singledispatch
-def fingerprint(examples: Examples) -> str:
-    """Return the fingerprint of examples and their labels.
-
-    Arrays: a hash of their bytes, about a second per gigabyte. Image files: the hashes of their
-    contents from when they were inspected; a file whose size or times have changed since is read
-    again. A `tf.data.Dataset`: a hash of the content, whatever its order, from one pass that is
-    done once per object.
-
-    Returns:
-        32 hexadecimal digits. Names of files and folders count only where they name classes.
-
-    Raises:
-        InputError: If a file is not there any more, or cannot be read.
-    """
-    raise TypeError(f"fingerprint: {type(examples).__name__} has none.")
-
-
-@fingerprint.register
-def _(examples: ArrayExamples) -> str:
-    return _with_names(arrays_fingerprint(examples._x, examples._y), examples._names)
-
-
-@fingerprint.register
-def _(examples: ImageFiles) -> str:
-    read = [examples.pixel_range] if examples.pixel_range else []
-    head = repr((examples.class_names, tuple(examples.image_size), *read))
-    digest = hashlib.blake2b(head.encode("utf-8", "surrogatepass"), digest_size=SIZE)
-    digest.update(examples.contents.digests(examples.paths).tobytes())
-    for label in examples.label_rows():
-        digest.update(f"{label!r}\n".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
-
-@fingerprint.register
-def _(examples: DatasetExamples) -> str:
-    return _with_names(content_of(examples).fingerprint, examples.class_names)
-
-
-def _with_names(found: str, names: Any) -> str:
+def with_names(found: str, names: Any) -> str:
     """Return a fingerprint that the names of classes or columns count for, if there are any."""
     if not any(names.values() if isinstance(names, dict) else [names]):
         return found
     return hashlib.blake2b(f"{found} {names}".encode(), digest_size=SIZE).hexdigest()
 
 
-def ordered_fingerprint(examples: Examples) -> str:
-    """Return the fingerprint of examples in their order, of a `tf.data.Dataset` too."""
-    if isinstance(examples, DatasetExamples):
-        return _with_names(examples.digest_in_order(), examples.class_names)
-    return fingerprint(examples)
-
-
 def arrays_fingerprint(x: Any, y: Any) -> str:
     """Return the fingerprint of arrays in their order.
 
     Args:
-        x: Array `(n, …)`.
+        x: Array `(n, …)`, or name → that.
         y: Labels: an array, a list of collections of names, a dict of these, or None.
     """
     digest = hashlib.blake2b(digest_size=SIZE)
-    add_array(digest, x)
+    _add_inputs(digest, x)
     for name, part in sorted(y.items()) if isinstance(y, dict) else [("", y)]:
         digest.update(name.encode())
         add_array(digest, part)
     return digest.hexdigest()
+
+
+def _add_inputs(digest: Any, x: Any) -> None:
+    if not isinstance(x, dict):
+        add_array(digest, x)
+        return
+    for name, part in sorted(x.items()):
+        digest.update(f"{name}:".encode())
+        add_array(digest, part)
 
 
 def weights_fingerprint(weights: Iterable[Any]) -> str:
@@ -115,8 +70,8 @@ class Content:
         text = f"{self._count} {self._total}".encode()
         return hashlib.blake2b(text, digest_size=SIZE).hexdigest()
 
-    def add(self, x: np.ndarray, y: Any = ()) -> None:
-        """Add a batch: images `(b, …)`, and labels `(b, …)` or task name → that."""
+    def add(self, x: Any, y: Any = ()) -> None:
+        """Add a batch: inputs and labels `(b, …)`, each perhaps a dict of these."""
         parts = [np.asarray(part) for part in tf.nest.flatten(y)]
         tasks = repr(sorted(y) if isinstance(y, dict) else None).encode()
         for row, number in enumerate(image_hashes(x)):
@@ -133,27 +88,24 @@ class Content:
         return self._known.issuperset(numbers)
 
 
-def content_of(examples: DatasetExamples) -> Content:
-    """Return the content of a dataset; the first call for an object goes through it."""
-    if examples not in _contents:
-        content = Content()
-        for element in elements_of(examples._dataset, examples.argument):
-            x, y = element if examples._has_labels else (element, ())
-            if not examples._is_batched:
-                x, y = x[None], tf.nest.map_structure(lambda part: part[None], y)
-            content.add(x.numpy(), tf.nest.map_structure(np.asarray, y))
-        _contents[examples] = content
-    return _contents[examples]
+def image_hashes(x: Any) -> list[int]:
+    """Return one number below 2¹²⁸ for each example `(b, …)`, from its values.
 
-
-def image_hashes(x: np.ndarray) -> list[int]:
-    """Return one number below 2¹²⁸ for each image `(b, …)`, from its values as uint8 or float32."""
-    x = np.ascontiguousarray(x if x.dtype == np.uint8 else x.astype(np.float32))
+    Args:
+        x: Array, whose values count as integers or float32, or name → array.
+    """
+    if isinstance(x, dict):
+        each = zip(*(image_hashes(x[name]) for name in sorted(x)), strict=True)
+        parts = ([number.to_bytes(SIZE, "big") for number in row] for row in each)
+        return [_number(b"".join([repr(sorted(x)).encode(), *row])) for row in parts]
+    x = np.asarray(x)
+    x = np.ascontiguousarray(x if x.dtype.kind in "iu" else x.astype(np.float32))
     head = repr((x.dtype.name, x.shape[1:])).encode()
-    return [
-        int.from_bytes(hashlib.blake2b(head + row.tobytes(), digest_size=SIZE).digest(), "big")
-        for row in x
-    ]
+    return [_number(head + row.tobytes()) for row in x]
+
+
+def _number(content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=SIZE).digest(), "big")
 
 
 def add_numbers(first: int, *more: int) -> int:

@@ -10,7 +10,9 @@ from tl_keras.data.datasets import DatasetExamples
 from tl_keras.utils.errors import InputError
 
 
-def py_dataset_examples(data: keras.utils.PyDataset, argument: str) -> DatasetExamples:
+def py_dataset_examples(
+    data: keras.utils.PyDataset, argument: str, wanted: Any = None, steps: int | None = None
+) -> DatasetExamples:
     """Return the batches of a `PyDataset` as examples; they are read again in each pass.
 
     Class names come from the `class_indices` of Keras' directory iterators.
@@ -18,22 +20,24 @@ def py_dataset_examples(data: keras.utils.PyDataset, argument: str) -> DatasetEx
     Args:
         data: Batches `x` or `(x, y)`.
         argument: Name that errors use.
+        wanted: What a model takes of one example, if it is known.
+        steps: How many batches make an epoch; None for all.
 
     Raises:
         InputError: If it has no end, no batches, or batches of another form.
     """
-    count = data.num_batches
+    count = steps if data.num_batches is None else min(steps or data.num_batches, data.num_batches)
     if count is None:
         raise InputError(
             f"{argument}: expected a PyDataset with an end, got one whose num_batches is None. "
-            "Give it __len__, or num_batches."
+            "Give it __len__ or num_batches, or pass tl.data.as_examples(data, steps=…)."
         )
     if count < 1:
         raise InputError(f"{argument}: the PyDataset has no batches. Check what it reads.")
-    first = _plain(data[0], argument)
+    first = plain(data[0], argument)
 
     def batches() -> Any:
-        return (_plain(data[index], argument) for index in range(count))
+        return (plain(data[index], argument) for index in range(count))
 
     signature = tf.nest.map_structure(
         lambda part: tf.TensorSpec([None, *part.shape[1:]], tf.as_dtype(part.dtype)), first
@@ -43,10 +47,10 @@ def py_dataset_examples(data: keras.utils.PyDataset, argument: str) -> DatasetEx
     numbers = getattr(data, "class_indices", None)
     if isinstance(numbers, dict):
         dataset.class_names = sorted(numbers, key=numbers.get)
-    return DatasetExamples(dataset, argument)
+    return DatasetExamples(dataset, argument, batched=True, wanted=wanted)
 
 
-def _plain(batch: Any, argument: str) -> Any:
+def plain(batch: Any, argument: str) -> Any:
     """Return a batch with arrays in it, `x` or `(x, y)`."""
     if isinstance(batch, (tuple, list)) and len(batch) == 3:
         raise InputError(

@@ -62,7 +62,7 @@ def compare(
                 f"{_outputs(spec)}. Compare models with the same classes in the same order."
             )
     positive = positive_classes(spec, positive)
-    examples = as_examples(data)
+    examples = as_examples(data, wanted=models[first].modality.spec)
     targets, outputs = predict(
         list(models.values()), examples, asked_of_labels(spec), batch_size, progress=verbose
     )

@@ -12,7 +12,7 @@ from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.task_reports import TaskReports
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
@@ -58,8 +58,8 @@ def evaluate(
     spec = targets_of(model)
     positive = positive_classes(spec, positive)
     batch_size = whole(batch_size, "batch_size")
-    domains = as_domains(as_examples(data), "data")
-    warn_of_scaled_images(model, {"data": domains})
+    domains = as_domains(as_examples(data, wanted=model.modality.spec), "data")
+    warn_of_doubtful_values(model, {"data": domains})
     targets, (outputs,) = predict(
         [model], domains.only, asked_of_labels(spec), batch_size, progress=verbose
     )

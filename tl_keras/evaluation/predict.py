@@ -10,7 +10,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from tl_keras.data.examples import Examples
-from tl_keras.models.model_inputs import check_pixel_ranges, size_remedy
+from tl_keras.models.model_inputs import check_examples
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import Kind, TargetSpec, closing_activation
 from tl_keras.utils.errors import InputError
@@ -34,7 +34,7 @@ def predict(
     here, so that the outputs are probabilities.
 
     Args:
-        models: Models of images, with the same targets.
+        models: Models of the same modality, with the same targets.
         examples: What to predict.
         spec: The targets of the models.
         batch_size: Examples in a batch.
@@ -47,17 +47,15 @@ def predict(
     Raises:
         InputError: If the data have no labels or no examples.
     """
-    batches = examples.batches(spec, batch_size)
-    element = batches.element_spec
-    if not (isinstance(element, tuple) and len(element) == 2):
+    if not examples.has_labels:
         raise InputError(
             "data: expected examples with labels, got inputs alone. Pass (x, y), a dataset of "
             "(x, y) pairs or an image folder; for predictions without labels call model.predict."
         )
     for model in models:
-        check_pixel_ranges(model, examples, "data")
-        _check_shape(element[0].shape[1:], model, examples)
-    forward = _forward(models, element[0])
+        check_examples(model, examples, "data")
+    batches = examples.batches(spec, batch_size)
+    forward = _forward(models, examples.element_spec())
     total = int(batches.cardinality())
     bar = tqdm(
         batches,
@@ -79,21 +77,12 @@ def predict(
 
 def _forward(models: Sequence[TransferModel], x: tf.TensorSpec) -> Any:
     """Return one graph function from a batch to the outputs of all models."""
-    signature = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
 
-    @tf.function(input_signature=[signature], autograph=False)
+    @tf.function(input_signature=[x], autograph=False)
     def forward(batch):
         return [_predictions(model, batch) for model in models]
 
     return forward
-
-
-def _check_shape(shape: tf.TensorShape, model: TransferModel, examples: Examples) -> None:
-    if not tf.TensorShape(model.image_shape).is_compatible_with(shape):
-        raise InputError(
-            f"data: expected inputs of shape {model.image_shape} for {model.name!r}, got "
-            f"{tuple(shape)}. {size_remedy(model, examples, tuple(shape))}"
-        )
 
 
 def _predictions(model: TransferModel, batch: tf.Tensor) -> Any:

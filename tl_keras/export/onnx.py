@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from tl_keras.export.destination import check_suffix, staged
-from tl_keras.export.serving import IMAGES, check_model, export_network
+from tl_keras.export.serving import check_model, export_network
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.utils.errors import InputError, listed
 
@@ -21,7 +22,8 @@ def onnx(
 ) -> Path:
     """Write an ONNX file, for ONNX Runtime and what else reads ONNX.
 
-    It takes `images` float32 `(n, h, w, c)`, 0–255 or in the model's `pixel_range`, and gives
+    It takes `images` float32 `(n, h, w, c)`, 0–255 or in the model's `pixel_range` (what else goes
+    into a model is `inputs`, or has the names of its several inputs), and gives
     `scores` (`values` for regression, `features` without a head, `{task}_scores` … for several
     tasks). Preprocessing is inside.
     Needs `pip install "tl_keras[onnx]"`.
@@ -53,7 +55,10 @@ def onnx(
             f"{'is' if len(missing) == 1 else 'are'} not installed. Run "
             '`pip install "tl_keras[onnx]"`.'
         )
-    images = keras.InputSpec(dtype="float32", shape=(None, *model.image_shape), name=IMAGES)
+    takes = tf.nest.map_structure(
+        lambda one: keras.InputSpec(dtype=one.dtype.name, shape=tuple(one.shape), name=one.name),
+        model.modality.batch_spec,
+    )
     with staged(path, overwrite=overwrite, is_export=Path.is_file) as new:
-        export_network(model, new, "onnx", input_signature=[images], opset_version=opset)
+        export_network(model, new, "onnx", input_signature=[takes], opset_version=opset)
     return Path(path)

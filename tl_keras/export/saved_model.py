@@ -11,6 +11,7 @@ from tl_keras.export.destination import staged
 from tl_keras.export.serving import check_model, label_files, signatures
 from tl_keras.frozen.folding import fold_concrete
 from tl_keras.frozen.function_digest import trace
+from tl_keras.frozen.prefix import carries_mask
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.utils.writing import write_text
 
@@ -27,6 +28,10 @@ def saved_model(model: TransferModel, path: str | os.PathLike, *, overwrite: boo
     | `serving_default` | `images` float32 `(n, h, w, c)`, 0–255 | the answer |
     | `serve_bytes` | `image_bytes` string `(n,)`: files of any size | the same, `valid`, `error` |
     | `features` | `images` as above | `features` float32 `(n, channels)` |
+
+    Other inputs than images are `inputs`, in the type that the network takes, or have the names of
+    its several inputs; a modality of your own may bring a raw form with another signature than
+    `serve_bytes`.
 
     The answer depends on the head:
 
@@ -93,8 +98,10 @@ def _with_constants(model: TransferModel) -> Any:
 
     None where the graph cannot be written so.
     """
-    images = tf.TensorSpec([None, *model.image_shape], tf.float32)
+    if carries_mask(model):  # What comes out of a graph of constants has no mask.
+        return None
+    takes = model.modality.batch_spec
     try:
-        return fold_concrete(trace(model.feature_map, images), images)
+        return fold_concrete(trace(model.feature_map, takes), takes)
     except Exception:  # Of any kind, from converters that know some operations and not others.
         return None

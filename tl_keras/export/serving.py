@@ -7,20 +7,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_keras.inputs.decoding.images import decode_images_in
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError
 
-IMAGES = "images"
-IMAGE_BYTES = "image_bytes"
 FEATURES = "features"
 VALID = "valid"
 ERROR = "error"
 
 Answer = dict[str, tf.Tensor]
-Signature = tuple[Callable[[tf.Tensor], Answer], tf.TensorSpec]
+Signature = tuple[Callable[[Any], Answer], Any]
 
 
 def check_model(model: Any) -> TransferModel:
@@ -38,90 +35,66 @@ def check_model(model: Any) -> TransferModel:
     return model
 
 
-def signatures(
-    model: TransferModel, feature_map: Callable[[tf.Tensor], Any]
-) -> dict[str, Signature]:
+def signatures(model: TransferModel, feature_map: Callable[[Any], Any]) -> dict[str, Signature]:
     """Return signature name → (function, what it takes) for a SavedModel.
 
     Args:
         model: The model to serve.
-        feature_map: From images to what the backbone makes of them, as `model.feature_map`.
+        feature_map: From examples to what the backbone makes of them, as `model.feature_map`.
 
     Returns:
-        `serving_default` and `features`, and `serve_bytes` if the input is images of a fixed size.
-        All take batches of no image, too.
+        `serving_default` and `features`, and, if the modality has a raw form, the
+        signature that takes it: `serve_bytes` of images.
+        All take batches of no example, too.
     """
 
     @_also_of_none
-    def serving_default(images):
-        forward = model.forward_from_feature_map(feature_map(images))
+    def serving_default(x):
+        forward = model.forward_from_feature_map(feature_map(x))
         return answer(model, model.activate(forward.logits))
 
     @_also_of_none
-    def features(images):
-        return {FEATURES: model.head.pool(feature_map(images))}
+    def features(x):
+        return {FEATURES: model.head.pool(feature_map(x))}
 
-    images = tf.TensorSpec([None, *model.image_shape], tf.float32, name=IMAGES)
-    found = {"serving_default": (serving_default, images), "features": (features, images)}
-    if takes_photographs(model):
+    takes = model.modality.batch_spec
+    found = {"serving_default": (serving_default, takes), "features": (features, takes)}
+    if model.modality.raw_name is not None:
 
-        def serve_bytes(image_bytes):
-            images, error = pixels(image_bytes, model.image_shape, model.pixel_range)
+        def serve_raw(raw):
+            x, error = model.modality.from_raw(raw)
             valid = error == ""
-            found = serving_default(images)
+            found = serving_default(x)
             zeros = {name: _zeros_unless(valid, value) for name, value in found.items()}
             return zeros | {VALID: valid, ERROR: error}
 
-        found["serve_bytes"] = (serve_bytes, tf.TensorSpec([None], tf.string, name=IMAGE_BYTES))
+        found[model.modality.raw_signature] = (
+            serve_raw,
+            tf.TensorSpec([None], tf.string, name=model.modality.raw_name),
+        )
     return found
 
 
-def _also_of_none(function: Callable[[tf.Tensor], Answer]) -> Callable[[tf.Tensor], Answer]:
-    """Run a function on one image of zeros where there is none: convolutions fail on none."""
+def _also_of_none(function: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+    """Run a function on one example of zeros where there is none: convolutions fail on none."""
 
-    def of_any_number(images):
-        count, shape = tf.shape(images)[0], images.shape
-        one = tf.concat([[1], tf.shape(images)[1:]], axis=0)
-        images = tf.cond(count > 0, lambda: images, lambda: tf.zeros(one, images.dtype))
-        found = function(tf.ensure_shape(images, shape))
+    def of_any_number(x):
+        count = tf.shape(tf.nest.flatten(x)[0])[0]
+        found = function(tf.nest.map_structure(lambda one: _at_least_one(one, count), x))
         return {name: value[:count] for name, value in found.items()}
 
     return of_any_number
+
+
+def _at_least_one(x: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    one = tf.concat([[1], tf.shape(x)[1:]], axis=0)
+    return tf.ensure_shape(tf.cond(count > 0, lambda: x, lambda: tf.zeros(one, x.dtype)), x.shape)
 
 
 def _zeros_unless(valid: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """Replace the rows `(n, …)` that are not valid `(n,)` by zeros, False or empty strings."""
     valid = tf.reshape(valid, [-1] + [1] * (value.shape.rank - 1))
     return tf.where(valid, value, tf.zeros([], value.dtype))
-
-
-def takes_photographs(model: TransferModel) -> bool:
-    """Return whether the model's input is gray or RGB images of a fixed size."""
-    shape = model.image_shape
-    return len(shape) == 3 and None not in shape and shape[-1] in (1, 3)
-
-
-def pixels(
-    image_bytes: tf.Tensor,
-    image_shape: tuple[int, int, int],
-    pixel_range: tuple[float, float] | None = None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decode encoded images as in training.
-
-    Args:
-        image_bytes: String tensor `(n,)`.
-        image_shape: Height, width and channels that the model takes.
-        pixel_range: Darkest and brightest value that the model takes.
-
-    Returns:
-        float32 `(n, *image_shape)`, 0–255 or, with a `pixel_range`, the values of the files; zeros
-        where the bytes are not an image. And why they are not, string `(n,)`; empty where they are.
-    """
-    height, width, channels = image_shape
-    images, error = decode_images_in(image_bytes, (height, width), pixel_range)
-    if channels == 1:
-        images = tf.image.rgb_to_grayscale(images)
-    return tf.cast(images, tf.float32), error
 
 
 def answer(model: TransferModel, predictions: Any) -> Answer:
@@ -215,20 +188,21 @@ def float32_network(model: TransferModel) -> keras.Model:
             same weights.
 
     Returns:
-        A model from `images` to `scores`, `values` or `features`, or `{task}_scores` ….
+        A model from the inputs that its modality names to `scores`, `values` or `features`, or
+        `{task}_scores` ….
     """
     if any(layer.compute_dtype != "float32" for layer in flatten_layers(model)):
         copy = type(model).from_config(_in_float32(model.get_config()))
         copy.set_weights(model.get_weights())
         model = copy
-    images, predictions = model.inputs[0], model.output
+    inputs, predictions = model.input, model.output
     if isinstance(model.targets, dict):
         outputs = {
             f"{task}_{main_output(spec)}": predictions[task] for task, spec in model.targets.items()
         }
     else:
         outputs = {main_output(model.targets): predictions}
-    return keras.Model(images, outputs, name=model.name)
+    return keras.Model(inputs, outputs, name=model.name)
 
 
 def _in_float32(config: Any) -> Any:

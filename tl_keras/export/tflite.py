@@ -11,11 +11,10 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
-from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.data.rows import Epochs
 from tl_keras.export.destination import check_suffix, staged
-from tl_keras.export.serving import IMAGES, check_model, export_network, label_files
-from tl_keras.models.model_inputs import check_pixel_ranges, warn_of_scaled_images
+from tl_keras.export.serving import check_model, export_network, label_files
+from tl_keras.models.model_inputs import check_examples, warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.utils.errors import InputError
 
@@ -32,10 +31,10 @@ def tflite(
 ) -> Path:
     """Write a TFLite file for phones and small devices.
 
-    Its signature takes `images` float32 `(1, h, w, c)`, 0–255 or in the model's `pixel_range`, and
-    gives `scores` (`values` for regression, `features` without a head, `{task}_scores` … for
-    several tasks). Preprocessing is inside. For other batch sizes call the interpreter's
-    `resize_tensor_input`.
+    Its signature takes `images` float32 `(1, h, w, c)`, 0–255 or in the model's `pixel_range` (what
+    else goes into a model is `inputs`, or has the names of its several inputs), and gives `scores`
+    (`values` for regression, `features` without a head, `{task}_scores` … for several tasks).
+    Preprocessing is inside. For other batch sizes call the interpreter's `resize_tensor_input`.
 
     With `quantize="int8"`, weights and activations are int8 wherever TFLite has an int8 kernel:
     about a quarter of the size, and several times as fast on hardware made for it. Input and
@@ -110,22 +109,17 @@ def _converter_options(model: TransferModel, quantize, representative) -> dict[s
 
 def _representative(model: TransferModel, data: Any) -> Callable[[], Iterator[dict]]:
     """Return a function that gives the examples one by one, as the converter asks for them."""
-    examples = as_examples(data, "representative")
-    check_pixel_ranges(model, examples, "representative")
+    examples = as_examples(data, "representative", wanted=model.modality.spec)
+    check_examples(model, examples, "representative")
     batches = examples.batches(None, 1, epochs=Epochs(seed=0)).take(REPRESENTATIVE_EXAMPLES)
-    images = [np.asarray(batch, np.float32) for batch in batches]
-    if not images:
-        raise InputError("representative: expected at least one image, got none.")
-    shape = images[0].shape[1:]
-    if len(shape) != len(model.image_shape) or any(
-        expected not in (None, side)
-        for side, expected in zip(shape, model.image_shape, strict=True)
-    ):
-        raise InputError(
-            f"representative: expected images of shape {model.image_shape} as the model takes "
-            f"them, got {tuple(shape)}."
-        )
-    if not isinstance(examples, ImageFiles):
-        seen = as_domains(np.concatenate(images))
-        warn_of_scaled_images(model, {"representative": seen})
-    return lambda: ({IMAGES: image} for image in images)
+    takes = model.modality.batch_spec
+    found = [
+        tf.nest.map_structure(lambda one, own: tf.cast(one, own.dtype).numpy(), x, takes)
+        for x in batches
+    ]
+    if examples.paths is None:
+        seen = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *found)
+        warn_of_doubtful_values(model, {"representative": as_domains((seen, None))})
+    if isinstance(takes, tf.TensorSpec):
+        found = [{takes.name: x} for x in found]
+    return lambda: iter(found)

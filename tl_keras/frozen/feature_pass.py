@@ -177,13 +177,14 @@ class FeaturePass:
         parts, images, count = [], 0, 0
         for number, x, y in batches:
             if self._content is not None:
-                hashes = image_hashes(x.numpy())
+                hashes = _hashes_of(x)
                 if not self._content.has(hashes):
                     raise DataChanges
                 images = add_numbers(images, *hashes)
             parts.append(self._values(x, y, number))
-            count += len(x)
-            bar.update(len(x))
+            size = len(tf.nest.flatten(x)[0])
+            count += size
+            bar.update(size)
             lock.refresh()
             self._measure(bar.total)
         if count != len(self._layout.examples_of(shard)):
@@ -195,7 +196,7 @@ class FeaturePass:
         self._intact.add(shard)
 
     def _hashes(self, batches: Iterable) -> int:
-        return add_numbers(*(n for _, x, _ in batches for n in image_hashes(x.numpy())))
+        return add_numbers(*(n for _, x, _ in batches for n in _hashes_of(x)))
 
     def _check_finite(self, arrays: Sequence[np.ndarray], count: int) -> None:
         broken = np.zeros(count, bool)
@@ -240,3 +241,7 @@ class FeaturePass:
         for shard in shards:
             self._store.discard(shard)
             self._intact.discard(shard)
+
+
+def _hashes_of(x: Any) -> list[int]:
+    return image_hashes(tf.nest.map_structure(np.asarray, x))

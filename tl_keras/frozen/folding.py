@@ -41,7 +41,7 @@ def fold(
     the function itself comes back, compiled, and a line says so.
 
     Args:
-        function: From a tensor to a tensor or a nest of them.
+        function: From a tensor, or name → tensor, to a tensor or a nest of them.
         spec: Of the argument, such as `tf.TensorSpec([None, 224, 224, 3], tf.uint8)`.
         traced: The concrete function of the two, where there is one already.
         precision: `"float32"`: as the layers compute. `"bfloat16"`: convolutions and matrix
@@ -71,7 +71,9 @@ def fold(
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         say(f"frozen layers run as they are: their graph cannot be folded ({reason[:120]})")
         folded = plain
-    return lambda images: folded(tf.convert_to_tensor(images, spec.dtype))
+    return lambda x: folded(
+        tf.nest.map_structure(lambda one, own: tf.convert_to_tensor(one, own.dtype), x, spec)
+    )
 
 
 def check_precision(precision: str, cpu_info: str = "/proc/cpuinfo") -> bool:
@@ -153,14 +155,19 @@ def fold_concrete(
 
     @tf.function(input_signature=[spec], autograph=False)
     def run(images):
-        values = tf.nest.flatten(frozen(images))
+        # In the order of a dict's names, as the concrete function takes them.
+        values = tf.nest.flatten(frozen(*tf.nest.flatten(images)))
         values = [tf.cast(value, dtype) for value, dtype in zip(values, dtypes, strict=True)]
         return tf.nest.pack_sequence_as(like.structured_outputs, values)
 
     compiled = run.get_concrete_function()
     # What has no kernel on this device fails here, while there is still a way back.
-    compiled(tf.zeros([1 if side is None else side for side in spec.shape], spec.dtype))
+    compiled(tf.nest.map_structure(_zeros, spec))
     return compiled
+
+
+def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
+    return tf.zeros([1 if side is None else side for side in spec.shape], spec.dtype)
 
 
 def _with_onednn_bfloat16(frozen: Any) -> Any:

@@ -16,9 +16,6 @@ from tqdm import tqdm
 import tl_keras
 from tl_keras.data.augmentation.augment import augment, batch_seed
 from tl_keras.data.base import Examples, Specs
-from tl_keras.data.datasets import DatasetExamples
-from tl_keras.data.files.image_files import ImageFiles
-from tl_keras.data.fingerprint import content_of, fingerprint
 from tl_keras.frozen.cache_room import make_room
 from tl_keras.frozen.feature_cache import FeatureCache
 from tl_keras.frozen.feature_layout import Column, Layout
@@ -77,7 +74,7 @@ def stored_features(
         reason = str(error)
     except DataChanges:
         reason = "the data gives other images in each pass; it seems to augment them by itself"
-        if isinstance(examples, ImageFiles):
+        if examples.paths is not None:
             reason = "image files were changed while their features were computed"
     except OSError as error:
         reason = f"{str(cache.features_folder)!r} cannot be written ({error.strerror or error})"
@@ -101,12 +98,12 @@ class _Job:
         self._seed: int = seed
         self._pixel_range: tuple[float, float] | None = pixel_range
         self._say: Callable[[str], None] = say
-        spec = examples.element_spec(targets)
-        x, self._y_spec = spec if isinstance(spec, tuple) else (spec, None)
-        self._images = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
-        self._input = tf.TensorSpec(
-            self._images.shape, tf.float32 if augmentation else self._images.dtype
-        )
+        labelled = targets is not None and examples.has_labels
+        self._y_spec = examples.element_spec(targets)[1] if labelled else None
+        self._images = examples.element_spec()
+        self._input = self._images
+        if augmentation:
+            self._input = tf.TensorSpec(self._images.shape, tf.float32)
 
     def run(self, verbose: bool) -> StoredExamples:
         """Compute what is missing and return the examples."""
@@ -114,14 +111,13 @@ class _Job:
         lower = self._prefix.traced(self._input)
         folder = self._cache.features_folder / self._key(lower)
         store = self._store(folder, self._layout(lower))
-        by_content = isinstance(self._examples, DatasetExamples)
         try:
             FeaturePass(
                 store,
                 self._examples.batches(self._targets, batch_size_of(store.layout)),
                 self._values,
-                content=content_of(self._examples) if by_content else None,
-                is_unchanged=lambda: fingerprint(self._examples) == self._data,
+                content=None if self._examples.has_rows else self._examples.content(),
+                is_unchanged=lambda: self._examples.fingerprint() == self._data,
                 model_name=self._prefix.name,
                 say=self._say,
                 verbose=verbose,
@@ -197,7 +193,9 @@ class _Job:
         outputs = list(lower.outputs)
         if not all(tensor.shape[1:].is_fully_defined() for tensor in outputs):
             x = next(iter(self._examples.batches(None, 1)))
-            outputs = tf.nest.flatten(lower(tf.cast(x, self._input.dtype)))
+            outputs = tf.nest.flatten(
+                lower(tf.nest.map_structure(lambda a, b: tf.cast(a, b.dtype), x, self._input))
+            )
         targets = tf.nest.flatten(self._y_spec) if self._y_spec is not None else []
         x, y = (
             tuple(
@@ -211,7 +209,7 @@ class _Job:
 
     @functools.cached_property
     def _data(self) -> str:
-        return fingerprint(self._examples)
+        return self._examples.fingerprint()
 
     @functools.cached_property
     def _folded(self) -> Callable[[Any], Any]:

@@ -46,8 +46,8 @@ class Prefix:
         self._split = split
         self._pools = pools
         self.random_layer = _random_layer(self.layers)
-        self._traced: dict[tf.TensorSpec, Any] = {}
-        self._folded: dict[tuple[tf.TensorSpec, str], Callable[[Any], Any]] = {}
+        self._traced: dict[str, Any] = {}
+        self._folded: dict[tuple[str, str], Callable[[Any], Any]] = {}
 
     def __str__(self) -> str:
         """Return which blocks these are, in words."""
@@ -91,15 +91,16 @@ class Prefix:
 
     def traced(self, images: tf.TensorSpec) -> Any:
         """Return the concrete function of `lower` for such images, traced once."""
-        if images not in self._traced:
-            self._traced[images] = trace(self.lower, images)
-        return self._traced[images]
+        key = str(images)
+        if key not in self._traced:
+            self._traced[key] = trace(self.lower, images)
+        return self._traced[key]
 
     def folded(
         self, images: tf.TensorSpec, precision: str, say: Callable[[str], None]
     ) -> Callable[[Any], Any]:
         """Return `lower` with the weights of the first call as constants, as `fold` gives it."""
-        key = (images, precision)
+        key = (str(images), precision)
         if key not in self._folded:
             self._folded[key] = fold(
                 self.lower,
@@ -132,7 +133,8 @@ class Prefix:
         The feature map is the backbone's whole output, also where `lower` pools it.
         """
         values = self._frozen_values(images, training)
-        values = tf.nest.map_structure(tf.stop_gradient, values)
+        if not carries_mask(self.model):  # A tensor made from another one has no mask.
+            values = tf.nest.map_structure(tf.stop_gradient, values)
         return self.forward(values, training)
 
 
@@ -156,9 +158,20 @@ def frozen_prefix(model: TransferModel, map_readers: Iterable[str] = ()) -> Pref
     while frozen < len(blocks) and not _changes(blocks[frozen], trained):
         frozen += 1
     if frozen == len(blocks):
-        return Prefix(model, frozen, None, pools=_vectors_do(model, set(map_readers)))
+        pools = _vectors_do(model, set(map_readers))
+        # Whole maps come out of a store without the mask that belongs to them.
+        whole = Prefix(model, frozen, None, pools=pools)
+        return whole if pools or not carries_mask(model) else None
     split = split_network(model.backbone, blocks, frozen) if frozen else None
     return None if split is None else Prefix(model, split.boundary, split)
+
+
+def carries_mask(model: TransferModel) -> bool:
+    """Return whether a layer of the backbone masks padding."""
+    return any(
+        isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False)
+        for layer in flatten_layers(model.backbone)
+    )
 
 
 def pools_without_weights(model: TransferModel) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.base import Examples, Specs, Targets
+from tl_keras.data.base import Examples, Specs, Targets, batch_spec
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.frozen.feature_store import FeatureStore
 from tl_keras.utils.arguments import whole
@@ -67,6 +67,17 @@ class StoredExamples(Examples):
         _mapped.close(self._store)
         self._store.leave()
 
+    @property
+    def spec(self) -> Any:
+        """Shape and type of what the frozen layers give for one example; a tuple of several."""
+        columns = [tf.TensorSpec(column.shape, column.dtype) for column in self._layout.x]
+        return columns[0] if len(columns) == 1 else tuple(columns)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether targets are stored, too."""
+        return self._spec is not None
+
     def __len__(self) -> int:
         """Return the number of examples."""
         return self._layout.count
@@ -104,12 +115,10 @@ class StoredExamples(Examples):
         return rows.map(element, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def _element_spec(self, spec: Specs) -> Any:
-        columns = [
-            tf.TensorSpec([None, *column.shape], column.dtype) for column in self._layout.columns
-        ]
-        width = len(self._layout.x)
-        x = columns[0] if width == 1 else tuple(columns[:width])
-        return (x, self._named(columns[width:])) if self._has_targets(spec) else x
+        if not self._has_targets(spec):
+            return batch_spec(self.spec, None)
+        columns = [tf.TensorSpec([None, *column.shape], column.dtype) for column in self._layout.y]
+        return batch_spec(self.spec, None), self._named(columns)
 
     def _has_targets(self, spec: Specs) -> bool:
         if spec is None or self._spec is None:

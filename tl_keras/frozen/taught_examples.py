@@ -39,6 +39,16 @@ class TaughtExamples(Examples):
         self._examples = examples
         self._outputs = dict(outputs)
 
+    @property
+    def spec(self) -> Taught:
+        """Shapes and types of one example's `x` and of the teachers' outputs."""
+        return Taught(self._examples.spec, {name: one.spec for name, one in self._outputs.items()})
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the examples have labels."""
+        return self._examples.has_labels
+
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self._examples)
@@ -61,7 +71,7 @@ class TaughtExamples(Examples):
             name: one.batches(None, batch_size, epochs=epochs, part=part)
             for name, one in self._outputs.items()
         }
-        labelled = own.element_spec != self._examples.element_spec()
+        labelled = self.has_labels and spec is not None
 
         @tf.autograph.experimental.do_not_convert
         def together(element: Any, said: dict[str, Any]) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from tl_keras.data.base import Examples
-from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.frozen.feature_cache import FeatureCache
 from tl_keras.frozen.folding import fold
@@ -36,7 +35,7 @@ class Teacher:
     def __init__(self, name: str, function: Callable[[Any], Any]):
         self.name = name
         self._function = function
-        self._traced: dict[tf.TensorSpec, Any] = {}
+        self._traced: dict[str, Any] = {}
 
     def __str__(self) -> str:
         """Return what this is, in words."""
@@ -44,9 +43,10 @@ class Teacher:
 
     def traced(self, images: tf.TensorSpec) -> Any:
         """Return the concrete function for such images, traced once."""
-        if images not in self._traced:
-            self._traced[images] = trace(self._function, images)
-        return self._traced[images]
+        key = str(images)
+        if key not in self._traced:
+            self._traced[key] = trace(self._function, images)
+        return self._traced[key]
 
     def folded(
         self, images: tf.TensorSpec, precision: str, say: Callable[[str], None]
@@ -56,11 +56,16 @@ class Teacher:
             self._function, images, traced=self.traced(images), precision=precision, say=say
         )
 
-    def in_step(self, image_shape: Sequence[int | None]) -> Callable[[Any], Any]:
-        """Return the function for images of any dtype inside of a training step."""
-        spec = tf.TensorSpec([None, *image_shape], tf.float32)
+    def in_step(self, spec: Any) -> Callable[[Any], Any]:
+        """Return the function for examples of any dtype inside of a training step.
+
+        Args:
+            spec: What the function takes, with a batch axis.
+        """
         folded = self.folded(spec, "float32", _say_nothing)
-        return lambda images: folded(tf.cast(images, tf.float32))
+        return lambda x: folded(
+            tf.nest.map_structure(lambda one, own: tf.cast(one, own.dtype), x, spec)
+        )
 
 
 def teachers_of(objectives: Sequence[Objective]) -> dict[str, Teacher]:
@@ -101,7 +106,7 @@ def stored_outputs(
         None if something cannot be stored: then the teachers have to run in every step. So it is
         with a `tf.data.Dataset`, whose shuffled batches are not made of row numbers.
     """
-    if any(isinstance(examples, DatasetExamples) for examples in domains.values()):
+    if not domains.has_rows:
         return None
     with contextlib.ExitStack() as own:
         found: dict[str, dict[str, Examples]] = {}

@@ -9,14 +9,16 @@ import numpy as np
 
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
-from tl_keras.backbones.weights import copy_of_layer
-from tl_keras.inputs.preprocessing import ImagePreprocessing, check_pixel_range
+from tl_keras.inputs.base import Modality
+from tl_keras.inputs.images import Images
+from tl_keras.inputs.preprocessing import ImagePreprocessing
 from tl_keras.models.heads import Head, HeadSpec, TaskHeads, resolve_head
+from tl_keras.models.input_arguments import preprocessing_of, read_shape
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.cluster import join_cluster
-from tl_keras.utils.errors import InputError, warn_user
+from tl_keras.utils.errors import InputError
 from tl_keras.utils.misplaced import OF_BUILDING, points_from
 
 
@@ -34,6 +36,7 @@ def build_transfer_model(
     pixel_range: tuple[float, float] | None = None,
     name: str = "transfer_model",
     trust: bool = False,
+    modality: Modality | None = None,
 ) -> TransferModel:
     """Put a head on a pretrained backbone, with its preprocessing in front.
 
@@ -41,7 +44,8 @@ def build_transfer_model(
         backbone: A Keras Applications name (`"ResNet50"`), `"EfficientNetLite0"` … `"2"`, the
             directory, `.tar.gz`, URL or handle of a SavedModel or TF Hub module,
             `"keras_hub:PRESET"`, the path of a `.keras` file, or a `keras.Model` (used, not
-            copied). SavedModels and `.keras` files that may run code or reach files are refused.
+            copied; with several inputs, `x` is a dict of arrays by their names). SavedModels and
+            `.keras` files that may run code or reach files are refused.
         num_classes: Number of classes, labels or regressed values; task name → that for several
             tasks; None for a model that gives features only (or as many as there are `labels`).
         head: `"linear"`, `"mlp"`, `"attention"`, `"gem"`, `"cosine"`, `"multi_label"`,
@@ -64,6 +68,9 @@ def build_transfer_model(
         name: Name of the model.
         trust: Load the backbone's SavedModel or `.keras` file whatever is in it: it may run code
             of its author and reach files and the network (`SECURITY.md`).
+        modality: What goes in: `tl.inputs.Images`, `tl.inputs.Features`, or a `Modality` of your
+            own. By default images for inputs of three axes, and features, with the type that a
+            Keras model states, for all others.
 
     Returns:
         A model from 0–255 images, uint8 or float, to float32 predictions `(batch, num_classes)`.
@@ -80,24 +87,15 @@ def build_transfer_model(
     """
     join_cluster()
     _check_name(name)
-    _check_preprocessing(preprocessing)
     tasks = _read_tasks(num_classes, head, labels)
-    shape = _read_shape(input_shape)
+    shape = read_shape(input_shape, modality)
     resolved = resolve_backbone(backbone, weights=weights, input_shape=shape, trust=bool(trust))
-    if preprocessing is None:
-        preprocessing = resolved.stated_preprocessing()
-        if resolved.is_raw:
-            warn_user(
-                f"preprocessing: pixels 0–255 reach {resolved.name!r} as they are, and it has no "
-                "Rescaling. Pass preprocessing=tl.preprocessing.… as it was trained with, or "
-                "identity() if with these."
-            )
-    else:
-        preprocessing = copy_of_layer(preprocessing)
-    if pixel_range is not None:
-        preprocessing = _with_range(preprocessing, pixel_range, resolved)
+    modality = modality or resolved.modality or Images(resolved.input_shape)
+    preprocessing = preprocessing_of(resolved, preprocessing, pixel_range)
     if isinstance(num_classes, Mapping):
-        _check_task_names(tasks, ("images", "head", preprocessing.name, resolved.network.name))
+        _check_task_names(
+            tasks, (*modality.input_names, "head", preprocessing.name, resolved.network.name)
+        )
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
         heads[task] = Head(spec, units, name=task)
@@ -108,7 +106,7 @@ def build_transfer_model(
         preprocessing,
         resolved.network,
         heads["head"] if single else TaskHeads(heads, name="head"),
-        image_shape=resolved.input_shape,
+        modality=modality,
         activation=activation["head"] if single else activation,
         targets=targets["head"] if single else targets,
         name=name,
@@ -118,48 +116,6 @@ def build_transfer_model(
 def _check_name(name):
     if not isinstance(name, str) or not name or "/" in name:
         raise InputError(f"name: expected a name without '/', got {name!r}.")
-
-
-def _check_preprocessing(preprocessing):
-    if preprocessing is not None and not isinstance(preprocessing, keras.layers.Layer):
-        raise InputError(
-            "preprocessing: expected a layer, such as tl.preprocessing.unit_range() or "
-            "tl.preprocessing.ImagePreprocessing(mean, std), which is saved with the model, got "
-            f"{preprocessing!r}."
-        )
-
-
-def _with_range(preprocessing, pixel_range, backbone):
-    pixel_range = check_pixel_range(pixel_range)
-    inside = getattr(backbone.network, "pixel_range", None)
-    if inside == pixel_range:
-        return preprocessing
-    if inside is not None:
-        raise InputError(
-            f"pixel_range: the networks fused in {backbone.name!r} were built with "
-            f"pixel_range={inside}, got {pixel_range}. Build them with this range, and fuse them "
-            "again."
-        )
-    if not isinstance(preprocessing, ImagePreprocessing):
-        raise InputError(
-            "pixel_range: it goes with the backbone's own preprocessing or a "
-            f"tl.preprocessing.ImagePreprocessing, got preprocessing={preprocessing.name!r}. Leave "
-            "one of them out."
-        )
-    config = {**preprocessing.get_config(), "pixel_range": pixel_range}
-    return ImagePreprocessing.from_config(config)
-
-
-def _read_shape(shape):
-    if shape is None:
-        return None
-    sides = tuple(shape) if isinstance(shape, (Sequence, np.ndarray)) else ()
-    fitting = (
-        side is None or (isinstance(side, (int, np.integer)) and side >= 1) for side in sides
-    )
-    if not sides or not all(fitting):
-        raise InputError(f"input_shape: expected (height, width, channels), got {shape!r}.")
-    return tuple(side if side is None else int(side) for side in sides)
 
 
 def _read_tasks(num_classes, head, labels):

@@ -9,6 +9,7 @@ import keras
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.inputs import preprocessing
+from tl_keras.inputs.images import Images
 from tl_keras.models.builder import build_transfer_model
 from tl_keras.models.fusion_layers import FusedFeatures, FusedPredictions
 from tl_keras.models.heads import Head, HeadSpec
@@ -83,12 +84,13 @@ def build_fusion_model(
         targets = None
     else:
         targets = _common_targets(members)
-        shape = _common_shape([member.image_shape for member in members])
+        modality = members[0].modality
+        shape = _common_shape([member.modality.shape for member in members])
         _check_common_range([member.pixel_range for member in members])
         if how == "average":
-            return _average(members, member_weights, targets, shape, classifier_activation, name)
+            return _average(members, member_weights, targets, modality, classifier_activation, name)
         layer = FusedPredictions(members, name="stacked_predictions")
-        backbone = Backbone(layer.name, layer, preprocessing.identity(), shape)
+        backbone = Backbone(layer.name, layer, modality.preprocessing(), shape, modality=modality)
     if num_classes is None and labels is None and targets is not None:
         num_classes, labels = targets.size, targets.labels
     return build_transfer_model(
@@ -125,10 +127,11 @@ def _fused_features(members, weights, input_shape, trust: bool) -> Backbone:
     networks = [part.network for part in parts]
     _check_common_range(list(map(preprocessing.pixel_range_of, stated, networks)))
     layer = FusedFeatures(networks, stated, name="fused_features")
-    return Backbone(layer.name, layer, preprocessing.identity(), shape)
+    modality = parts[0].modality or Images(shape)
+    return Backbone(layer.name, layer, modality.preprocessing(), shape, modality=modality)
 
 
-def _average(members, member_weights, targets, shape, activation, name) -> TransferModel:
+def _average(members, member_weights, targets, modality, activation, name) -> TransferModel:
     share = [1.0] * len(members) if member_weights is None else [float(w) for w in member_weights]
     if len(share) != len(members) or min(share) < 0 or not 0 < sum(share) < float("inf"):
         raise InputError(
@@ -139,10 +142,10 @@ def _average(members, member_weights, targets, shape, activation, name) -> Trans
     if targets.kind != "classification":
         activation = "sigmoid" if targets.kind == "multi_label" else None
     return TransferModel(
-        preprocessing.identity(),
+        modality.preprocessing(),
         layer,
         Head(HeadSpec(kind=targets.kind), None, name="head"),
-        image_shape=shape,
+        modality=modality,
         activation=activation,
         targets=targets,
         name=name,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
+from tl_keras.inputs.masks import mask_of
 from tl_keras.models.head_specs import (
     NAMED_HEADS,
     HeadSpec,
@@ -128,6 +129,7 @@ class Head(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.spec = spec
         self.units = None if units is None else int(units)
+        self.supports_masking = True
         self.pooling = _pooling_layer(spec.pooling)
         self.stack = []
         if self.units is None:
@@ -155,7 +157,11 @@ class Head(keras.layers.Layer):
 
     def pool(self, features):
         """Return one float32 vector `(batch, channels)` per example."""
-        return self.pooling(ops.cast(features, "float32"))
+        return self.pooling(ops.cast(features, "float32"), mask=mask_of(features))
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Return None: vectors have no positions."""
+        del inputs, previous_mask
 
     def embed(self, features, training=None):
         """Return what the classifier reads, `(batch, channels)`: pooled, after hidden layers."""
@@ -212,6 +218,7 @@ class TaskHeads(keras.layers.Layer):
     def __init__(self, heads: Mapping[str, Head], **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.heads = dict(heads)
+        self.supports_masking = True
         self.pooling = GlobalPooling(dtype="float32", name="pooling")
 
     def build(self, input_shape):
@@ -221,7 +228,11 @@ class TaskHeads(keras.layers.Layer):
 
     def pool(self, features):
         """Return the average over positions `(batch, channels)`, whatever the tasks' pooling."""
-        return self.pooling(ops.cast(features, "float32"))
+        return self.pooling(ops.cast(features, "float32"), mask=mask_of(features))
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Return None: vectors have no positions."""
+        del inputs, previous_mask
 
     def embed(self, features, training=None):
         """Return the average over positions, which all tasks share."""

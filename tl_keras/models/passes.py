@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.examples import as_examples
-from tl_keras.models.model_inputs import check_pixel_ranges
+from tl_keras.models.model_inputs import check_examples
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
@@ -61,18 +61,13 @@ def outputs_of(
         InputError: If the data cannot be read or is of another shape, or there are no labels
             although a spec asks for them.
     """
-    examples = as_examples(data, argument)
+    examples = as_examples(data, argument, wanted=model.modality.spec)
     batches = examples.batches(spec, batch_size)
-    labelled = isinstance(batches.element_spec, tuple)
-    if spec is not None and not labelled:
-        raise InputError(f"{argument}: expected examples with labels, got images only.")
-    shape = (batches.element_spec[0] if labelled else batches.element_spec).shape[1:]
-    if not shape.is_compatible_with(model.image_shape):
-        raise InputError(
-            f"{argument}: the model takes inputs of shape {model.image_shape}, got {tuple(shape)}. "
-            "Resize them, or build the model with this input_shape."
-        )
-    check_pixel_ranges(model, examples, argument)
+    labelled = spec is not None
+    if labelled and not examples.has_labels:
+        what = model.modality.plural
+        raise InputError(f"{argument}: expected examples with labels, got {what} only.")
+    check_examples(model, examples, argument)
     forward = compiled_forward(model) if forward is None else forward
     parts = []
     for element in batches:

@@ -14,6 +14,22 @@ def flatten_positions(features):
     return ops.reshape(features, (shape[0], -1, features.shape[-1]))
 
 
+def masked_mean(values, mask):
+    """Return the mean `(batch, channels)` over the positions that a mask leaves.
+
+    Args:
+        values: `(batch, positions, channels)`.
+        mask: `(batch, positions)`; where all is masked, the mean is 0.
+    """
+    weights = ops.expand_dims(ops.cast(mask, values.dtype), axis=-1)
+    return ops.sum(values * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+
+
+def _masked(values, mask, low: float):
+    """Return values `(batch, positions, channels)` with a low number where the mask is False."""
+    return ops.where(ops.expand_dims(ops.cast(mask, "bool"), axis=-1), values, low)
+
+
 @keras.saving.register_keras_serializable("tl_keras")
 class GlobalPooling(keras.layers.Layer):
     """Average or maximum over all positions; vectors pass through.
@@ -25,6 +41,7 @@ class GlobalPooling(keras.layers.Layer):
     Call:
         features: `(batch, height, width, channels)`, `(batch, tokens, channels)` or
             `(batch, channels)`.
+        mask: `(batch, tokens)`, False for padding, which does not count; None where there is none.
 
     Returns:
         `(batch, channels)`.
@@ -33,13 +50,22 @@ class GlobalPooling(keras.layers.Layer):
     def __init__(self, mode: str = "average", **kwargs):
         super().__init__(**kwargs)
         self.mode = mode
+        self.supports_masking = True
 
-    def call(self, features):
+    def call(self, features, mask=None):
         """Pool a batch of feature maps."""
         axes = tuple(range(1, len(features.shape) - 1))
         if not axes:
             return features
+        if mask is not None and len(features.shape) == 3:
+            if self.mode == "max":
+                return ops.max(_masked(features, mask, -1e9), axis=1)
+            return masked_mean(features, mask)
         return (ops.max if self.mode == "max" else ops.mean)(features, axis=axes)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Return None: vectors have no positions."""
+        del inputs, previous_mask
 
     def compute_output_shape(self, input_shape):
         """Return `(batch, channels)`."""
@@ -74,6 +100,11 @@ class GeneralizedMeanPooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.initial_power = float(power)
         self.epsilon = float(epsilon)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Return None: vectors have no positions."""
+        del inputs, previous_mask
 
     def build(self, input_shape):
         """Create the power."""
@@ -85,11 +116,15 @@ class GeneralizedMeanPooling(keras.layers.Layer):
             constraint=keras.constraints.NonNeg(),
         )
 
-    def call(self, features):
-        """Pool a batch of feature maps."""
+    def call(self, features, mask=None):
+        """Pool a batch of feature maps; padding does not count."""
         power = ops.maximum(self.power, 1e-2)
-        positive = ops.maximum(flatten_positions(features), self.epsilon)
-        return ops.power(ops.mean(ops.power(positive, power), axis=1), 1.0 / power)
+        positive = ops.power(ops.maximum(flatten_positions(features), self.epsilon), power)
+        if mask is not None and len(features.shape) == 3:
+            mean = masked_mean(positive, mask)
+        else:
+            mean = ops.mean(positive, axis=1)
+        return ops.power(mean, 1.0 / power)
 
     def compute_output_shape(self, input_shape):
         """Return `(batch, channels)`."""
@@ -126,6 +161,7 @@ class AttentionPooling(keras.layers.Layer):
     def __init__(self, hidden_units: int = 128, **kwargs):
         super().__init__(**kwargs)
         self.hidden_units = int(hidden_units)
+        self.supports_masking = True
         self.value = keras.layers.Dense(
             self.hidden_units, activation="tanh", dtype=self.dtype_policy, name="value"
         )
@@ -142,15 +178,21 @@ class AttentionPooling(keras.layers.Layer):
         self.gate.build(positions)
         self.score.build((input_shape[0], None, self.hidden_units))
 
-    def attention(self, features):
-        """Return the weights `(batch, positions)`, which sum to 1 over positions."""
+    def compute_mask(self, inputs, previous_mask=None):
+        """Return None: vectors have no positions."""
+        del inputs, previous_mask
+
+    def attention(self, features, mask=None):
+        """Return the weights `(batch, positions)`, which sum to 1 over positions that count."""
         x = flatten_positions(features)
         scores = self.score(self.value(x) * self.gate(x))
+        if mask is not None and len(features.shape) == 3:
+            scores = _masked(scores, mask, -1e9)
         return ops.softmax(ops.squeeze(scores, axis=-1), axis=-1)
 
-    def call(self, features):
-        """Pool a batch of feature maps."""
-        weights = ops.expand_dims(self.attention(features), axis=-1)
+    def call(self, features, mask=None):
+        """Pool a batch of feature maps; padding gets no weight."""
+        weights = ops.expand_dims(self.attention(features, mask), axis=-1)
         return ops.sum(weights * flatten_positions(features), axis=1)
 
     def compute_output_shape(self, input_shape):

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from tl_keras.backbones.cuts import Blocks, find_blocks
 from tl_keras.backbones.weights import finalize_normalization
-from tl_keras.inputs.image_batches import check_array, check_predicted
-from tl_keras.inputs.preprocessing import pixel_range_of
+from tl_keras.inputs.base import Modality
+from tl_keras.inputs.batches import check_end, in_batches
+from tl_keras.inputs.modalities import modality_of_config
 from tl_keras.models.heads import Head, HeadSpec
 from tl_keras.models.regression_layers import TargetScale
 from tl_keras.tasks.targets import TargetSpec
@@ -41,7 +42,7 @@ class Forward(NamedTuple):
 
 @keras.saving.register_keras_serializable("tl_keras")
 class TransferModel(keras.Model):
-    """Images in, predictions out: `preprocessing → backbone → head → activation`.
+    """Examples in, predictions out: `preprocessing → backbone → head → activation`.
 
     In place of an activation, a regression head's values get the targets' unit (`TargetScale`).
 
@@ -49,10 +50,10 @@ class TransferModel(keras.Model):
     Built by `build_transfer_model`, which is the way to get one.
 
     Args:
-        preprocessing: Layer from 0–255 images to the backbone's input.
+        preprocessing: Layer from examples, such as images of 0–255, to the backbone's input.
         backbone: Model or layer from there to features.
         head: Layer from features to logits (`tl_keras.models.heads.Head` or `TaskHeads`).
-        image_shape: Shape of one input, `(height, width, channels)` for images.
+        modality: What goes in; `model.modality` has the range of values, too, that the layers say.
         activation: Name of the activation on the logits (None: logits come out), or task name →
             that.
         targets: What the outputs mean: a `TargetSpec`, task name → `TargetSpec`, or None for a
@@ -60,7 +61,8 @@ class TransferModel(keras.Model):
         name: Name of the model.
 
     Call:
-        images: `(batch, height, width, channels)`, uint8 or float, 0–255.
+        inputs: A batch of examples as the modality says, such as images `(batch, height, width,
+            channels)`, uint8 or float, 0–255.
 
     Returns:
         float32 predictions `(batch, size)`, or task name → that.
@@ -72,19 +74,19 @@ class TransferModel(keras.Model):
         backbone: keras.layers.Layer,
         head: keras.layers.Layer,
         *,
-        image_shape: tuple[int | None, ...],
+        modality: Modality,
         activation: str | Mapping[str, str | None] | None,
         targets: TargetSpec | Mapping[str, TargetSpec] | None,
         name: str = "transfer_model",
     ):
-        images = keras.Input(shape=image_shape, name="images")
-        logits = head(backbone(preprocessing(images)))
+        inputs = modality.keras_inputs()
+        logits = head(backbone(preprocessing(inputs)))
         closing = _closing_layers(activation, targets, head)
-        super().__init__(inputs=images, outputs=_map(closing, logits), name=name)
+        super().__init__(inputs=inputs, outputs=_map(closing, logits), name=name)
         self.preprocessing = preprocessing
         self.backbone = backbone
         self.head = head
-        self.image_shape = tuple(image_shape)
+        self.modality = modality.reading(preprocessing, backbone)
         self._activation = activation
         self._targets = dict(targets) if isinstance(targets, Mapping) else targets
         self._scaled = tuple(k for k, one in closing.items() if isinstance(one, TargetScale))
@@ -116,8 +118,8 @@ class TransferModel(keras.Model):
 
     @property
     def pixel_range(self) -> tuple[float, float] | None:
-        """Darkest and brightest value of the images that the model takes; None for 8 bits."""
-        return pixel_range_of(self.preprocessing, self.backbone)
+        """Darkest and brightest value of images that are not of 8 bits, else None."""
+        return self.modality.pixel_range
 
     @property
     def blocks(self) -> Blocks:
@@ -185,20 +187,17 @@ class TransferModel(keras.Model):
         first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
         if isinstance(first, (str, os.PathLike)):
             raise InputError(
-                f"x: expected images, got the name {os.fspath(first)!r}. For files and folders "
-                "call tl.predict(model, files)."
+                f"x: expected {self.modality.plural}, got the name {os.fspath(first)!r}. For files "
+                "and folders call tl.predict(model, files)."
             )
         if hasattr(x, "encoded_targets"):  # Examples, which this module knows nothing of.
-            if hasattr(x, "image_size"):  # Files are read for one range and size.
-                _check_reading(x, self)
+            x = x.read_for(self.modality.spec)
+            self.modality.check_reading(x, "x")
+            self.modality.check_spec(x.spec, "x", files=bool(x.paths))
             x, batch_size = x.batches(None, batch_size or 32), None
-        endless = isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY
-        if (endless or _has_no_end(x)) and steps is None:
-            raise InputError(
-                "x: expected data with an end, got some without. Leave out .repeat(), end it with "
-                ".take(n), or pass steps=…."
-            )
-        check_predicted(x, self.image_shape)
+        if steps is None:
+            check_end(x)
+        self.modality.check_predicted(x)
         return super().predict(
             x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
         )
@@ -235,17 +234,13 @@ class TransferModel(keras.Model):
 
     def _in_batches(self, name: str, function: Callable, images, batch_size: int):
         batch_size = whole(batch_size, "batch_size")
-        images = check_array(images, self.image_shape)
-        if not isinstance(images, np.ndarray):
+        images = self.modality.check_array(images, self.modality.name)
+        if not all(isinstance(one, np.ndarray) for one in tf.nest.flatten(images)):
             return function(images)
         compiled = self.__dict__.setdefault("_compiled_passes", {})
         if name not in compiled:
             compiled[name] = tf.function(function, reduce_retracing=True, autograph=False)
-        parts = [
-            tf.nest.map_structure(np.asarray, compiled[name](images[i : i + batch_size]))
-            for i in range(0, len(images), batch_size)
-        ]
-        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+        return in_batches(compiled[name], images, batch_size)
 
     def save(self, filepath, overwrite: bool = True, **kwargs):
         """Save the model as a `.keras` file; arguments as for `keras.Model.save`.
@@ -277,7 +272,7 @@ class TransferModel(keras.Model):
             "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "head": keras.saving.serialize_keras_object(self.head),
-            "image_shape": list(self.image_shape),
+            "modality": keras.saving.serialize_keras_object(self.modality),
             "activation": self.activation,
             "targets": targets,
             "several_tasks": isinstance(self._targets, Mapping),
@@ -297,28 +292,8 @@ class TransferModel(keras.Model):
             targets = {name: _target_spec(spec) for name, spec in targets.items()}
         elif targets is not None:
             targets = _target_spec(targets)
-        config["image_shape"] = tuple(config["image_shape"])
-        return cls(**layers, targets=targets, **config)
-
-
-def _has_no_end(x: Any) -> bool:
-    """Return whether `x` is a `PyDataset` that does not say how many batches it has."""
-    return isinstance(x, keras.utils.PyDataset) and x.num_batches is None
-
-
-def _check_reading(images: Any, model: TransferModel) -> None:
-    """Raise `InputError` where files were read with another range or size than the model's."""
-    if images.pixel_range != model.pixel_range:
-        raise InputError(
-            f"x: the images were read with pixel_range={images.pixel_range}, the model was built "
-            f"with pixel_range={model.pixel_range}. Give both the same."
-        )
-    size = model.image_shape[:2]
-    if not tf.TensorShape(images.image_size).is_compatible_with(size):
-        raise InputError(
-            f"x: the images were read with image_size={tuple(images.image_size)}, the model takes "
-            f"inputs of shape {model.image_shape}. Read them with image_size={size}."
-        )
+        modality = modality_of_config(config, custom_objects)
+        return cls(**layers, modality=modality, targets=targets, **config)
 
 
 def _target_spec(config: Mapping[str, Any]) -> TargetSpec:

@@ -6,6 +6,7 @@ import keras
 
 from tl_keras.data.augmentation.augment import LABEL_MIXING, resolve_augmentation
 from tl_keras.data.augmentation.checks import check_augmentation
+from tl_keras.inputs.base import shapes
 from tl_keras.objectives.objective import Setup
 from tl_keras.utils.errors import InputError
 
@@ -73,16 +74,15 @@ def checked_view(layers: Layers, setup: Setup) -> Layers:
         InputError: If the model does not take images, or a layer cannot be used.
     """
     require_images(setup, "a view")
-    check_augmentation(layers, setup.model.image_shape, None)
+    check_augmentation(layers, setup.model.modality.shape, None)
     return layers
 
 
 def require_images(setup: Setup, what: str) -> None:
     """Raise `InputError` unless the model takes images of one size."""
-    shape = setup.model.image_shape
-    if len(shape) != 3 or None in shape:
+    if not setup.model.modality.are_images:
         raise InputError(
             f"model: {what} needs images (height, width, channels) of one size, but the model "
-            f"takes inputs of shape {tuple(shape)}. Build it with input_shape=(height, width, "
-            "channels)."
+            f"takes inputs of shape {shapes(setup.model.modality.spec)}. Build it with "
+            "input_shape=(height, width, channels)."
         )

@@ -48,8 +48,8 @@ class Setup:
     @functools.cached_property
     def forward_shapes(self) -> Forward:
         """Shapes of what a pass gives, less the batch: feature map, logits, features."""
-        images = tf.TensorSpec([None, *self.model.image_shape], tf.float32)
-        traced = tf.function(self.model.forward, autograph=False).get_concrete_function(images)
+        forward = tf.function(self.model.forward, autograph=False)
+        traced = forward.get_concrete_function(self.model.modality.batch_spec)
         return Forward(
             *(
                 tf.nest.map_structure(lambda one: tuple(one.shape[1:]), part)

@@ -11,9 +11,8 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import Examples, as_examples
-from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.evaluation.evaluate import targets_of
-from tl_keras.models.model_inputs import check_examples, warn_of_scaled_images
+from tl_keras.models.model_inputs import check_examples, warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.predictions.files import find_files
 from tl_keras.predictions.predictor import Scores, predictor_of
@@ -51,9 +50,9 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
     labels = {task: one.class_names for task, one in specs.items()}
     regression = frozenset(task for task, one in specs.items() if one.kind == "regression")
     if words is None:
-        examples = as_examples(data)
+        examples = as_examples(data, wanted=model.modality.spec)
         check_examples(model, examples, "data")
-        warn_of_scaled_images(model, {"data": as_domains(examples, "data")})
+        warn_of_doubtful_values(model, {"data": as_domains(examples, "data")})
         found = _of_examples(model, examples, batch_size)
     else:
         files = find_files(words, "data")
@@ -108,8 +107,7 @@ def _of_examples(
     for x in examples.batches(None, batch_size):
         found = tf.nest.map_structure(np.asarray, forward(x))
         scores = found if isinstance(found, dict) else {"": found}
-        for index in range(len(x)):
-            is_file = isinstance(examples, ImageFiles)
-            name = examples.paths[row] if is_file else f"row {row}"
+        for index in range(len(tf.nest.flatten(x)[0])):
+            name = examples.paths[row] if examples.paths else f"row {row}"
             yield name, {task: values[index] for task, values in scores.items()}, ""
             row += 1

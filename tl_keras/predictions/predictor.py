@@ -92,20 +92,18 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
     """
     import tensorflow as tf
 
-    from tl_keras.export.serving import pixels, takes_photographs
-
-    if not takes_photographs(model):
+    if model.modality.raw_name is None:
         raise InputError(
             f"{argument}: expected a model of images of one size, got one with the input "
-            f"shape {model.image_shape}. Use it from Python."
+            f"shape {model.modality.shape}. Use it from Python."
         )
     several = isinstance(model.targets, dict)
     targets = model.targets if several else {"": model.targets}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def outputs(contents):
-        images, error = pixels(contents, model.image_shape, model.pixel_range)
-        return model(images, training=False), error
+        examples, error = model.modality.from_raw(contents)
+        return model(examples, training=False), error
 
     def run(contents: list[bytes]) -> tuple[Scores, list[str]]:
         found, error = outputs(tf.constant(contents, tf.string))

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tl_keras.data import Examples
 from tl_keras.data.base import Specs
-from tl_keras.data.datasets import DatasetExamples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.data.output_order import check_same_names
 from tl_keras.models.model_inputs import check_examples
@@ -64,7 +63,8 @@ def checked_domains(
                 "tl.objectives.PseudoLabel()."
             )
     if need and not encoded:
-        raise InputError(f"{argument}: expected examples with labels, got images only.")
+        what = model.modality.plural
+        raise InputError(f"{argument}: expected examples with labels, got {what} only.")
     return encoded
 
 
@@ -151,9 +151,7 @@ def warn_of_changing_order(train: Examples) -> None:
 
 def has_changing_order(examples: Examples | None) -> bool:
     """Return whether two passes over a dataset differ; makes the passes."""
-    if isinstance(examples, DomainExamples):
-        return any(has_changing_order(one) for one in examples.values())
-    return isinstance(examples, DatasetExamples) and not examples.has_fixed_order()
+    return examples is not None and not examples.has_fixed_order
 
 
 def used_labels(encoded: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

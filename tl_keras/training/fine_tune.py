@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.frozen.feature_cache import FeatureCache
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, auto, resolve_schedule
@@ -158,8 +158,10 @@ def fine_tune(
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     join_cluster()
     with readable_worker_errors():
-        train = as_domains(data, "data")
-        held_out = None if validation is None else as_domains(validation, "validation")
+        wanted = model.modality.spec
+        train, held_out = as_domains(data, "data", wanted), None
+        if validation is not None:
+            held_out = as_domains(validation, "validation", wanted)
         check_names_agree(model, {"data": train, "validation": held_out})
         asked = resolve_objectives(objectives, label_smoothing, class_weight)
         targets = data_targets(model, data, asked)
@@ -169,7 +171,7 @@ def fine_tune(
         warn_where_nothing_is_unlabelled(asked, train, used)
         if held_out is not None:
             checked_domains(model, held_out, targets, "validation", asked)
-        warn_of_scaled_images(model, {"data": train, "validation": held_out})
+        warn_of_doubtful_values(model, {"data": train, "validation": held_out})
         stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
         settings = with_early_stopping(
             settings,

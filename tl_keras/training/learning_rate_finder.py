@@ -18,7 +18,7 @@ from tl_keras.data import Epochs, Examples, as_examples
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import ONE_DOMAIN, DomainExamples
 from tl_keras.frozen.prefix import frozen_prefix
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
@@ -112,10 +112,11 @@ def find_learning_rate(
             "strategy: find_learning_rate runs on one device, with a model that was built outside "
             "of strategy.scope(). fine_tune brings such a model under a strategy by itself."
         )
-    examples = DomainExamples({ONE_DOMAIN: as_examples(data, "data")})
+    one = as_examples(data, "data", wanted=model.modality.spec)
+    examples = DomainExamples({ONE_DOMAIN: one})
     encoded = checked_domains(model, examples, model.targets, "data", (Supervised(),))
     check_classes(list(encoded.values()), model.targets, "data")
-    warn_of_scaled_images(model, {"data": examples})
+    warn_of_doubtful_values(model, {"data": examples})
     rates = np.geomspace(lowest, highest, steps)
     width = max(1.0, steps * _SMOOTHED_SHARE)
     with unchanged(model):
@@ -238,7 +239,7 @@ def _batches(
     per_epoch = len(examples) // full
     epochs = Epochs(seed, count=math.ceil(steps / per_epoch))
     dataset = examples.batches(targets, batch_size, epochs=epochs)
-    batches: Any = dataset.filter(lambda x, _: tf.shape(x[ONE_DOMAIN])[0] == full)
+    batches: Any = dataset.filter(lambda x, _: tf.shape(tf.nest.flatten(x)[0])[0] == full)
     prefix = frozen_prefix(model)
     forward, measured = model.forward if prefix is None else prefix.images_forward, _MEASURED_LIVE
     if prefix is not None and prefix.random_layer is None:

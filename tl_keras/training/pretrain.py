@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.frozen.feature_cache import FeatureCache
-from tl_keras.models.model_inputs import warn_of_scaled_images
+from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, resolve_schedule
@@ -117,9 +117,9 @@ def pretrain(
     with readable_worker_errors(), warnings.catch_warnings():
         # A head that no objective reads has no gradients.
         warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
-        train = as_domains(unlabelled, "unlabelled")
+        train = as_domains(unlabelled, "unlabelled", model.modality.spec)
         checked_domains(model, train, None, "unlabelled", asked)
-        warn_of_scaled_images(model, {"unlabelled": train})
+        warn_of_doubtful_values(model, {"unlabelled": train})
         return train_stages(
             model,
             asked,

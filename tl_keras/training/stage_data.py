@@ -133,7 +133,9 @@ def stage_data(
             )
         live_teachers = {}
         if teachers and said is None:
-            live_teachers = {k: one.in_step(model.image_shape) for k, one in teachers.items()}
+            live_teachers = {
+                k: one.in_step(model.modality.batch_spec) for k, one in teachers.items()
+            }
         needs_images = any(one.reads_images or one.views() for one in objectives)
         may_store = not (needs_images or live_teachers or _reruns_differ(prefix, model, objectives))
         features = stored("training", train, layers)

@@ -66,7 +66,7 @@ def train_stages(
         deterministic: Whether two runs are equal to the last bit.
     """
     strategy = resolve_strategy(strategy, model)
-    check_augmentation(settings.augmentation, model.image_shape, targets and model.targets)
+    check_augmentation(settings.augmentation, model.modality.shape, targets and model.targets)
     check_combination(model, stages, settings, strategy, [len(domain) for domain in train.values()])
     check_order(strategy, {"data": train, "validation": held_out}, deterministic)
     if not is_chief(strategy):

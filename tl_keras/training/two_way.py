@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tl_keras.backbones.weights import copy_weights
+from tl_keras.inputs.base import compatible, shapes
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Distillation, Supervised, adapt_batch_norm
 from tl_keras.objectives.alignment.batch_norm_statistics import batch_norm_layers
@@ -152,10 +152,12 @@ def _check_models(model_a: Any, model_b: Any) -> None:
             f"model_b: expected the classes of model_a in the same order, {_classes(first)}, got "
             f"{_classes(second)}. Build both models with the same num_classes or labels."
         )
-    if not tf.TensorShape(model_a.image_shape).is_compatible_with(model_b.image_shape):
+    takes, other = model_a.modality, model_b.modality
+    if not compatible(takes.spec, other.spec):
         raise InputError(
-            f"model_b: expected images of the shape that model_a takes, {model_a.image_shape}, "
-            f"got {model_b.image_shape}. Build both models with the same input_shape."
+            f"model_b: expected {takes.plural} of the shape that model_a takes, "
+            f"{shapes(takes.spec)}, got {shapes(other.spec)}. Build both models with the same "
+            "input_shape."
         )
     if model_a.pixel_range != model_b.pixel_range:
         raise InputError(

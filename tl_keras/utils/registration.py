@@ -15,6 +15,9 @@ PACKAGE = "tl_keras"
 CLASSES = {
     "TransferModel": "models.transfer_model",
     "ImagePreprocessing": "inputs.preprocessing",
+    "Images": "inputs.images",
+    "Features": "inputs.features",
+    "Several": "inputs.several",
     "Head": "models.heads",
     "TaskHeads": "models.heads",
     "CosineClassifier": "models.heads",

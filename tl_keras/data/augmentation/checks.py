@@ -23,7 +23,7 @@ _SCALED_BELOW = 10.0
 
 def check_augmentation(
     layers: tuple[keras.layers.Layer, ...],
-    image_shape: tuple[int | None, ...],
+    input_shape: tuple[int | None, ...] | None,
     targets: Specs,
     data_shape: tuple[int | None, ...] | None = None,
 ) -> None:
@@ -31,7 +31,8 @@ def check_augmentation(
 
     Args:
         layers: From `resolve_augmentation`.
-        image_shape: `(h, w, c)` that the model takes; None where it takes any size.
+        input_shape: `(h, w, c)` that the model takes; None where it takes any size; no tuple for a
+            model of several inputs.
         targets: What the model predicts.
         data_shape: `(h, w, c)` of the training images, if it is another one.
 
@@ -41,15 +42,21 @@ def check_augmentation(
             changes their size to one that the model does not take, trains, or draws random
             numbers that no seed reaches.
     """
+    if not layers:
+        return
+    if input_shape is None:
+        raise InputError(
+            "augmentation: it changes one tensor, and the model has several inputs. Leave it out."
+        )
     for layer in layers:
         _check_mixing(layer, targets)
         for inner in flatten_layers(layer):
             _check_pixels(inner)
-    shape = tuple(size or _TRIAL_SIZE for size in (data_shape or image_shape))
+    shape = tuple(size or _TRIAL_SIZE for size in (data_shape or input_shape))
     x, y = _trial_batch(shape, targets)
-    expected = image_shape
-    if None in image_shape:
-        expected = tuple(a or b for a, b in zip(image_shape, shape, strict=True))
+    expected = input_shape
+    if None in input_shape:
+        expected = tuple(a or b for a, b in zip(input_shape, shape, strict=True))
     for position, layer in enumerate(layers):
         images, labels = _tried(layer, x, y)
         require_nothing_to_train(layer)
@@ -59,7 +66,7 @@ def check_augmentation(
         if last and images.shape != (len(x), *expected):
             raise InputError(
                 f"augmentation: {_named(layer)} gives images of shape {images.shape[1:]}, but the "
-                f"model takes {tuple(image_shape)}. Let the layers end at that size, for example "
+                f"model takes {tuple(input_shape)}. Let the layers end at that size, for example "
                 f"with keras.layers.Resizing{tuple(expected[:2])} as the last one."
             )
         x, y = images, labels

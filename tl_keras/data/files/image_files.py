@@ -1,6 +1,7 @@
 """Labelled image files as examples."""
 
 import abc
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.base import Examples, Specs, batch_spec
+from tl_keras.data.base import Examples, Specs
 from tl_keras.data.files.contents import FileContents
+from tl_keras.data.fingerprint import SIZE
 from tl_keras.data.labels import encode_labels
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.inputs.decoding.images import decode_and_resize, pixel_type
@@ -58,9 +60,25 @@ class ImageFiles(Examples):
         """Return everything found about the files as a table; empty if nothing."""
         return problem_table(self.problems)
 
-    def _element_spec(self, spec: Specs) -> Any:
-        one = tf.TensorSpec([*self.image_size, 3], pixel_type(self.pixel_range))
-        return batch_spec(one, self.encoded_targets(spec))
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """Shape and type of one image."""
+        return tf.TensorSpec([*self.image_size, 3], pixel_type(self.pixel_range))
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels: each file has one."""
+        return True
+
+    def fingerprint(self) -> str:
+        """Return a hash of the files' contents and labels; see `Examples.fingerprint`."""
+        read = [self.pixel_range] if self.pixel_range else []
+        head = repr((self.class_names, tuple(self.image_size), *read))
+        digest = hashlib.blake2b(head.encode("utf-8", "surrogatepass"), digest_size=SIZE)
+        digest.update(self.contents.digests(self.paths).tobytes())
+        for label in self.label_rows():
+            digest.update(f"{label!r}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
 
     @abc.abstractmethod
     def label_rows(self) -> list[Any]:
@@ -90,9 +108,7 @@ class ImageFiles(Examples):
                     tf.io.read_file(path), self.image_size, self.pixel_range
                 ),
                 tf.gather(paths, rows),
-                fn_output_signature=tf.TensorSpec(
-                    (*self.image_size, 3), pixel_type(self.pixel_range)
-                ),
+                fn_output_signature=self.spec,
             )
             if y is None:
                 return images

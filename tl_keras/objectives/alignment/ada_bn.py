@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from tl_keras.data.domains import DomainExamples, as_domains
-from tl_keras.models.model_inputs import check_examples, warn_of_scaled_images
+from tl_keras.models.model_inputs import check_examples, warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives.alignment.batch_norm_statistics import batch_norm_layers, move_to_target
 from tl_keras.objectives.batch import Batch, is_target
@@ -63,12 +63,16 @@ def adapt_batch_norm(
             "its pretraining. Pass source=train."
         )
     batch_size, seed = whole(batch_size, "batch_size"), whole(seed, "seed", least=0)
-    both = {"data": as_domains(data), "source": as_domains(source, "source")}
+    wanted = model.modality.spec
+    both = {
+        "data": as_domains(data, "data", wanted),
+        "source": as_domains(source, "source", wanted),
+    }
     for argument, domains in both.items():
         for name, examples in domains.items():
             where = argument if domains.only is not None else f"{argument}[{name!r}]"
             check_examples(model, examples, where)
-    warn_of_scaled_images(model, both)
+    warn_of_doubtful_values(model, both)
     move_to_target(model, both["source"], both["data"], batch_size=batch_size, seed=seed)
 
 

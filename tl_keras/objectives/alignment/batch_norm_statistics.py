@@ -193,11 +193,11 @@ def _input_statistics(
 
         return call
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, *model.image_shape], tf.float32)], autograph=False
-    )
-    def statistics(images):
-        model.backbone(model.preprocessing(images), training=False)
+    wanted = model.modality.batch_spec
+
+    @tf.function(input_signature=[wanted], autograph=False)
+    def statistics(x):
+        model.backbone(model.preprocessing(x), training=False)
         return [list(own) for own in found]
 
     calls = [call_of(*each) for each in zip(layers, normalize, found, strict=True)]
@@ -208,9 +208,10 @@ def _input_statistics(
     for examples in domains.values():
         # A last batch of a few examples would be normalised by hardly any.
         size = -(-len(examples) // -(-len(examples) // batch_size))
-        for images in examples.batches(None, size, epochs=Epochs(seed, count=1)):
-            sizes.append(int(images.shape[0]))
-            values.append(tf.nest.map_structure(np.array, traced(tf.cast(images, tf.float32))))
+        for x in examples.batches(None, size, epochs=Epochs(seed, count=1)):
+            sizes.append(int(tf.nest.flatten(x)[0].shape[0]))
+            x = tf.nest.map_structure(lambda one, spec: tf.cast(one, spec.dtype), x, wanted)
+            values.append(tf.nest.map_structure(np.array, traced(x)))
     return [_pooled(sizes, [batch[index] for batch in values]) for index in range(len(layers))]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tl_keras.inputs.base import shapes
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives.objective import Setup
 from tl_keras.utils.errors import InputError, warn_user
@@ -48,19 +49,21 @@ def check_images(model: keras.Model, setup: Setup, argument: str) -> None:
     if not inputs:
         return
     shape = tf.TensorShape(inputs[0].shape[1:])
-    if len(inputs) != 1 or not shape.is_compatible_with(setup.model.image_shape):
+    takes = setup.model.modality.shape
+    if len(inputs) != 1 or takes is None or not shape.is_compatible_with(takes):
         raise InputError(
             f"{argument}: {model.name!r} takes {[tuple(one.shape[1:]) for one in inputs]}, and the "
-            f"model that learns {setup.model.image_shape}. A teacher reads the same images, 0–255 "
-            "or in its pixel_range: put a keras.layers.Resizing in front of it, in a keras.Model "
-            "of its own."
+            f"model that learns {shapes(setup.model.modality.spec)}. A teacher reads the same "
+            f"{setup.model.modality.plural}{setup.model.modality.values}: put what changes their "
+            "shape, such as keras.layers.Resizing, in front of it, in a keras.Model of its own."
         )
 
 
 def output_shape(function: Callable, setup: Setup) -> tuple[int | None, ...]:
     """Return the shape of what a teacher gives, less the batch."""
-    images = tf.TensorSpec([None, *setup.model.image_shape], tf.float32)
-    traced = tf.function(function, autograph=False).get_concrete_function(images)
+    traced = tf.function(function, autograph=False).get_concrete_function(
+        setup.model.modality.batch_spec
+    )
     return tuple(traced.outputs[0].shape[1:])
 
 

@@ -69,7 +69,7 @@ class CrossReconstruction(Objective):
         self.decoders = {
             name: build_decoder(
                 setup.forward_shapes.feature_map,
-                setup.model.image_shape,
+                setup.model.modality.shape,
                 filters=self.filters,
                 seed=setup.seed + 100 * index,
                 name=f"decoder_{index}",

@@ -12,7 +12,7 @@ from tl_keras.utils.errors import InputError, counted
 
 def build_decoder(
     feature_shape: tuple[int | None, ...],
-    image_shape: tuple[int, int, int],
+    output_shape: tuple[int, int, int],
     *,
     filters: Sequence[int] | None = None,
     seed: int = 0,
@@ -26,24 +26,24 @@ def build_decoder(
 
     Args:
         feature_shape: `(height, width, channels)` or `(channels,)`.
-        image_shape: `(height, width, channels)`.
+        output_shape: `(height, width, channels)`.
         filters: Channels after each doubling, from the features to the image. By default they
             halve, from at most 256 down to at least 16.
         seed: Seed of the initial weights.
         name: Name of the network; its layers' names begin with it.
 
     Returns:
-        A built network in float32 from `(batch, *feature_shape)` to images `(batch, *image_shape)`
+        A built network in float32 from `(batch, *feature_shape)` to images `(batch, *output_shape)`
         in 0 … 1.
 
     Raises:
         InputError: If a shape has another form, features are larger than the image, or there are
             too few or too many filters.
     """
-    _check_image_shape(image_shape)
+    _check_output_shape(output_shape)
     filters = None if filters is None else hidden_units(filters, "filters")
-    height, width, channels = image_shape
-    start = _start(feature_shape, image_shape, filters)
+    height, width, channels = output_shape
+    start = _start(feature_shape, output_shape, filters)
     doublings = max(_doublings(start[0], height), _doublings(start[1], width))
     filters = _checked_filters(filters, start[2], doublings)
     inputs = x = keras.Input(feature_shape, dtype="float32", name=f"{name}_features")
@@ -61,30 +61,30 @@ def build_decoder(
     return keras.Model(inputs, x, name=name)
 
 
-def _start(feature_shape, image_shape, filters) -> tuple[int, int, int]:
+def _start(feature_shape, output_shape, filters) -> tuple[int, int, int]:
     """Return the shape of the smallest map of the decoder."""
     if not isinstance(feature_shape, (tuple, list)):
         raise _no_features(feature_shape)
     if len(feature_shape) == 1:
         count = 3 if filters is None else len(filters)
-        sides = tuple(-(-side // 2**count) for side in image_shape[:2])
+        sides = tuple(-(-side // 2**count) for side in output_shape[:2])
         return (*sides, filters[0] if filters else 64)
     if len(feature_shape) != 3 or None in feature_shape:
         raise _no_features(tuple(feature_shape))
-    if feature_shape[0] > image_shape[0] or feature_shape[1] > image_shape[1]:
+    if feature_shape[0] > output_shape[0] or feature_shape[1] > output_shape[1]:
         raise InputError(
             f"model: the feature map {tuple(feature_shape)} is larger than the image "
-            f"{tuple(image_shape)}, and there is nothing to decode."
+            f"{tuple(output_shape)}, and there is nothing to decode."
         )
     return tuple(feature_shape)
 
 
-def _check_image_shape(shape) -> None:
+def _check_output_shape(shape) -> None:
     sides = shape if isinstance(shape, (tuple, list)) else ()
     whole = [isinstance(side, numbers.Integral) and side > 0 for side in sides]
     if len(sides) != 3 or not all(whole):
         raise InputError(
-            f"image_shape: expected (height, width, channels) in whole numbers, got {shape!r}."
+            f"output_shape: expected (height, width, channels) in whole numbers, got {shape!r}."
         )
 
 

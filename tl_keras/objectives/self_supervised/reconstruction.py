@@ -122,7 +122,7 @@ class Reconstruction(Objective):
             setup.require_domains(self)
         self.decoder = build_decoder(
             setup.forward_shapes.feature_map,
-            setup.model.image_shape,
+            setup.model.modality.shape,
             filters=self.filters,
             seed=setup.seed,
             name="reconstruction_decoder",

@@ -75,8 +75,8 @@ class RotationPrediction(Objective):
 
     def begin(self, setup: Setup) -> None:
         """Build the classifier of the four turns."""
-        shape = setup.model.image_shape
-        if len(shape) == 3 and shape[0] != shape[1]:
+        shape = setup.model.modality.shape
+        if setup.model.modality.are_images and shape[0] != shape[1]:
             raise InputError(
                 f"model: RotationPrediction turns images by 90° and needs square ones, but the "
                 f"model takes {tuple(shape)}. Build it with a square input_shape."

@@ -104,7 +104,7 @@ class VICReg(Objective):
         """Build the expander and try the views."""
         layers = self.augmentation
         if layers is None:
-            layers = contrastive_layers(setup.model.image_shape[-1])
+            layers = contrastive_layers(setup.model.modality.shape[-1])
         self._layers = checked_view(layers, setup)
         self._expander = perceptron(
             setup.num_features, self.hidden_units, self.size, seed=setup.seed, name="vicreg"

@@ -52,7 +52,7 @@ class FixMatch(Objective):
         setup.require_classes(self)
         strong = self.strong
         if strong is None:
-            strong = strong_layers(setup.model.image_shape[-1])
+            strong = strong_layers(setup.model.modality.shape[-1])
         self._layers = checked_view(strong, setup)
         self._names = adapted_names(setup.domains)
 

@@ -12,10 +12,8 @@ import tensorflow as tf
 
 import tl_keras
 from tl_keras.utils.compat import flatten_layers
-from tl_keras.data import Examples
 from tl_keras.data.augmentation.augment import describe
 from tl_keras.data.domains import DomainExamples
-from tl_keras.data.fingerprint import fingerprint, ordered_fingerprint
 from tl_keras.utils.errors import InputError
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
@@ -47,13 +45,13 @@ def run_config(
         # Keras numbers models without a name, anew in every process.
         "backbone": re.sub(r"_\d+$", "", model.backbone.name),
         "model": _digest(_structure(model)),
-        "image_shape": model.image_shape,
+        **model.modality.described(),
         "labels": model.labels,
         **_common(stages, objectives, settings),
         "training_examples": len(train),
-        "training_data": _data(train),
+        "training_data": train.fingerprint(),
         "validation_examples": None if validation is None else len(validation),
-        "validation_data": None if validation is None else _data(validation),
+        "validation_data": None if validation is None else validation.fingerprint(),
         "replicas": replicas,
         "deterministic": deterministic,
         "callbacks": [type(callback).__name__ for callback in settings.callbacks],
@@ -89,7 +87,7 @@ def shared_content(train: DomainExamples, validation: DomainExamples | None) -> 
     A `tf.data.Dataset` is read once for it.
     """
     return {
-        name: {domain: ordered_fingerprint(one) for domain, one in data.items()}
+        name: {domain: one.fingerprint_in_order() for domain, one in data.items()}
         for name, data in (("content of data", train), ("content of validation", validation))
         if data is not None
     }
@@ -154,15 +152,6 @@ def _common(
         "augmentation": describe(settings.augmentation),
         "cache": _cache(settings),
     }
-
-
-def _data(examples: Examples) -> str:
-    """Return the fingerprint of the content of all domains."""
-    if isinstance(examples, DomainExamples):
-        if examples.only is not None:
-            return _data(examples.only)
-        return ", ".join(f"{name} {_data(one)}" for name, one in examples.items())
-    return fingerprint(examples)
 
 
 def _facts(domains: DomainExamples) -> list[Any]:
