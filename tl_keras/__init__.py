@@ -18,6 +18,7 @@ _MODULES = {
     "preprocessing": "inputs.preprocessing",
     "relations": "relations",
     "schedules": "schedules",
+    "tasks": "tasks",
     "training": "training",
     "validation": "validation",
 }

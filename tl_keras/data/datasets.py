@@ -16,7 +16,8 @@ from tl_keras.data.output_order import check_lost_names
 from tl_keras.data.read_errors import elements_of
 from tl_keras.data.rows import WHOLE, Cycle, Epochs, Order, Part, share_of
 from tl_keras.data.values import Values
-from tl_keras.tasks.targets import TargetSpec, label_name
+from tl_keras.tasks.encoding import label_name
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted, warn_user
 
@@ -223,7 +224,7 @@ def _check_lost(names: Names, y: Any, spec: Specs, argument: str) -> None:
         return
     for task, one in spec.items():
         own = names if isinstance(names, tuple) else names.get(task)
-        if own and (isinstance(names, Mapping) or set(own) <= set(one.labels or ())):
+        if own and (isinstance(names, Mapping) or set(own) <= set(one.class_names or ())):
             check_lost_names(own, y[task], one, f"{argument}[{task!r}]")
 
 

@@ -17,31 +17,6 @@ from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 
 
-def softmax_cross_entropy(y, logits, label_smoothing: float = 0.0):
-    """Return `−Σ ỹ log softmax(logits)` per example, with `ỹ = (1−ε)·y + ε/size`.
-
-    Args:
-        y: One-hot or soft targets `(batch, size)`.
-        logits: `(batch, size)`.
-        label_smoothing: `ε`, 0 … 1 (Szegedy et al., CVPR 2016).
-    """
-    size = y.shape[-1]
-    smooth = y * (1.0 - label_smoothing) + label_smoothing / size
-    return -ops.sum(smooth * ops.log_softmax(logits, axis=-1), axis=-1)
-
-
-def sigmoid_cross_entropy(y, logits, label_smoothing: float = 0.0):
-    """Return the mean binary cross-entropy over labels per example, targets pulled towards ½."""
-    smooth = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    pointwise = ops.relu(logits) - logits * smooth + ops.log1p(ops.exp(-ops.abs(logits)))
-    return ops.mean(pointwise, axis=-1)
-
-
-def squared_error(y, values):
-    """Return the mean squared error over outputs per example."""
-    return ops.mean(ops.square(values - y), axis=-1)
-
-
 class Supervised(Objective):
     """Fits the labels: softmax or sigmoid cross-entropy on logits, squared error for regression.
 
@@ -79,7 +54,7 @@ class Supervised(Objective):
         """Give every class of the model its weight."""
         targets = setup.model.targets
         specs = targets.values() if isinstance(targets, Mapping) else [targets]
-        if self.label_smoothing and all(spec.kind == "regression" for spec in specs):
+        if self.label_smoothing and not any(spec.task.has_classes for spec in specs):
             raise InputError(
                 f"label_smoothing: the model predicts values, which have no classes to spread "
                 f"{self.label_smoothing:g} over. Leave it out."
@@ -123,12 +98,8 @@ class Supervised(Objective):
 
     def per_example(self, y, logits, spec: TargetSpec, task: str | None = None):
         """Return the loss of each example `(b,)` of one task."""
-        if spec.kind == "regression":
-            return squared_error(y, logits)
-        if spec.kind == "multi_label":
-            return sigmoid_cross_entropy(y, logits, self.label_smoothing)
-        loss = softmax_cross_entropy(y, logits, self.label_smoothing)
-        weights = self._of_each_class
+        loss = spec.task.loss(y, logits, self.label_smoothing)
+        weights = self._of_each_class if spec.task.one_class else None
         if isinstance(weights, Mapping):
             weights = weights.get(task)
         if weights is not None:

@@ -105,7 +105,7 @@ OF_PRETRAINING = {
 OF_BUILDING = {
     "classes": "It is called num_classes=….",
     "n_classes": "It is called num_classes=….",
-    "class_names": "It is called labels=….",
+    "labels": "It is called class_names=….",
     "include_top": "The backbone comes without its top; num_classes=… adds a head, and "
     "num_classes=None gives features.",
     "pooling": "The head pools: head=tl.heads.HeadSpec(pooling='max').",

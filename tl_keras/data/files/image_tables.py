@@ -88,7 +88,7 @@ def image_table(
     Example:
         train, test = image_table("tags.csv", label="tags", separator="|", split=(0.8, 0.2))
         model = tl.build_transfer_model(
-            "EfficientNetB0", head="multi_label", labels=train.class_names
+            "EfficientNetB0", head="multi_label", class_names=train.class_names
         )
     """
     join_cluster()
@@ -139,7 +139,7 @@ def _split(
     paths: Sequence[str], labels: Sequence[FileLabels], fractions: Sequence[float], seed: int
 ) -> list[np.ndarray]:
     names = portable_names(paths)
-    if len(labels) == 1 and labels[0].kind == "classification":
+    if len(labels) == 1 and labels[0].task.one_class:
         return stratified_split(names, labels[0].values, fractions, seed)
     numbers: list[list[int]] = [[] for _ in names]
     first = 0
@@ -152,7 +152,7 @@ def _split(
 
 
 def _check_labels(labels: FileLabels, columns: TaskColumns, problems: Sequence[Problem]) -> None:
-    least = 2 if labels.kind == "classification" else 1
+    least = 2 if labels.task.one_class else 1
     if len(labels.names) < least:
         shown = problem_table(problems, ROWS_IN_A_MESSAGE)
         raise InputError(

@@ -47,7 +47,7 @@ def run_config(
         "backbone": re.sub(r"_\d+$", "", model.backbone.name),
         "model": _digest(_structure(model)),
         "image_shape": model.image_shape,
-        "labels": model.labels,
+        "labels": model.class_names,
         **_common(stages, objectives, settings),
         "training_examples": len(train),
         "training_data": _data(train),
