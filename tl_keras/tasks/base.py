@@ -1,17 +1,20 @@
 """What a kind of target is: all that depends on what the outputs of a model mean."""
 
 import abc
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import keras
 import numpy as np
 
+from tl_keras.plots import panels
 from tl_keras.tasks.encoding import column_of_values, finite, values_in_graph
 from tl_keras.tasks.metrics import LOWER_IS_BETTER
 
 Panel = Callable[[Any], None]
 """Draws into matplotlib axes."""
+PANELS = 3
 
 
 class Outputs(Protocol):
@@ -176,8 +179,15 @@ class Task(abc.ABC):
         return np.abs(targets - predictions).max(axis=1)
 
     def panels(self, measured: Measured) -> Sequence[Panel]:
-        """Return what a report's figure shows side by side."""
-        return ()
+        """Return what a report's figure shows side by side, at least one panel.
+
+        By default, predictions against the truth for the first values.
+        """
+        columns = zip(measured.labels, measured.targets.T, measured.probabilities.T, strict=True)
+        return [
+            functools.partial(_against, name=name, true=true, predicted=predicted)
+            for name, true, predicted in list(columns)[:PANELS]
+        ]
 
     # Export.
 
@@ -218,6 +228,10 @@ class Task(abc.ABC):
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+
+def _against(axes, name, true, predicted) -> None:
+    panels.draw_predicted_against_true(axes, true, predicted, name)
 
 
 def labelled_alike(one: Task, other: Task) -> bool:

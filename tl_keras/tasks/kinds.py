@@ -31,7 +31,7 @@ def resolve_task(task: Any, argument: str = "task") -> Task:
     if isinstance(task, str) and task in KINDS:
         return KINDS[task]
     raise InputError(
-        f"{argument}: expected one of {tuple(KINDS)} or a tl.tasks.Task, got {task!r}."
+        f"{argument}: expected {', '.join(map(repr, KINDS))} or a tl.tasks.Task, got {task!r}."
         f"{did_you_mean(str(task), KINDS)}"
     )
 

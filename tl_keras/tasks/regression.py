@@ -1,15 +1,10 @@
 """Real values."""
 
-import functools
-
 from keras import losses as keras_losses
 
-from tl_keras.plots import panels
 from tl_keras.tasks import metrics
 from tl_keras.tasks.base import Task
 from tl_keras.tasks.losses import squared_error
-
-PANELS = 3
 
 
 class Regression(Task):
@@ -35,15 +30,3 @@ class Regression(Task):
     def rows(self, targets, predictions):
         """Return the same metrics of each value."""
         return metrics.regression_rows(targets, predictions)
-
-    def panels(self, measured):
-        """Return predicted against true for the first values."""
-        columns = zip(measured.labels, measured.targets.T, measured.probabilities.T, strict=True)
-        return [
-            functools.partial(_predicted_against_true, name=name, true=true, predicted=predicted)
-            for name, true, predicted in list(columns)[:PANELS]
-        ]
-
-
-def _predicted_against_true(axes, name, true, predicted) -> None:
-    panels.draw_predicted_against_true(axes, true, predicted, name)

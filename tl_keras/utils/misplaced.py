@@ -24,10 +24,11 @@ def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
     """
 
     def decorate(function: Function) -> Function:
+        called = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
         known = tuple(inspect.signature(function).parameters)
         overlap = set(known) & set(remedies)
         if overlap:
-            raise ValueError(f"{function.__name__} has the arguments {sorted(overlap)} itself")
+            raise ValueError(f"{called} has the arguments {sorted(overlap)} itself")
 
         @functools.wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
@@ -36,7 +37,7 @@ def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
                 name = unknown[0]
                 remedy = remedies.get(name)
                 advice = f" {remedy}" if remedy else did_you_mean(name, known)
-                raise InputError(f"{name}: {function.__name__} has no such argument.{advice}")
+                raise InputError(f"{name}: {called} has no such argument.{advice}")
             return function(*arguments, **named)
 
         return call
@@ -120,7 +121,8 @@ OF_BUILDING = {
     "freeze": "Stages of tl.fine_tune say what trains: tl.Stage(10, unfreeze=0).",
     "optimizer": "Stages of tl.fine_tune have it: tl.Stage(10, optimizer='sgd').",
     "loss": "The head decides on the loss; tl.fine_tune(…, objectives=…) adds others.",
-    "task": "The head says it: head='multi_label', 'regression' or 'linear'.",
+    "task": "The head says it: head='multi_label', 'regression' or 'linear', or "
+    "tl.heads.HeadSpec(task=…).",
     "regression": "The head says it: head='regression'.",
     "multi_label": "The head says it: head='multi_label'.",
     "preprocess_input": "Preprocessing is inside the model; preprocessing=… replaces it.",

@@ -165,7 +165,7 @@ class ImageFolder(ImageFiles):
         if spec is None:
             return None
         if isinstance(spec, dict) or not spec.task.has_classes:
-            what = f"the tasks {sorted(spec)}" if isinstance(spec, dict) else spec.task.nouns[1]
+            what = f"the tasks {sorted(spec)}" if isinstance(spec, dict) else spec.task
             raise InputError(
                 f"data: an image folder gives one class per image, the model expects {what}. "
                 "Read such labels from a table with tl.data.image_table."
