@@ -191,7 +191,7 @@ def test_labels_in_no_order_are_refused(kind):
     text = f"expected names in the order of the outputs, got a {kind.__name__}"
     with pytest.raises(tl.InputError, match=rf"^class_names: {text}"):
         tl.build_transfer_model(tiny_network(), 3, class_names=names)
-    with pytest.raises(tl.InputError, match=rf"^labels\['pet'\]: {text}"):
+    with pytest.raises(tl.InputError, match=rf"^class_names\['pet'\]: {text}"):
         tl.build_transfer_model(tiny_network(), {"pet": 3}, class_names={"pet": names})
     ordered = dict.fromkeys(["dog", "cow", "cat"]).keys()
     model = tl.build_transfer_model(tiny_network(), 3, class_names=ordered)

@@ -86,7 +86,9 @@ def test_it_is_saved_loaded_and_exported(model, tmp_path):
 def test_a_file_with_a_class_that_is_not_there_says_what_to_do():
     config = json.loads(json.dumps(task_config(Counts())))
     gone = {**config, "module": "gone", "class_name": "Gone", "registered_name": "tests>Gone"}
-    with pytest.raises(tl.InputError, match=r"'tests>Gone', which Keras does not know.*Import it"):
+    with pytest.raises(
+        tl.InputError, match=r"'tests>Gone' says, which Keras does not know.*Import it"
+    ):
         task_of_config(gone)
     assert task_of_config(config) == Counts()
 

@@ -59,8 +59,8 @@ OF_TRAINING = {
     "epochs": "Stages have epochs: schedule=tl.Stage(10) for ten, or "
     "schedule=tl.schedules.two_stage(head_epochs=10, epochs=8).",
     "initial_epoch": "With output='folder' a run that was stopped resumes by itself.",
-    "loss": "The model's head decides on the loss; objectives=[tl.objectives.Supervised(), …] adds "
-    "others.",
+    "loss": "The head decides on the loss; objectives=[tl.objectives.Supervised(loss=…)] takes "
+    "one of Keras in its place.",
     "metrics": "Metrics follow from the model's head; tl.evaluate(model, data) measures more, and "
     "a keras.callbacks.Callback can compute others.",
     "x": "Pass examples and labels together: data=(x, y).",
@@ -130,7 +130,6 @@ OF_BUILDING = {
 OF_EVALUATION = {
     "x": "Pass examples and labels together: data=(x, y).",
     "y": "Pass examples and labels together: data=(x, y).",
-    "metrics": "Metrics follow from the model's head; report.to_dict() has them all.",
     "pos_label": "It is called positive=….",
     "steps": "All of the data is measured; take less of it, such as dataset.take(n).",
     "return_dict": "The report has .to_dict().",
