@@ -23,7 +23,7 @@ from tl_keras.data.files.table_rows import files_of
 from tl_keras.data.files.tables import read_table
 from tl_keras.inputs.decoding.problems import Problem, problem_table
 from tl_keras.inputs.preprocessing import check_pixel_range
-from tl_keras.tasks.targets import Kind
+from tl_keras.tasks.base import Task
 from tl_keras.utils.cluster import join_cluster
 from tl_keras.utils.errors import InputError
 
@@ -35,7 +35,7 @@ def image_table(
     *,
     path: str = "path",
     label: Columns | Mapping[str, Columns] = "label",
-    task: Kind | Mapping[str, Kind] | None = None,
+    task: str | Task | Mapping[str, str | Task] | None = None,
     separator: str | None = None,
     folder: str | os.PathLike | None = None,
     image_size: int | tuple[int, int] = 224,
@@ -59,7 +59,8 @@ def image_table(
         label: Column of the labels. Several columns hold 0 and 1 for a label each, a label name
             each (empty where there are fewer), or a value each. For several tasks: task name →
             column or columns.
-        task: `"classification"`, `"multi_label"` or `"regression"`, or task name → that. None sees
+        task: `"classification"`, `"multi_label"`, `"regression"` or a `tl.tasks.Task`, or task name
+            → that. None sees
             it from one column: several labels where there is a separator or where cells of a
             DataFrame are lists, else classes; numbers that are hardly classes are refused.
         separator: What stands between the labels of one cell, such as `"|"` or `" "`, for the
