@@ -29,7 +29,7 @@ def ours(folder: pathlib.Path, epochs: int) -> tl.TransferModel:
     keras.utils.set_random_seed(0)
     train = tl.data.image_folder(folder, image_size=IMAGE_SIZE, progress=False)
     model = tl.build_transfer_model(
-        "EfficientNetLite0", 2, input_shape=SHAPE, labels=train.class_names
+        "EfficientNetLite0", 2, input_shape=SHAPE, class_names=train.class_names
     )
     with tempfile.TemporaryDirectory() as cache:
         tl.fine_tune(

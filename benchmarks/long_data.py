@@ -65,7 +65,7 @@ def main() -> None:
             ("feature store", 1, tl.FeatureCache(folder=root / "cache")),
         ):
             keras.utils.set_random_seed(0)
-            model = tl.build_transfer_model(network(), labels=CLASS_NAMES)
+            model = tl.build_transfer_model(network(), class_names=CLASS_NAMES)
             watch = Watch()
             stage = tl.Stage(1 if cache is None else 2, unfreeze=unfreeze, learning_rate=1e-4)
             tl.fine_tune(

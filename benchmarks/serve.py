@@ -33,7 +33,7 @@ def main() -> None:
             "EfficientNetLite0",
             2,
             input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3),
-            labels=CLASS_NAMES,
+            class_names=CLASS_NAMES,
         )
         tl.export.saved_model(model, f"{folder}/exported")
         served = tf.saved_model.load(f"{folder}/exported").signatures["serve_bytes"]

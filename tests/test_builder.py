@@ -46,7 +46,7 @@ def test_an_input_shape_is_of_whole_numbers(shape):
         ("name", "a/b", "name: expected a name without '/', got 'a/b'"),
         ("name", 3, "name: expected a name"),
         ("preprocessing", lambda x: x / 255, "preprocessing: expected a layer, such as"),
-        ("labels", 3, "labels: expected a list of names, got 3"),
+        ("class_names", 3, "class_names: expected a list of names, got 3"),
     ],
 )
 def test_arguments_of_another_type(argument, value, text):
@@ -85,14 +85,14 @@ def test_class_counts_and_labels():
     refused("expected a whole number ≥ 1, got 0", network, 0)
     refused("expected a whole number ≥ 1, got 2.5", network, 2.5)
     refused("one class leaves nothing to tell apart", network, 1)
-    refused("expected 2 names, one per class, got 3", network, 2, labels=["a", "b", "c"])
-    refused("names must be distinct", network, labels=["a", "a"])
+    refused("expected 2 names, one per class, got 3", network, 2, class_names=["a", "b", "c"])
+    refused("names must be distinct", network, class_names=["a", "a"])
     refused("Did you mean 'linear'", network, 2, head="liner")
     refused("expected the name of a Keras activation", network, 2, classifier_activation="softmux")
     refused(r"are no tasks of num_classes", network, {"a": 2}, head={"b": "linear"})
     refused("task names become names of outputs", network, {"a/b": 2})
     assert tl.build_transfer_model(network, np.int64(3)).targets.size == 3
-    assert tl.build_transfer_model(tiny_network(), labels=["a", "b"]).targets.size == 2
+    assert tl.build_transfer_model(tiny_network(), class_names=["a", "b"]).targets.size == 2
 
 
 def test_weights_files(tmp_path):
@@ -189,10 +189,10 @@ def test_it_is_an_ordinary_keras_model(blobs):
 def test_labels_in_no_order_are_refused(kind):
     names = kind({"cat", "dog", "cow"})
     text = f"expected names in the order of the outputs, got a {kind.__name__}"
-    with pytest.raises(tl.InputError, match=rf"^labels: {text}"):
-        tl.build_transfer_model(tiny_network(), 3, labels=names)
-    with pytest.raises(tl.InputError, match=rf"^labels\['pet'\]: {text}"):
-        tl.build_transfer_model(tiny_network(), {"pet": 3}, labels={"pet": names})
+    with pytest.raises(tl.InputError, match=rf"^class_names: {text}"):
+        tl.build_transfer_model(tiny_network(), 3, class_names=names)
+    with pytest.raises(tl.InputError, match=rf"^class_names\['pet'\]: {text}"):
+        tl.build_transfer_model(tiny_network(), {"pet": 3}, class_names={"pet": names})
     ordered = dict.fromkeys(["dog", "cow", "cat"]).keys()
-    model = tl.build_transfer_model(tiny_network(), 3, labels=ordered)
-    assert model.labels == ("dog", "cow", "cat")
+    model = tl.build_transfer_model(tiny_network(), 3, class_names=ordered)
+    assert model.class_names == ("dog", "cow", "cat")

@@ -64,9 +64,9 @@ def test_an_average_is_evaluated_and_exported(tmp_path):
 
 
 def test_predictions_are_stacked():
-    members = [member(seed, labels=["a", "b", "c"]) for seed in (1, 2)]
+    members = [member(seed, class_names=["a", "b", "c"]) for seed in (1, 2)]
     model = tl.build_fusion_model(members, how="stack")
-    assert model.labels == ("a", "b", "c")
+    assert model.class_names == ("a", "b", "c")
     expected = np.concatenate([one.predict(IMAGES, verbose=0) for one in members], axis=1)
     np.testing.assert_allclose(model.features(IMAGES), expected, rtol=1e-4, atol=1e-6)
     before = [one.get_weights() for one in members]

@@ -13,7 +13,7 @@ import tl_keras
 
 ROOT = pathlib.Path(tl_keras.__file__).parent
 ROOMS = (
-    *("utils", "tasks", "plots"),
+    *("utils", "plots", "tasks"),
     *("arrays", "divergences", "instances", "features", "relations", "validation"),
     *("inputs", "data", "backbones", "models", "schedules", "objectives"),
     *("frozen", "training", "evaluation", "export", "predictions", "cli"),

@@ -64,7 +64,7 @@ def test_a_scale_of_ones_own():
 
 
 def test_what_has_no_prototypes_is_refused():
-    model = tl.build_transfer_model(tiny_network(), labels=["a", "b", "c"])
+    model = tl.build_transfer_model(tiny_network(), class_names=["a", "b", "c"])
     with pytest.raises(InputError, match=r"there is none of the classes \['b'\]"):
         tl.set_prototypes(model, (images(2), ["a", "c"]))
     with pytest.raises(InputError, match="scale: expected a number > 0"):

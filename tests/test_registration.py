@@ -13,14 +13,16 @@ import tl_keras as tl
 from tl_keras.utils.registration import CLASSES
 
 ROOT = pathlib.Path(tl.__file__).parent
-LOAD = "model = keras.saving.load_model(sys.argv[1]); print(type(model).__name__, model.labels)"
+LOAD = (
+    "model = keras.saving.load_model(sys.argv[1]); print(type(model).__name__, model.class_names)"
+)
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     inputs = keras.Input((4, 4, 3))
     backbone = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
-    model = tl.build_transfer_model(backbone, labels=["a", "b"])
+    model = tl.build_transfer_model(backbone, class_names=["a", "b"])
     path = tmp_path_factory.mktemp("saved") / "best.keras"
     model.save(path)
     return path

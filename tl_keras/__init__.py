@@ -62,6 +62,7 @@ _MODULES = {
     "preprocessing": "inputs.preprocessing",
     "relations": "relations",
     "schedules": "schedules",
+    "tasks": "tasks",
     "training": "training",
     "validation": "validation",
 }

@@ -161,7 +161,7 @@ def test_commands_refuse_it_and_name_their_option(hostile, command, tmp_path, ca
 def test_the_option_reaches_the_file(tmp_path, capsys):
     doubled = keras.layers.Lambda(lambda x: x * 2)
     backbone = keras.Sequential([keras.Input((8, 8, 3)), doubled, keras.layers.Conv2D(2, 1)])
-    tl.build_transfer_model(backbone, labels=["a", "b"]).save(tmp_path / "model.keras")
+    tl.build_transfer_model(backbone, class_names=["a", "b"]).save(tmp_path / "model.keras")
     keras.utils.save_img(tmp_path / "x.png", np.zeros((8, 8, 3)))
     words = ["predict", str(tmp_path / "model.keras"), str(tmp_path / "x.png")]
     assert main(words) == 2

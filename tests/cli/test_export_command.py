@@ -29,7 +29,7 @@ def test_each_format_calls_its_exporter(
     assert code == 0
     assert out.endswith(f"written: {target} (0.2 MB)\n")
     ((model, path, keywords),) = calls
-    assert model.labels == ("blue", "green", "red")
+    assert model.class_names == ("blue", "green", "red")
     assert path == target
     representative = keywords.pop("representative", None)
     assert keywords == {"overwrite": False, **options}

@@ -10,12 +10,12 @@ import tl_keras as tl
 from tl_keras.data import ImageTable
 
 KINDS = {
-    "labels": {"num_classes": None, "head": "multi_label", "labels": ["blue", "even", "red"]},
+    "labels": {"num_classes": None, "head": "multi_label", "class_names": ["blue", "even", "red"]},
     "values": {"num_classes": 1, "head": "regression"},
     "tasks": {
         "num_classes": {"colour": 3, "number": 1, "even": 2},
         "head": {"number": "regression"},
-        "labels": {"colour": ["blue", "green", "red"], "even": ["no", "yes"]},
+        "class_names": {"colour": ["blue", "green", "red"], "even": ["no", "yes"]},
     },
 }
 

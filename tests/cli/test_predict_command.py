@@ -31,7 +31,7 @@ def small_pictures(tmp_path, pictures):
 def expected(run, files):
     model = load_run_model(run)
     scores = model(np.stack([pixels_of(file, (32, 32)) for file in files])).numpy()
-    return model.labels, scores
+    return model.class_names, scores
 
 
 def test_csv_agrees_with_the_model_on_pixels_read_by_pillow(tl_keras_cli, trained, small_pictures):
@@ -148,7 +148,7 @@ def test_several_tasks_are_listed_by_task(tl_keras_cli, tmp_path, small_pictures
     model = build_transfer_model(
         tiny_backbone,
         {"colour": 2, "size": 3},
-        labels={"colour": ["red", "blue"], "size": ["s", "m", "l"]},
+        class_names={"colour": ["red", "blue"], "size": ["s", "m", "l"]},
     )
     model.save(tmp_path / "tasks.keras")
     file = small_pictures / "p0.png"
@@ -159,7 +159,7 @@ def test_several_tasks_are_listed_by_task(tl_keras_cli, tmp_path, small_pictures
     assert set(tasks) == {"colour", "size"}
     for task, values in scores.items():
         best = int(np.argmax(values[0]))
-        assert tasks[task][0]["label"] == model.labels[task][best]
+        assert tasks[task][0]["label"] == model.class_names[task][best]
         assert tasks[task][0]["score"] == pytest.approx(float(values[0][best]), abs=1e-5)
     code, out, _ = tl_keras_cli("predict", tmp_path / "tasks.keras", file)
     assert out.splitlines()[0].split() == ["file", "task", "label", "score"]

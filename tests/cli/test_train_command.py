@@ -26,7 +26,7 @@ def test_training_writes_model_report_and_pictures(trained):
     assert config["image_shape"] == [32, 32, 3]
     assert [stage["epochs"] for stage in config["stages"]] == [2]
     assert "horizontal" in json.dumps(config["augmentation"])
-    assert load_run_model(run).labels == ("blue", "green", "red")
+    assert load_run_model(run).class_names == ("blue", "green", "red")
 
 
 def test_from_images_to_predictions(tl_keras_cli, tiny_backbone, pictures, tmp_path):

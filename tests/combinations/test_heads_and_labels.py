@@ -66,11 +66,11 @@ def fits(head: str, form: str) -> bool:
 def test_targets_are_the_same_from_every_source_form_and_order(head, order):
     labels = ORDERS[order]
     model = right_model(labels) if head == "linear" else None
-    kind = tl.heads.resolve_head(head).kind
+    kind = tl.heads.resolve_head(head).task
     spec = TargetSpec(kind, 3, labels)
     for source, form in CASES:
         y = FORMS[form]
-        if not fits(head, form) or (kind == "multi_label" and form in ("names", "series")):
+        if not fits(head, form) or (kind.has_several and form in ("names", "series")):
             continue
         examples = as_examples(SOURCES[source](X, y))
         found = examples.encoded_targets(spec)
@@ -85,10 +85,10 @@ def test_targets_are_the_same_from_every_source_form_and_order(head, order):
 @pytest.mark.parametrize("head", sorted(set(NAMED_HEADS) - {"regression"}))
 def test_image_folders_and_tables_give_the_targets_of_their_names(head, files):
     folder, table, right = files
-    spec = TargetSpec(tl.heads.resolve_head(head).kind, 3, ("blue", "red", "green"))
-    rows = np.array([[name == label for label in spec.labels] for name in right], np.float32)
+    spec = TargetSpec(tl.heads.resolve_head(head).task, 3, ("blue", "red", "green"))
+    rows = np.array([[name == label for label in spec.class_names] for name in right], np.float32)
     np.testing.assert_array_equal(folder.encoded_targets(spec), rows)
-    if spec.kind == "classification":
+    if spec.task.one_class:
         np.testing.assert_array_equal(table.encoded_targets(spec), rows)
 
 

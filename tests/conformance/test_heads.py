@@ -38,7 +38,7 @@ def test_what_a_spec_cannot_hold_is_refused(arguments, text):
 def test_head_trains_saves_and_exports(head, blobs, tmp_path):
     x, y = blobs
     labels = None if head == "regression" else LABELS
-    model = tl.build_transfer_model(tiny_network(), 3, head=head, labels=labels)
+    model = tl.build_transfer_model(tiny_network(), 3, head=head, class_names=labels)
     y = labels_for(head, y)
     schedule = (
         tl.Stage(25, learning_rate=1e-2),
@@ -56,7 +56,7 @@ def test_head_trains_saves_and_exports(head, blobs, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), outputs)
-    assert loaded.labels == model.labels and loaded.targets == model.targets
+    assert loaded.class_names == model.class_names and loaded.targets == model.targets
 
     tl.export.saved_model(model, tmp_path / "export")
     served = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
@@ -72,7 +72,7 @@ def test_several_tasks_train_save_and_report(blobs, tmp_path):
         tiny_network(),
         {"colour": 3, "warm": 1, "number": 1},
         head={"colour": "mlp", "warm": "multi_label", "number": "regression"},
-        labels={"colour": LABELS},
+        class_names={"colour": LABELS},
     )
     stages = tl.Stage(30, learning_rate=1e-2)
     run = tl.fine_tune(model, (x, targets), schedule=stages, batch_size=15, verbose=False)
@@ -84,7 +84,7 @@ def test_several_tasks_train_save_and_report(blobs, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for task, values in model.predict(x, verbose=0).items():
         np.testing.assert_array_equal(loaded.predict(x, verbose=0)[task], values)
-    assert loaded.labels == {"colour": LABELS, "warm": None, "number": None}
+    assert loaded.class_names == {"colour": LABELS, "warm": None, "number": None}
 
 
 def test_the_head_is_float32_under_mixed_precision():

@@ -38,7 +38,7 @@ def right_model(labels=CHANNELS, head: str = "linear", **options) -> tl.Transfer
     images = keras.Input((SIZE, SIZE, 3))
     network = keras.Model(images, keras.layers.Activation("linear")(images))
     names = options.pop("outputs", labels)
-    model = tl.build_transfer_model(network, len(labels), head=head, labels=names, **options)
+    model = tl.build_transfer_model(network, len(labels), head=head, class_names=names, **options)
     kernel, bias = model.head.stack[-1].get_weights()
     kernel[:] = 0.0
     for output, name in enumerate(labels):

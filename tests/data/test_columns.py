@@ -129,7 +129,7 @@ def test_several_tasks_in_a_dict_and_in_one_table():
 def test_the_name_of_a_single_column_is_no_class():
     for y in (CLASSES, NAMES, VALUES[:, 0]):
         assert as_examples((X, pd.DataFrame({"label": y}))).class_names is None
-    model = tl.build_transfer_model(tiny_network(), labels=LABELS)
+    model = tl.build_transfer_model(tiny_network(), class_names=LABELS)
     data = (np.zeros((6, 16, 16, 3), np.uint8), pd.DataFrame({"label": NAMES}))
     run = tl.fine_tune(model, data, data, schedule=tl.Stage(1), verbose=False)
     np.testing.assert_array_equal(encoded(data[1], model.targets), ROWS["classification"])

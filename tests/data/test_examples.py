@@ -10,7 +10,7 @@ SPEC = TargetSpec("classification", 3, ("ant", "bee", "cow"))
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), np.uint8)
 CLASSES = np.array([0, 1, 2, 2, 1, 0, 2])
 ROWS = np.eye(3, dtype=np.float32)[CLASSES]
-NAMES = np.array(SPEC.labels)[CLASSES]
+NAMES = np.array(SPEC.class_names)[CLASSES]
 LABELS = {
     "integers": CLASSES,
     "column": CLASSES[:, None],

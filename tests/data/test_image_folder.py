@@ -186,7 +186,7 @@ def test_classes_are_matched_by_name(folder):
     assert images.encoded_targets(None) is None
     for spec, text in [
         (TargetSpec("classification", 2, ("cats", "cows")), r"unknown labels \['dogs'\]"),
-        (TargetSpec("classification", 5), "num_classes=5 without labels"),
+        (TargetSpec("classification", 5), "num_classes=5 without class names"),
         (TargetSpec("regression", 1), "one class per image, the model expects regression"),
         ({"pet": SPEC}, r"one class per image, the model expects the tasks \['pet'\]"),
     ]:
@@ -246,7 +246,7 @@ def test_wrong_paths(folder, tmp_path):
 
 def test_images_of_another_size_than_the_models_are_read_again(folder):
     images = image_folder(folder, image_size=24)
-    model = tl.build_transfer_model(tiny_network(), labels=images.class_names)
+    model = tl.build_transfer_model(tiny_network(), class_names=images.class_names)
     with pytest.raises(InputError, match=r"Read the images with image_size=\(16, 16\)"):
         tl.fine_tune(model, images, verbose=False)
     with pytest.raises(InputError, match=r"Read the images with image_size=\(16, 16\)"):

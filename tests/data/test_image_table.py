@@ -327,7 +327,7 @@ def test_heads_of_another_kind_are_refused(folder):
         (classes, real, "one class per image, the model has a regression head"),
         (labels, TargetSpec("classification", 4), "several labels .*head='multi_label'"),
         (values, multi, "real values, .*head='regression'"),
-        (labels, TargetSpec("multi_label", 3), "num_classes=3 without labels"),
+        (labels, TargetSpec("multi_label", 3), "num_classes=3 without class names"),
         (labels, TargetSpec("multi_label", 2, ("cat", "dog")), "unknown labels .'indoor'"),
         (values, {"age": real}, "the model has the tasks"),
     ]:
@@ -349,7 +349,7 @@ def test_training_evaluation_and_fingerprints(folder, tmp_path):
             folder / "table.csv", **arguments, image_size=16, progress=False, split=(0.5, 0.5)
         )
         model = tl.build_transfer_model(
-            tiny_network(), train.num_classes, head=heads, labels=train.class_names
+            tiny_network(), train.num_classes, head=heads, class_names=train.class_names
         )
         return train, model
 

@@ -87,15 +87,15 @@ def test_tables_may_hold_names_that_are_not_utf8_but_no_such_labels(root):
 
 def test_labels_in_either_unicode_form_are_one():
     spec = TargetSpec("classification", 2, ("tea", DECOMPOSED))
-    assert spec.labels == ("tea", COMPOSED)
+    assert spec.class_names == ("tea", COMPOSED)
     y = [COMPOSED, "tea", DECOMPOSED]
     expected = np.eye(2)[[1, 0, 1]]
     np.testing.assert_array_equal(spec.encode(y), expected)
     dataset = tf.data.Dataset.from_tensor_slices((np.zeros((3, 4, 4, 3), np.uint8), y))
     (_, encoded), *_ = as_examples(dataset).batches(spec, 3)
     np.testing.assert_array_equal(encoded, expected)
-    model = tl.build_transfer_model(tiny_network(), labels=[DECOMPOSED, "tea"])
-    assert model.targets.labels == (COMPOSED, "tea")
+    model = tl.build_transfer_model(tiny_network(), class_names=[DECOMPOSED, "tea"])
+    assert model.targets.class_names == (COMPOSED, "tea")
     with pytest.raises(InputError, match="distinct"):
         TargetSpec("classification", 2, (COMPOSED, DECOMPOSED))
 

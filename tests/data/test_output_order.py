@@ -96,7 +96,7 @@ def test_rows_and_integers_of_a_dataset_are_those_of_its_names(partly):
     random = np.random.default_rng(3)
     y = random.permutation([0, 1] * 6)
     expected = np.eye(3)[np.array([2, 0])[y]]  # Its classes are blue and red.
-    spec = TargetSpec("classification", 3, SPEC.labels, partly=partly)
+    spec = TargetSpec("classification", 3, SPEC.class_names, partly=partly)
     x = coloured(np.zeros(12, int))
     for labels in (y, y[:, None], np.eye(2)[y], y.astype("uint8"), y.astype("float32")):
         examples = as_examples(named(x, labels, ["blue", "red"]))
@@ -126,7 +126,7 @@ def test_a_class_that_the_model_lacks_is_named():
     with pytest.raises(tl.InputError, match=r"y: unknown labels \['pink'\]; the model's labels"):
         tl.evaluate(right_model(), data)
     data = named(coloured(np.array([0, 1])), [0, 1], ["green", "red"])
-    with pytest.raises(tl.InputError, match="without labels, the data has 2 classes"):
+    with pytest.raises(tl.InputError, match="without class names, the data has 2 classes"):
         tl.evaluate(right_model(outputs=None), data)
 
 

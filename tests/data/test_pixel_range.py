@@ -40,8 +40,8 @@ def eight_bits(images) -> np.ndarray:
 @pytest.fixture(scope="module")
 def models():
     """One network, once for 8 bits and once for 12."""
-    plain = tl.build_transfer_model(tiny_network(), 2, labels=["a", "b"])
-    deep = tl.build_transfer_model(tiny_network(), 2, labels=["a", "b"], pixel_range=TWELVE)
+    plain = tl.build_transfer_model(tiny_network(), 2, class_names=["a", "b"])
+    deep = tl.build_transfer_model(tiny_network(), 2, class_names=["a", "b"], pixel_range=TWELVE)
     deep.set_weights(plain.get_weights())
     return plain, deep
 

@@ -38,7 +38,7 @@ def pixel_model(kind="classification", activation="softmax", order=(0, 1, 2), **
         head,
         modality=Images((1, 1, 3)),
         activation=activation,
-        targets=TargetSpec(kind, 3, **{"labels": LABELS, **spec}),
+        targets=TargetSpec(kind, 3, **{"class_names": LABELS, **spec}),
     )
     head.set_weights([np.eye(3, dtype=np.float32)[:, list(order)]])
     return model
@@ -321,7 +321,7 @@ def test_models_come_as_a_dict(models):
 
 
 def test_models_must_predict_the_same():
-    other = pixel_model(labels=("ant", "cat", "bee"))
+    other = pixel_model(class_names=("ant", "cat", "bee"))
     with pytest.raises(InputError, match=r"models\['b'\]: predicts .*same classes in the same"):
         compare({"a": pixel_model(), "b": other}, pixels()[:2])
 

@@ -112,7 +112,7 @@ def model():
 
     images = keras.Input((4, 4, 3))
     network = keras.Model(images, keras.layers.Conv2D(2, 1)(images))
-    return tl.build_transfer_model(network, labels=NAMES)
+    return tl.build_transfer_model(network, class_names=NAMES)
 
 
 def test_evaluate_and_compare_take_it(model, capsys):

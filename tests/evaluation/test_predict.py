@@ -128,7 +128,7 @@ def test_several_tasks_and_values():
         right_model().backbone,
         {"colour": 3, "size": 2},
         head={"colour": "linear", "size": "regression"},
-        labels={"colour": CHANNELS},
+        class_names={"colour": CHANNELS},
     )
     results = tl.predict(model, X[:2]).results
     outputs = model.predict(X[:2], verbose=0)

@@ -125,8 +125,8 @@ def test_exporters_refuse_a_taken_place(build, tmp_path, name):
 
 
 def test_a_saved_model_is_replaced_on_request(build, tmp_path):
-    export.saved_model(build(labels=("a", "b")), tmp_path / "model")
-    export.saved_model(build(labels=("c", "d", "e")), tmp_path / "model", overwrite=True)
+    export.saved_model(build(class_names=("a", "b")), tmp_path / "model")
+    export.saved_model(build(class_names=("c", "d", "e")), tmp_path / "model", overwrite=True)
     assert (tmp_path / "model" / "assets" / "labels.txt").read_text() == "c\nd\ne\n"
     assert os.listdir(tmp_path) == ["model"]
 

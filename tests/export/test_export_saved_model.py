@@ -67,7 +67,7 @@ def photographs():
 @pytest.fixture(scope="module")
 def exported(build, tmp_path_factory):
     """A model of three classes and where it was exported to."""
-    model = build(labels=LABELS, head="mlp")
+    model = build(class_names=LABELS, head="mlp")
     return model, export.saved_model(model, tmp_path_factory.mktemp("exported") / "model")
 
 
@@ -155,7 +155,7 @@ def test_classes_without_labels_are_called_by_number(build, images, tmp_path):
 
 
 def test_multi_label_states_which_labels_are_present(build, images, tmp_path):
-    model = build(3, head="multi_label", labels=LABELS)
+    model = build(3, head="multi_label", class_names=LABELS)
     logits = model.logits(images)
     assert 0 < (logits > 0).mean() < 1
     found = signature(export.saved_model(model, tmp_path / "model"), "serving_default")(
@@ -187,7 +187,7 @@ def test_several_tasks_are_told_apart_by_prefix(build, images, tmp_path):
     model = build(
         {"kind-a": 3, "size": 1},
         head={"kind-a": "linear", "size": "regression"},
-        labels={"kind-a": LABELS},
+        class_names={"kind-a": LABELS},
     )
     path = export.saved_model(model, tmp_path / "model")
     found = signature(path, "serving_default")(images=tf.constant(images))
@@ -258,7 +258,7 @@ def test_mixed_precision_serves_what_it_predicts(build, network, images, tmp_pat
 def test_the_backbone_is_constants_where_its_graph_can_be_folded(
     build, images, tmp_path, monkeypatch
 ):
-    model = build(labels=LABELS)
+    model = build(class_names=LABELS)
     folded = export.saved_model(model, tmp_path / "folded")
 
     def refuse(*_):
@@ -278,7 +278,7 @@ def test_the_backbone_is_constants_where_its_graph_can_be_folded(
 
 
 def test_a_trained_and_reloaded_model_exports(build, images, tmp_path):
-    model = build(3, labels=LABELS, head="mlp")
+    model = build(3, class_names=LABELS, head="mlp")
     model.compile("sgd", "categorical_crossentropy")
     model.fit(images, np.eye(3)[np.arange(12) % 3], verbose=0)
     model.save(tmp_path / "model.keras")

@@ -33,7 +33,7 @@ def tensor_types(path):
 
 
 def test_float_agrees_with_the_model(build, images, tmp_path):
-    model = build(labels=("a", "b", "c"), head="mlp")
+    model = build(class_names=("a", "b", "c"), head="mlp")
     path = export.tflite(model, tmp_path / "model.tflite")
     found = run(path, images)
     assert set(found) == {"scores"}

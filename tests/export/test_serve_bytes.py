@@ -70,7 +70,7 @@ def check_only_bad_rows_are_empty(serve, good, bad):
 @pytest.fixture(scope="module")
 def exported(build, tmp_path_factory):
     path = tmp_path_factory.mktemp("classes") / "model"
-    return path, served(build(labels=("ant", "bee", "çicada")), path)
+    return path, served(build(class_names=("ant", "bee", "çicada")), path)
 
 
 @pytest.fixture(scope="module")

@@ -135,14 +135,14 @@ def test_teachers_that_run_in_the_step():
 
 def test_teachers_that_do_not_fit():
     data = {"data": images(2)}
-    student = transfer_model(labels=("a", "b", "c"))
+    student = transfer_model(class_names=("a", "b", "c"))
 
     def begin(teacher, **arguments):
         Distillation(teacher, **arguments).begin(setup_of(student, data))
 
     begin(transfer_model())
     with pytest.raises(InputError, match=r"teachers: .* has the labels \['c', 'b', 'a'\]"):
-        begin(transfer_model(labels=("c", "b", "a")))
+        begin(transfer_model(class_names=("c", "b", "a")))
     with pytest.raises(
         InputError, match=r"gives \(4,\) per image, and the model that learns has 3"
     ):

@@ -5,11 +5,7 @@ from scipy.special import expit, log_softmax
 from tests.objectives.eager import setup
 from tests.objectives.passes import images, one_pass
 from tl_keras.objectives import Supervised
-from tl_keras.objectives.supervised import (
-    sigmoid_cross_entropy,
-    softmax_cross_entropy,
-    squared_error,
-)
+from tl_keras.tasks.losses import sigmoid_cross_entropy, softmax_cross_entropy, squared_error
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 
@@ -66,7 +62,7 @@ def test_class_weights_multiply_the_loss_of_their_class():
     ids=["list", "array", "numbers", "labels"],
 )
 def test_every_class_has_the_weight_that_was_given_for_it(given):
-    begun = setup(labels=("red", "green", "blue"))
+    begun = setup(class_names=("red", "green", "blue"))
     objective = Supervised(class_weight=given)
     objective.begin(begun)
     y = np.array([2, 0, 1, 2])

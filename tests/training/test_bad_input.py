@@ -14,7 +14,7 @@ from tl_keras.utils.errors import InputError
 
 @pytest.fixture
 def model():
-    return tl.build_transfer_model(tiny_network(), 3, labels=("red", "green", "blue"))
+    return tl.build_transfer_model(tiny_network(), 3, class_names=("red", "green", "blue"))
 
 
 def refused(text, *arguments, **keywords):

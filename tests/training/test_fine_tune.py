@@ -13,7 +13,7 @@ LABELS = ("red", "green", "blue")
 
 
 def new_model(**arguments) -> tl.TransferModel:
-    return tl.build_transfer_model(tiny_network(), 3, labels=LABELS, **arguments)
+    return tl.build_transfer_model(tiny_network(), 3, class_names=LABELS, **arguments)
 
 
 def weights(model) -> list[np.ndarray]:

@@ -85,10 +85,10 @@ def test_what_does_not_fit_is_found_before_anything_trains():
             network = keras.Model(x, keras.layers.Conv2D(4, 3)(x))
         return tl.build_transfer_model(network, classes, **arguments)
 
-    labelled = build(0, labels=("a", "b", "c"))
+    labelled = build(0, class_names=("a", "b", "c"))
     for model, peer, arguments, text in (
         (build(0), build(1, 4), {}, "model_b: expected the classes of model_a.*3 classes, got 4"),
-        (labelled, build(1, labels=("b", "a", "c")), {}, r"model_b: .*got \['b', 'a', 'c'\]"),
+        (labelled, build(1, class_names=("b", "a", "c")), {}, r"model_b: .*got \['b', 'a', 'c'\]"),
         (build(0), build(1, head="multi_label"), {}, "model_b: .*got multi_label"),
         (build(0, {"a": 3, "b": 2}), build(1), {}, "model_a: .*got several tasks"),
         (build(0), build(1, shape=(8, 8, 3)), {}, r"model_b: .*takes, \(16, 16, 3\), got \(8, "),

@@ -14,7 +14,7 @@ def several_tasks():
         tiny_network(),
         {"colour": 3, "warm": 1, "size": 2},
         head={"colour": "linear", "warm": "multi_label", "size": "linear"},
-        labels={"colour": ["red", "green", "blue"]},
+        class_names={"colour": ["red", "green", "blue"]},
     )
 
 

@@ -52,7 +52,10 @@ def demo(output: str, quick: bool = False) -> None:
         )
     _step(f"{len(cells)} electroluminescence images of solar cells: functional or defective?")
     model = build_transfer_model(
-        BACKBONE, head="linear", labels=train.class_names, input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3)
+        BACKBONE,
+        head="linear",
+        class_names=train.class_names,
+        input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3),
     )
     _step(f"1. The head alone, on frozen ImageNet features of {BACKBONE}")
     head_epochs, epochs = (1, 1) if quick else (15, 3)

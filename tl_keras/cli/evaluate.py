@@ -65,8 +65,8 @@ def evaluate(
     model = load_model(run, trust=trust)
     from tl_keras.evaluation import evaluate as measure
 
-    of_classes = not isinstance(model.targets, dict) and model.targets.kind != "regression"
-    one_class = of_classes and model.targets.kind == tables.KIND
+    of_classes = not isinstance(model.targets, dict) and model.targets.task.has_classes
+    one_class = of_classes and model.targets.task.one_class
     if assert_accuracy_at_least is not None and not one_class:
         raise InputError("--assert-accuracy-at-least: it needs one class per image. Leave it out.")
     if not of_classes and not data.is_file():
@@ -84,8 +84,10 @@ def evaluate(
         pixel_range=model.pixel_range,
         on_problem=on_problem.value,
     )
-    if of_classes and model.targets.labels is not None:
-        check_classes(examples.class_names, model.targets.labels, data, "DIR", "those of the model")
+    if of_classes and model.targets.class_names is not None:
+        check_classes(
+            examples.class_names, model.targets.class_names, data, "DIR", "those of the model"
+        )
     report = measure(
         model,
         examples,
@@ -113,17 +115,17 @@ def positive_of(word: str | None, targets: Any) -> Any:
     from tl_keras.evaluation.positive import is_binary
 
     if word is None or not isinstance(targets, dict):
-        return word if word is None else class_or_number(word, targets.class_names)
+        return word if word is None else class_or_number(word, targets.output_names)
     task, equals, name = word.partition("=")
     if equals and task in targets:
-        return {task: class_or_number(name, targets[task].class_names)}
+        return {task: class_or_number(name, targets[task].output_names)}
     binary = [one for one, spec in targets.items() if is_binary(spec)]
     if len(binary) != 1:
         raise InputError(
             f"--positive: for the tasks {', '.join(targets)}, of which {len(binary)} have two "
             f"classes, expected TASK=CLASS, got {word!r}."
         )
-    return {binary[0]: class_or_number(word, targets[binary[0]].class_names)}
+    return {binary[0]: class_or_number(word, targets[binary[0]].output_names)}
 
 
 def check_classes(

@@ -12,8 +12,6 @@ import typer
 from tl_keras.utils.errors import InputError
 
 PANEL = "Data"
-KIND = "classification"
-"""What labels are where each image has one class."""
 DEFAULT_HEAD = "linear"
 
 PathColumn = Annotated[
@@ -170,11 +168,11 @@ def columns_for(model: Any, data: Path, columns: Columns | None) -> Columns | No
         return columns
     columns = columns or Columns()
     if isinstance(targets, dict):
-        kinds = {task: spec.kind for task, spec in targets.items()}
+        kinds = {task: spec.task for task, spec in targets.items()}
         label = columns.label if isinstance(columns.label, Mapping) else {t: t for t in targets}
         return dataclasses.replace(columns, label=label, task=kinds)
-    if targets.kind != KIND or columns != Columns():
-        return dataclasses.replace(columns, task=targets.kind)
+    if not targets.task.one_class or columns != Columns():
+        return dataclasses.replace(columns, task=targets.task)
     return None
 
 
@@ -182,7 +180,9 @@ def is_of_classes(examples: Any) -> bool:
     """Return whether each image has one class and nothing else."""
     from tl_keras.data import ImageFolder
 
-    return isinstance(examples, ImageFolder) or getattr(examples.labels, "kind", "") == KIND
+    return isinstance(examples, ImageFolder) or (
+        not isinstance(examples.labels, Mapping) and examples.labels.task.one_class
+    )
 
 
 def heads_for(examples: Any, head: str) -> tuple[Any, Any]:
@@ -196,19 +196,20 @@ def heads_for(examples: Any, head: str) -> tuple[Any, Any]:
         InputError: If the head predicts something else than the labels are.
     """
     from tl_keras.models.heads import resolve_head
+    from tl_keras.tasks.kinds import KINDS
 
     if is_of_classes(examples):
-        kinds: Any = KIND
+        kinds: Any = KINDS["classification"]
     elif isinstance(examples.labels, Mapping):
-        kinds = {task: labels.kind for task, labels in examples.labels.items()}
+        kinds = {task: labels.task for task, labels in examples.labels.items()}
     else:
-        kinds = examples.labels.kind
+        kinds = examples.labels.task
     several = kinds if isinstance(kinds, Mapping) else {"": kinds}
     heads = {}
     for task, kind in several.items():
-        heads[task] = kind if head == DEFAULT_HEAD and kind != KIND else head
-        if resolve_head(heads[task]).kind != kind:
-            fitting = "linear, mlp, attention, gem or cosine" if kind == KIND else kind
+        heads[task] = kind.head if head == DEFAULT_HEAD else head
+        if resolve_head(heads[task]).task != kind:
+            fitting = "linear, mlp, attention, gem or cosine" if kind.one_class else kind
             of = f" of the task {task!r}" if task else ""
             raise InputError(f"--head: the labels{of} need {fitting}, got {head!r}.")
     if isinstance(kinds, Mapping):

@@ -117,7 +117,7 @@ def train(
     from tl_keras.training.runs.run_directory import CURVES_FILE, MODEL_FILE
 
     columns = tables.columns_of(path_column, label, task, separator)
-    if columns is None and resolve_head(head).kind != "classification":
+    if columns is None and not resolve_head(head).task.one_class:
         raise InputError(
             f"--head: images in class folders need a classification head, got {head!r}. Use "
             "linear, mlp, attention, gem or cosine."
@@ -158,7 +158,7 @@ def train(
             head=head,
             weights=weights_or_none,
             input_shape=(*size, 3),
-            labels=training.class_names,
+            class_names=training.class_names,
             pixel_range=pixel_range,
         )
     check_precision(model.backbone, mixed_precision)

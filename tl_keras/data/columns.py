@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tl_keras.arrays.marks import is_missing
-from tl_keras.tasks.targets import label_name
+from tl_keras.tasks.encoding import label_name
 from tl_keras.utils.errors import InputError
 
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 from tl_keras.data.base import Specs, read_dtype
 from tl_keras.data.labels import Names
 from tl_keras.data.output_order import check_lost_names
-from tl_keras.tasks.targets import TargetSpec, label_name
+from tl_keras.tasks.encoding import label_name
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.compat import dataset_inputs
 from tl_keras.utils.errors import InputError
 
@@ -134,5 +135,5 @@ def check_lost(names: Names, y: Any, spec: Specs, argument: str) -> None:
         return
     for task, one in spec.items():
         own = names if isinstance(names, tuple) else names.get(task)
-        if own and (isinstance(names, Mapping) or set(own) <= set(one.labels or ())):
+        if own and (isinstance(names, Mapping) or set(own) <= set(one.class_names or ())):
             check_lost_names(own, y[task], one, f"{argument}[{task!r}]")

@@ -1,7 +1,5 @@
 """Labels as data brings them, encoded as the targets of one or several tasks."""
 
-import dataclasses
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,37 +115,7 @@ def _encode_tensor(
     if order is not None:
         encoded = order.in_order_in_graph(_encode_tensor(y, order.spec))
         return tf.ensure_shape(encoded, [None, spec.size])
-    if spec.partly:
-        encoded = _encode_tensor(y, dataclasses.replace(spec, partly=False))
-        return tf.where(_missing(y, encoded, spec)[:, None], np.float32(np.nan), encoded)
-    if y.shape.rank == 2 and y.shape[1] == 1 and spec.size > 1:
-        y = y[:, 0]
-    if spec.kind == "classification" and y.shape.rank == 1:
-        if y.dtype == tf.string:
-            forms = [[unicodedata.normalize(f, n) for n in spec.labels] for f in ("NFC", "NFD")]
-            same = y[:, None, None] == tf.constant(forms)[None]
-            encoded = tf.cast(tf.reduce_any(same, axis=1), tf.float32)
-        else:
-            encoded = tf.one_hot(tf.cast(y, tf.int32), spec.size)
-    else:
-        encoded = tf.cast(y, tf.float32 if spec.standard is None else tf.float64)
-        if y.shape.rank == 1:
-            encoded = encoded[:, None]
-        if spec.standard is not None:
-            mean, scale = spec.standard
-            encoded = tf.cast((encoded - mean) / scale, tf.float32)
-    return tf.ensure_shape(encoded, [None, spec.size])
-
-
-def _missing(y: tf.Tensor, encoded: tf.Tensor, spec: TargetSpec) -> tf.Tensor:
-    """Return which labels of a batch are missing, bool `(b,)`."""
-    if y.dtype == tf.string:
-        return tf.reduce_sum(encoded, axis=1) == 0
-    values = tf.cast(tf.reshape(y, [tf.shape(y)[0], -1]), tf.float32)
-    missing = tf.reduce_all(tf.math.is_nan(values), axis=1)
-    if spec.kind != "regression":
-        missing |= tf.reduce_all(values == -1.0, axis=1)
-    return missing
+    return spec.encode_in_graph(y)
 
 
 def check_tasks(y: Any, spec: Specs, argument: str) -> None:

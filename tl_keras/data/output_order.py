@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.tasks.kinds import KINDS
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError, warn_user
 
@@ -72,29 +73,29 @@ def output_order(
         if spec.size == 1:
             _check_names(names, spec, argument)
         return None
-    elif spec.kind == "regression":
+    elif not spec.task.has_classes:
         return None
-    labels = spec.labels
+    labels = spec.class_names
     if labels is None:
         if is_rows or (spec.size == 1 and len(names) == 2):
             return None
         if spec.size != len(names):
             raise InputError(
-                f"{argument}: the model has num_classes={spec.size} without labels, the data has "
-                f"{len(names)} classes {list(names)[:NAMES_AT_MOST]}. Build the model with "
-                "labels=train.class_names."
+                f"{argument}: the model has num_classes={spec.size} without class names, the data "
+                f"has {len(names)} classes {list(names)[:NAMES_AT_MOST]}. Build the model with "
+                "class_names=train.class_names."
             )
         labels = tuple(names)
-    kind = spec.kind if is_rows else "classification"
+    task = spec.task if is_rows else KINDS["classification"]
     if spec.size > 1 or is_rows or len(names) != 2 or labels[0] not in names:
         # For one output of two classes, the class that the model does not name is its absence.
         _check_names(names, spec, argument)
-        if kind != "classification":
+        if not task.one_class:
             _check_complete(names, spec, argument)
-    if tuple(names) == labels and kind == spec.kind:
+    if tuple(names) == labels and task == spec.task:
         return None
     position = {name: index for index, name in enumerate(names)}
-    own = dataclasses.replace(spec, kind=kind, size=len(names), labels=tuple(names))
+    own = dataclasses.replace(spec, task=task, size=len(names), class_names=tuple(names))
     return OutputOrder(own, tuple(position.get(label, -1) for label in labels))
 
 
@@ -107,11 +108,11 @@ def warn_of_own_numbers(y: np.ndarray, spec: TargetSpec, argument: str, *, lost:
         argument: Name that the warning uses.
         lost: Whether the data is of a kind that loses its class names.
     """
-    if spec.kind != "classification" or spec.labels is None or y.dtype.kind not in "iuf":
+    if not spec.task.one_class or spec.class_names is None or y.dtype.kind not in "iuf":
         return
     numbers = np.unique(y)
     numbers = numbers[np.isfinite(numbers) & (numbers >= 0)].astype(np.int64).tolist()
-    labels = list(spec.labels)
+    labels = list(spec.class_names)
     shown = labels[:NAMES_AT_MOST]
     if all(label.isdecimal() for label in labels):
         other = [n for n in numbers if n < len(labels) and labels[n] != str(n)]
@@ -140,14 +141,14 @@ def check_lost_names(names: Sequence[str], y: np.ndarray, spec: TargetSpec, argu
         argument: Name that the error uses.
     """
     is_own = y.dtype.kind not in "USO" and (y.size == len(y) or y.shape[1] == len(names))
-    if spec.kind == "regression" or spec.labels is None or not is_own:
+    if not spec.task.has_classes or spec.class_names is None or not is_own:
         return
     if output_order(names, y.shape, False, spec, argument) is not None:
         raise InputError(
             f"{argument}: the dataset was made with the classes {list(names)[:NAMES_AT_MOST]}, "
             "which are not in the order of the model's labels "
-            f"{list(spec.labels)[:NAMES_AT_MOST]}, and .map may have changed the labels. Say which "
-            "classes they count now: dataset.class_names = […]."
+            f"{list(spec.class_names)[:NAMES_AT_MOST]}, and .map may have changed the labels. Say "
+            "which classes they count now: dataset.class_names = […]."
         )
 
 
@@ -156,7 +157,7 @@ def check_same_names(named: dict[str, Sequence[str] | None], labels: Any) -> Non
 
     Args:
         named: Argument → names of its classes, or None.
-        labels: The model's labels, or None.
+        labels: The model's class names, or None.
     """
     known = {argument: tuple(names) for argument, names in named.items() if names}
     if labels is not None or len(set(known.values())) < 2:
@@ -165,23 +166,23 @@ def check_same_names(named: dict[str, Sequence[str] | None], labels: Any) -> Non
     other = next(argument for argument in known if known[argument] != names)
     raise InputError(
         f"{other}: its classes are {list(known[other])[:NAMES_AT_MOST]}, those of {first} are "
-        f"{list(names)[:NAMES_AT_MOST]}, and the model has no labels to bring them together. Build "
-        "the model with labels=train.class_names."
+        f"{list(names)[:NAMES_AT_MOST]}, and the model has no class names to bring them together. "
+        "Build the model with class_names=train.class_names."
     )
 
 
 def _check_names(names: Sequence[str], spec: TargetSpec, argument: str) -> None:
-    strangers = sorted(set(names) - set(spec.labels or names))
+    strangers = sorted(set(names) - set(spec.class_names or names))
     if strangers:
         raise InputError(
             f"{argument}: unknown labels {strangers[:5]}; the model's labels are "
-            f"{list(spec.labels)[:NAMES_AT_MOST]}. Rename or remove them, or build the model with "
-            "them."
+            f"{list(spec.class_names)[:NAMES_AT_MOST]}. Rename or remove them, or build the model "
+            "with them."
         )
 
 
 def _check_complete(names: Sequence[str], spec: TargetSpec, argument: str) -> None:
-    missing = [label for label in spec.labels if label not in names]
+    missing = [label for label in spec.class_names if label not in names]
     if missing:
         raise InputError(
             f"{argument}: the columns {missing[:5]} are missing, got "

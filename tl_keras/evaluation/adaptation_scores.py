@@ -204,7 +204,7 @@ def reverse_risk(
 def check_classifier(model: Any) -> None:
     """Raise `InputError` unless a model is a classifier with one task."""
     spec = model.targets if isinstance(model, TransferModel) else None
-    if not isinstance(spec, TargetSpec) or spec.kind != "classification":
+    if not isinstance(spec, TargetSpec) or not spec.task.one_class:
         raise InputError(
             "model: expected one made by build_transfer_model with one class per example. Scores "
             "without target labels are defined for classifiers."

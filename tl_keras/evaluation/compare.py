@@ -76,4 +76,4 @@ def compare(
 def _outputs(spec: Any) -> Any:
     if isinstance(spec, dict):
         return {task: _outputs(part) for task, part in spec.items()}
-    return (spec.kind, *spec.class_names)
+    return (spec.task.name, *spec.output_names)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from tl_keras.evaluation.metrics import LOWER_IS_BETTER
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.tables import jsonable, markdown_table, number, text_table, write_json
 from tl_keras.evaluation.task_reports import TaskReports
@@ -63,7 +62,8 @@ class Comparison:
     @property
     def best(self) -> dict[str, tuple[str, ...]]:
         """Metric → models with the best value; several if they tie, none if all are equal."""
-        return {metric: _best(metric, values) for metric, values in self.metrics.items()}
+        lower = next(iter(self.reports.values())).lower_is_better
+        return {m: _best(m, values, m in lower) for m, values in self.metrics.items()}
 
     @property
     def p_values(self) -> dict[str, float]:
@@ -82,8 +82,8 @@ class Comparison:
             else:
                 pairs = [(f"{t}/{name}", first.tasks[t], report.tasks[t]) for t in report.tasks]
             for key, before, after in pairs:
-                if before.kind != "regression":
-                    result[key] = mcnemar(_right(before), _right(after))
+                if before.right is not None:
+                    result[key] = mcnemar(before.right, after.right)
         return result
 
     def __getitem__(self, name: str) -> Report | TaskReports:
@@ -163,7 +163,8 @@ class Comparison:
             The figure; notebooks show it.
         """
         table, headings = self.metrics, self.headings
-        scores = [metric for metric in headings if not _lower_is_better(metric)]
+        lower = self.reports[self.names[0]].lower_is_better
+        scores = [metric for metric in headings if metric not in lower]
         groups = {
             "Scores (higher is better)": scores,
             "Errors (lower is better)": [metric for metric in headings if metric not in scores],
@@ -198,21 +199,11 @@ def mcnemar(right_before: np.ndarray, right_after: np.ndarray) -> float:
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
-def _right(report: Report) -> np.ndarray:
-    if report.kind == "classification":
-        return report.targets.argmax(axis=1) == report.probabilities.argmax(axis=1)
-    return ((report.targets > 0.5) == (report.probabilities >= 0.5)).all(axis=1)
-
-
-def _lower_is_better(metric: str) -> bool:
-    return metric.rpartition("/")[2] in LOWER_IS_BETTER
-
-
-def _best(metric: str, values: dict[str, float]) -> tuple[str, ...]:
+def _best(metric: str, values: dict[str, float], lower: bool) -> tuple[str, ...]:
     defined = {name: value for name, value in values.items() if not np.isnan(value)}
     if not defined:
         return ()
-    best = (min if _lower_is_better(metric) else max)(defined.values())
+    best = (min if lower else max)(defined.values())
     equal = tuple(name for name, value in defined.items() if _equal(metric, value, best))
     return equal if len(equal) < len(defined) else ()
 

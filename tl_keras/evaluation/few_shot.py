@@ -12,7 +12,8 @@ from tl_keras.evaluation.tables import text_table
 from tl_keras.models.passes import outputs_of
 from tl_keras.models.prototypes import class_means, nearest_mean_classifier, unit_rows
 from tl_keras.models.transfer_model import TransferModel
-from tl_keras.tasks.targets import TargetSpec, label_name
+from tl_keras.tasks.encoding import label_name
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted
 
@@ -224,7 +225,7 @@ def _classes_of(model: TransferModel, data: Any) -> TargetSpec:
         if y.ndim == 2 and y.shape[1] > 1:
             return TargetSpec("classification", y.shape[1])
         return TargetSpec("classification", int(y.max()) + 1)
-    if isinstance(model.targets, TargetSpec) and model.targets.kind == "classification":
+    if isinstance(model.targets, TargetSpec) and model.targets.task.one_class:
         return model.targets
     raise InputError(
         "data: its classes are not known. Pass (x, y) arrays or an image folder, or a model with "

@@ -12,16 +12,11 @@ OF_POSITIVE = (
     *("precision_micro", "recall_micro", "f1_micro", "mean_average_precision"),
 )
 """Metrics of two classes, or of one label, that are about the positive one."""
-_NOUNS = {
-    "classification": ("class", "classes"),
-    "multi_label": ("label",),
-    "regression": ("value",),
-}
 
 
 def is_binary(spec: TargetSpec) -> bool:
     """Return whether there is a positive class: two classes, or one label that is there or not."""
-    return (spec.kind, spec.size) in (("classification", 2), ("multi_label", 1))
+    return spec.task.has_positive(spec.size)
 
 
 def positive_class(spec: TargetSpec, positive: Any, argument: str = "positive") -> int | None:
@@ -41,10 +36,10 @@ def positive_class(spec: TargetSpec, positive: Any, argument: str = "positive") 
             return None
         raise InputError(
             f"{argument}: only a model of two classes has a positive class, this one predicts "
-            f"{counted(spec.size, *_NOUNS[spec.kind])}. Leave it out"
-            + ("." if spec.kind == "regression" else "; the table by class has a row for each.")
+            f"{counted(spec.size, *spec.task.nouns)}. Leave it out"
+            + ("." if not spec.task.has_classes else "; the table by class has a row for each.")
         )
-    names = spec.class_names
+    names = spec.output_names
     if positive is None:
         return spec.size - 1
     if isinstance(positive, str) and positive in names:

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
@@ -12,7 +11,7 @@ from tqdm.auto import tqdm
 from tl_keras.data.examples import Examples
 from tl_keras.models.model_inputs import check_examples
 from tl_keras.models.transfer_model import TransferModel
-from tl_keras.tasks.targets import Kind, TargetSpec, closing_activation
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.terminal import can_redraw
 
@@ -90,15 +89,14 @@ def _predictions(model: TransferModel, batch: tf.Tensor) -> Any:
     outputs = model(batch, training=False)
     if isinstance(model.targets, dict):
         return {
-            task: _close(spec.kind, model.activation[task], outputs[task])
+            task: _close(spec, model.activation[task], outputs[task])
             for task, spec in model.targets.items()
         }
-    return _close(model.targets.kind, model.activation, outputs)
+    return _close(model.targets, model.activation, outputs)
 
 
-def _close(kind: Kind, activation: str | None, outputs: tf.Tensor) -> tf.Tensor:
-    outputs = tf.cast(outputs, tf.float32)
-    return keras.activations.get(closing_activation(kind, activation))(outputs)
+def _close(spec: TargetSpec, activation: str | None, outputs: tf.Tensor) -> tf.Tensor:
+    return spec.task.close(tf.cast(outputs, tf.float32), activation)
 
 
 def _concatenate(batches: list[Any]) -> Any:

@@ -5,19 +5,16 @@ import os
 from typing import Any
 
 import numpy as np
-from sklearn import metrics as sklearn_metrics
 
-from tl_keras.evaluation import metrics
 from tl_keras.evaluation.output_checks import check_outputs
 from tl_keras.evaluation.positive import headings, positive_class, positive_line
 from tl_keras.evaluation.tables import jsonable, number, text_table, write_json
-from tl_keras.plots import panels
 from tl_keras.plots.figure import Picture
-from tl_keras.tasks.targets import Kind, TargetSpec
+from tl_keras.tasks.base import Task
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError, counted, did_you_mean
 
 ROWS_SHOWN = 30
-NOUNS = {"classification": "class", "multi_label": "label", "regression": "value"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,7 +22,7 @@ class Report:
     """The evaluation of one output of a model. Printing it shows its tables.
 
     Attributes:
-        kind: `"classification"`, `"multi_label"` or `"regression"`.
+        task: The kind of target, such as `tl.tasks.Classification()`.
         metrics: Name → value; NaN where the data leave a metric undefined.
         per_class: One dict for each class, label or regressed value, in the order of `labels`.
             Classes have `precision`, `recall`, `f1`, `auc` and `support`, the number of examples.
@@ -38,7 +35,7 @@ class Report:
             there are two classes, or one label that is there or not; None otherwise.
     """
 
-    kind: Kind
+    task: Task
     metrics: dict[str, float]
     per_class: list[dict[str, Any]]
     confusion: np.ndarray | None
@@ -72,32 +69,13 @@ class Report:
         """
         positive = positive_class(spec, positive)
         check_outputs(spec, targets, probabilities)
-        if spec.kind == "classification":
-            values = metrics.classification_metrics(
-                targets, probabilities, 1 if positive is None else positive
-            )
-            rows = metrics.classification_rows(targets, probabilities)
-            confusion = sklearn_metrics.confusion_matrix(
-                targets.argmax(axis=1), probabilities.argmax(axis=1), labels=np.arange(spec.size)
-            )
-        elif spec.kind == "multi_label":
-            values = metrics.multi_label_metrics(targets, probabilities)
-            rows = metrics.multi_label_rows(targets, probabilities)
-            pairs = zip(targets.T > 0.5, probabilities.T >= 0.5, strict=True)
-            confusion = np.stack(
-                [sklearn_metrics.confusion_matrix(*pair, labels=[False, True]) for pair in pairs]
-            )
-        else:
-            values = metrics.regression_metrics(targets, probabilities)
-            rows, confusion = metrics.regression_rows(targets, probabilities), None
-        names = spec.class_names
+        task, names = spec.task, spec.output_names
+        rows = task.rows(targets, probabilities)
         return cls(
-            kind=spec.kind,
-            metrics=values,
-            per_class=[
-                {NOUNS[spec.kind]: name, **row} for name, row in zip(names, rows, strict=True)
-            ],
-            confusion=confusion,
+            task=task,
+            metrics=task.metrics(targets, probabilities, positive),
+            per_class=[{task.nouns[0]: name, **row} for name, row in zip(names, rows, strict=True)],
+            confusion=task.confusion(targets, probabilities),
             labels=names,
             targets=targets,
             probabilities=probabilities,
@@ -139,9 +117,9 @@ class Report:
         return positive_line(self.labels, self.positive)
 
     def _rows_table(self) -> str:
-        rows, title = self.per_class, f"by {NOUNS[self.kind]}"
+        rows, title = self.per_class, f"by {self.task.nouns[0]}"
         if len(rows) > ROWS_SHOWN:
-            key, sign = ("mean_absolute_error", -1) if self.kind == "regression" else ("f1", 1)
+            key, sign = self.task.worst_by
             rows = sorted(rows, key=lambda row: np.nan_to_num(sign * row[key], nan=np.inf))
             rows = rows[:ROWS_SHOWN]
             title += f", the {ROWS_SHOWN} worst of {len(self.per_class)} by {key.replace('_', ' ')}"
@@ -159,7 +137,7 @@ class Report:
         """
         return jsonable(
             {
-                "kind": self.kind,
+                "kind": self.task.name,
                 "examples": len(self),
                 "labels": self.labels,
                 "positive": self.positive,
@@ -186,15 +164,8 @@ class Report:
             confidence. Multi-label: any wrong label, by the largest gap to the truth.
             Regression: by absolute error.
         """
-        if self.kind == "classification":
-            wrong = self.targets.argmax(axis=1) != self.probabilities.argmax(axis=1)
-            badness = self.probabilities.max(axis=1)
-        else:
-            gap = np.abs(self.targets - self.probabilities)
-            badness = gap.max(axis=1)
-            wrong = badness > 0
-            if self.kind == "multi_label":
-                wrong = ((self.targets > 0.5) != (self.probabilities >= 0.5)).any(axis=1)
+        badness = self.task.badness(self.targets, self.probabilities)
+        wrong = badness > 0 if self.right is None else ~self.right
         candidates = np.flatnonzero(wrong)
         return candidates[np.argsort(-badness[candidates], kind="stable")][:count]
 
@@ -217,42 +188,21 @@ class Report:
     @property
     def panel_count(self) -> int:
         """Number of panels side by side in the figure."""
-        if self.kind == "regression":
-            return min(len(self.labels), 3)
-        return 3 if self._has_roc else 2
+        return len(self.task.panels(self))
 
     @property
-    def _has_roc(self) -> bool:
-        return (
-            self.kind == "classification"
-            and self.positive is not None
-            and not np.isnan(self.metrics["auc"])
-        )
+    def right(self) -> np.ndarray | None:
+        """Which examples are right `(n,)`; None where nothing is right or wrong."""
+        return self.task.right(self.targets, self.probabilities)
+
+    @property
+    def lower_is_better(self) -> frozenset[str]:
+        """The metrics of which less is better."""
+        return self.task.lower_is_better
 
     def draw(self, figure: Any) -> None:
         """Draw the panels into a matplotlib figure or subfigure."""
-        grid = figure.subplots(1, self.panel_count, squeeze=False)[0]
-        if self.kind == "classification":
-            panels.draw_confusion(grid[0], self.confusion, self.labels)
-            panels.draw_reliability(
-                grid[1],
-                *metrics.calibration_bins(self.targets, self.probabilities),
-                self.metrics["expected_calibration_error"],
-            )
-            if self._has_roc:
-                index = self.labels.index(self.positive)
-                rates = sklearn_metrics.roc_curve(
-                    self.targets.argmax(axis=1) == index, self.probabilities[:, index]
-                )[:2]
-                panels.draw_roc(grid[2], *rates, self.metrics["auc"], self.positive)
-        elif self.kind == "multi_label":
-            for axes, key, name in zip(
-                grid, ("f1", "average_precision"), ("F1", "average precision"), strict=True
-            ):
-                scores = np.array([row[key] for row in self.per_class])
-                panels.draw_scores(axes, self.labels, scores, name)
-        else:
-            for axes, name, true, predicted in zip(
-                grid, self.labels, self.targets.T, self.probabilities.T, strict=False
-            ):
-                panels.draw_predicted_against_true(axes, true, predicted, name)
+        panels = self.task.panels(self)
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, panel in zip(grid, panels, strict=True):
+            panel(axes)

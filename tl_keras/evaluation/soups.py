@@ -8,13 +8,10 @@ import numpy as np
 
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.evaluation.evaluate import evaluate, targets_of
-from tl_keras.evaluation.metrics import LOWER_IS_BETTER
 from tl_keras.models.regression_layers import CenteredDense, change_units
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
-
-BEST_KNOWN = {"classification": "accuracy", "multi_label": "f1_micro", "regression": "r2"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +121,8 @@ def greedy_soup(
     spec = targets_of(models[0], "models[0]")
     if not isinstance(spec, TargetSpec):
         raise InputError("models: expected models with one task, got several.")
-    metric = BEST_KNOWN[spec.kind] if metric is None else metric
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    metric = spec.task.best_metric if metric is None else metric
+    sign = -1.0 if metric in spec.task.lower_is_better else 1.0
 
     def score_of(model: TransferModel) -> float:
         return evaluate(model, validation, batch_size=batch_size, verbose=False)[metric]

@@ -30,6 +30,15 @@ class TaskReports:
         }
 
     @property
+    def lower_is_better(self) -> frozenset[str]:
+        """The metrics, named `task/metric`, of which less is better."""
+        return frozenset(
+            f"{task}/{name}"
+            for task, report in self.tasks.items()
+            for name in report.lower_is_better
+        )
+
+    @property
     def headings(self) -> dict[str, str]:
         """Metrics in the printed tables, named `task/metric` → their names there."""
         return {

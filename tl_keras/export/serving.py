@@ -105,33 +105,17 @@ def answer(model: TransferModel, predictions: Any) -> Answer:
         predictions: What it predicts, `(n, size)` or task name → that.
 
     Returns:
-        One task: see `_answer_of_task`. Several: the same, each name after `{task}_`. No head:
+        One task: see `Task.answer`. Several: the same, each name after `{task}_`. No head:
         `features`.
     """
     if model.targets is None:
         return {FEATURES: predictions}
     if isinstance(model.targets, TargetSpec):
-        return _answer_of_task(model.targets, model.activation, predictions)
+        return model.targets.task.answer(predictions, model.targets, model.activation)
     return {
         f"{task}_{name}": value
         for task, spec in model.targets.items()
-        for name, value in _answer_of_task(spec, model.activation[task], predictions[task]).items()
-    }
-
-
-def _answer_of_task(spec: TargetSpec, activation: str | None, predictions: tf.Tensor) -> Answer:
-    """Return `scores`, `score`, `label` of classes; `scores`, `labels_present`; or `values`."""
-    name = main_output(spec)
-    if spec.kind == "regression":
-        return {name: predictions}
-    if spec.kind == "multi_label":
-        threshold = 0.0 if activation in (None, "linear") else 0.5
-        return {name: predictions, "labels_present": predictions >= threshold}
-    names = tf.constant(spec.class_names)
-    return {
-        name: predictions,
-        "score": tf.reduce_max(predictions, axis=-1),
-        "label": tf.gather(names, tf.argmax(predictions, axis=-1)),
+        for name, value in spec.task.answer(predictions[task], spec, model.activation[task]).items()
     }
 
 
@@ -139,7 +123,7 @@ def main_output(spec: TargetSpec | None) -> str:
     """Return the name of the output that holds the predictions themselves."""
     if spec is None:
         return FEATURES
-    return "values" if spec.kind == "regression" else "scores"
+    return spec.task.output
 
 
 def label_files(model: TransferModel) -> dict[str, str]:
@@ -152,7 +136,7 @@ def label_files(model: TransferModel) -> dict[str, str]:
 
 
 def _lines(spec: TargetSpec) -> str:
-    return "".join(" ".join(name.splitlines()) + "\n" for name in spec.class_names)
+    return "".join(" ".join(name.splitlines()) + "\n" for name in spec.output_names)
 
 
 def export_network(

@@ -31,7 +31,7 @@ def build_transfer_model(
     weights: str | os.PathLike | None = "imagenet",
     input_shape: tuple[int, int, int] | None = None,
     classifier_activation: str | None = "softmax",
-    labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    class_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     preprocessing: ImagePreprocessing | None = None,
     pixel_range: tuple[float, float] | None = None,
     name: str = "transfer_model",
@@ -47,7 +47,8 @@ def build_transfer_model(
             copied; with several inputs, `x` is a dict of arrays by their names). SavedModels and
             `.keras` files that may run code or reach files are refused.
         num_classes: Number of classes, labels or regressed values; task name → that for several
-            tasks; None for a model that gives features only (or as many as there are `labels`).
+            tasks; None for a model that gives features only (or as many as there are
+            `class_names`).
         head: `"linear"`, `"mlp"`, `"attention"`, `"gem"`, `"cosine"`, `"multi_label"`,
             `"regression"`, a `tl.heads.HeadSpec`, or task name → one of these.
         weights: `"imagenet"`, None for random ones, or the path of a weights file for the
@@ -57,7 +58,7 @@ def build_transfer_model(
             any number of them: to gray by the sum, else by repeating red, green, blue.
         classifier_activation: Activation of single-label heads, `None` for logits. Multi-label
             heads take `"sigmoid"` and regression heads none in place of `"softmax"`.
-        labels: Names of the classes in the order of the outputs; stored in the model and its
+        class_names: Names of the classes in the order of the outputs; stored in the model and its
             exports.
         preprocessing: Replaces the backbone's own preprocessing, for a model of your own that
             wants scaled pixels.
@@ -80,14 +81,14 @@ def build_transfer_model(
 
     Example:
         >>> model = build_transfer_model(
-        ...     "MobileNetV2", 3, weights=None, input_shape=(32, 32, 3), labels=["a", "b", "c"]
+        ...     "MobileNetV2", 3, weights=None, input_shape=(32, 32, 3), class_names=["a", "b", "c"]
         ... )
         >>> model(np.zeros((2, 32, 32, 3), "uint8")).shape
         TensorShape([2, 3])
     """
     join_cluster()
     _check_name(name)
-    tasks = _read_tasks(num_classes, head, labels)
+    tasks = _read_tasks(num_classes, head, class_names)
     shape = read_shape(input_shape, modality)
     resolved = resolve_backbone(backbone, weights=weights, input_shape=shape, trust=bool(trust))
     modality = modality or resolved.modality or Images(resolved.input_shape)
@@ -99,7 +100,7 @@ def build_transfer_model(
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
         heads[task] = Head(spec, units, name=task)
-        targets[task] = None if units is None else TargetSpec(spec.kind, units, names)
+        targets[task] = None if units is None else TargetSpec(spec.task, units, names)
         activation[task] = _activation_of(spec, units, classifier_activation)
     single = not isinstance(num_classes, Mapping)
     return TransferModel(
@@ -118,8 +119,8 @@ def _check_name(name):
         raise InputError(f"name: expected a name without '/', got {name!r}.")
 
 
-def _read_tasks(num_classes, head, labels):
-    """Return task name → (head spec, units, labels); the one unnamed task is called "head"."""
+def _read_tasks(num_classes, head, class_names):
+    """Return task name → (head spec, units, names); the one unnamed task is called "head"."""
     if isinstance(num_classes, Mapping):
         if not num_classes:
             raise InputError("num_classes: expected at least one task, got an empty dict.")
@@ -130,12 +131,13 @@ def _read_tasks(num_classes, head, labels):
                     f"digits, '_', '.' and '-', got {task!r}."
                 )
         heads = head if isinstance(head, Mapping) else dict.fromkeys(num_classes, head)
-        names = labels or {}
+        names = class_names or {}
         if not isinstance(names, Mapping):
             raise InputError(
-                f"labels: with several tasks, expected a dict from task to names, got {names!r}."
+                "class_names: with several tasks, expected a dict from task to names, got "
+                f"{names!r}."
             )
-        for argument, value in (("head", heads), ("labels", names)):
+        for argument, value in (("head", heads), ("class_names", names)):
             strangers = sorted(set(value) - set(num_classes))
             if strangers:
                 raise InputError(
@@ -151,7 +153,7 @@ def _read_tasks(num_classes, head, labels):
             "num_classes: with several heads, expected a dict from task name to number of "
             f"classes with the keys {sorted(head)}, got {num_classes!r}."
         )
-    return {"head": _read_task(num_classes, head, labels, "")}
+    return {"head": _read_task(num_classes, head, class_names, "")}
 
 
 def _check_task_names(tasks: Iterable[str], taken: Sequence[str]) -> None:
@@ -163,23 +165,23 @@ def _check_task_names(tasks: Iterable[str], taken: Sequence[str]) -> None:
         )
 
 
-def _read_task(units, head, labels, key):
+def _read_task(units, head, names, key):
     spec = resolve_head(head)
-    if labels is not None:
-        if isinstance(labels, (str, Mapping)) or not isinstance(labels, Iterable):
-            raise InputError(f"labels{key}: expected a list of names, got {labels!r}.")
-        if isinstance(labels, (set, frozenset)):
+    if names is not None:
+        if isinstance(names, (str, Mapping)) or not isinstance(names, Iterable):
+            raise InputError(f"class_names{key}: expected a list of names, got {names!r}.")
+        if isinstance(names, (set, frozenset)):
             raise InputError(
-                f"labels{key}: expected names in the order of the outputs, got a "
-                f"{type(labels).__name__}, which has none: it differs between processes. Pass "
-                "sorted(labels), or the data's class_names."
+                f"class_names{key}: expected names in the order of the outputs, got a "
+                f"{type(names).__name__}, which has none: it differs between processes. Pass "
+                "sorted(class_names), or the data's class_names."
             )
-        labels = tuple(str(label) for label in labels)
-        units = len(labels) if units is None else units
+        names = tuple(str(name) for name in names)
+        units = len(names) if units is None else units
     if units is None:
-        if spec.kind != "classification":
+        if not spec.task.one_class:
             raise InputError(
-                f"num_classes{key}: a {spec.kind} head needs the number of its outputs, "
+                f"num_classes{key}: a {spec.task} head needs the number of its outputs, "
                 "such as num_classes=1."
             )
         return spec, None, None
@@ -190,25 +192,18 @@ def _read_task(units, head, labels, key):
                 f"head{key}: {argument} has {np.size(getattr(spec, argument))} numbers for {units} "
                 "outputs. Give one, or one per output."
             )
-    if spec.kind == "classification" and units == 1:
-        raise InputError(
-            f"num_classes{key}: one class leaves nothing to tell apart. Use num_classes=2 for "
-            "yes/no, head='multi_label' for one sigmoid, or head='regression' for a value."
-        )
-    return spec, units, labels
+    spec.task.check_size(units, f"num_classes{key}")
+    return spec, units, names
 
 
 def _activation_of(spec: HeadSpec, units, classifier_activation):
-    if units is None or spec.kind == "regression":
-        return None
-    if spec.kind == "multi_label" and classifier_activation == "softmax":
-        return "sigmoid"
-    if classifier_activation is not None:
+    activation = None if units is None else spec.task.activation(classifier_activation)
+    if activation is not None:
         try:
-            keras.activations.get(classifier_activation)
+            keras.activations.get(activation)
         except ValueError as error:
             raise InputError(
                 "classifier_activation: expected the name of a Keras activation or None, got "
                 f"{classifier_activation!r}."
             ) from error
-    return classifier_activation
+    return activation

@@ -30,7 +30,7 @@ def build_fusion_model(
     weights: str | os.PathLike | None = "imagenet",
     input_shape: tuple[int, int, int] | None = None,
     classifier_activation: str | None = "softmax",
-    labels: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     name: str = "fusion_model",
     trust: bool = False,
 ) -> TransferModel:
@@ -58,7 +58,7 @@ def build_fusion_model(
         weights: Of members given by name.
         input_shape: `(height, width, channels)`; by default that of the first member.
         classifier_activation: Activation of the head.
-        labels: Names of the classes.
+        class_names: Names of the classes.
         name: Name of the model.
         trust: Of members given by path, as for `build_transfer_model`.
 
@@ -91,14 +91,14 @@ def build_fusion_model(
             return _average(members, member_weights, targets, modality, classifier_activation, name)
         layer = FusedPredictions(members, name="stacked_predictions")
         backbone = Backbone(layer.name, layer, modality.preprocessing(), shape, modality=modality)
-    if num_classes is None and labels is None and targets is not None:
-        num_classes, labels = targets.size, targets.labels
+    if num_classes is None and class_names is None and targets is not None:
+        num_classes, class_names = targets.size, targets.class_names
     return build_transfer_model(
         backbone,
         num_classes,
         head=head,
         classifier_activation=classifier_activation,
-        labels=labels,
+        class_names=class_names,
         name=name,
     )
 
@@ -139,14 +139,12 @@ def _average(members, member_weights, targets, modality, activation, name) -> Tr
             f"got {member_weights!r}."
         )
     layer = FusedPredictions(members, share, name="averaged_predictions")
-    if targets.kind != "classification":
-        activation = "sigmoid" if targets.kind == "multi_label" else None
     return TransferModel(
         modality.preprocessing(),
         layer,
-        Head(HeadSpec(kind=targets.kind), None, name="head"),
+        Head(HeadSpec(task=targets.task), None, name="head"),
         modality=modality,
-        activation=activation,
+        activation=targets.task.activation(activation),
         targets=targets,
         name=name,
     )
@@ -160,11 +158,7 @@ def _common_targets(members: Sequence[Any]) -> TargetSpec:
                 f"members[{index}]: expected a model from build_transfer_model with a head for one "
                 f"task, got {type(member).__name__}. how='features' takes backbones."
             )
-        if (spec.kind, spec.size, spec.labels) != (
-            members[0].targets.kind,
-            members[0].targets.size,
-            members[0].targets.labels,
-        ):
+        if spec != members[0].targets:
             raise InputError(
                 f"members[{index}]: predicts {spec}, but the first member predicts "
                 f"{members[0].targets}. Fuse models with the same outputs, or use how='features'."

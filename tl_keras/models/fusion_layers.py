@@ -125,19 +125,14 @@ class FusedPredictions(keras.layers.Layer):
 
     def call(self, images, training=None):
         """Compute the predictions for a batch of images."""
-        kind = self.members[0].targets.kind
-        parts = [_predictions(member, images, kind, training) for member in self.members]
+        task = self.members[0].targets.task
+        parts = [_predictions(member, images, task, training) for member in self.members]
         if self.shares is None:
             return ops.concatenate(parts, axis=-1)
         total = sum(self.shares)
-        mean = sum(part * (share / total) for part, share in zip(parts, self.shares, strict=True))
-        if kind == "regression":
-            return mean
-        mean = ops.clip(mean, LEAST, 1.0)
-        if kind == "classification":
-            return ops.log(mean)
-        mean = ops.minimum(mean, 1.0 - LEAST)
-        return ops.log(mean) - ops.log1p(-mean)
+        return task.open(
+            sum(part * (share / total) for part, share in zip(parts, self.shares, strict=True))
+        )
 
     def get_config(self):
         """Return what `from_config` needs to build the same layer."""
@@ -155,11 +150,9 @@ class FusedPredictions(keras.layers.Layer):
         return cls(**config)
 
 
-def _predictions(member, images, kind: str, training):
+def _predictions(member, images, task, training):
     logits = member.forward(images, bool(training)).logits
-    if kind == "classification":
-        return ops.softmax(logits, axis=-1)
-    return ops.sigmoid(logits) if kind == "multi_label" else member.activate(logits)
+    return member.activate(logits) if task.standardized else task.close(logits)
 
 
 def _deserialised(configs, custom_objects):

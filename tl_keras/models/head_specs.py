@@ -1,14 +1,17 @@
 """Heads as data: how features are pooled, what stands between, and what is predicted."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
-from tl_keras.tasks.targets import Kind
+from tl_keras.tasks.base import Task
+from tl_keras.tasks.kinds import KINDS, resolve_task, task_config, task_of_config
 from tl_keras.utils.arguments import hidden_units as checked_units
 from tl_keras.utils.arguments import number
 from tl_keras.utils.errors import InputError, did_you_mean
+from tl_keras.utils.misplaced import points_from
 
 Pooling = Literal["average", "max", "gem", "attention"]
 
@@ -18,7 +21,8 @@ class HeadSpec:
     """A head as data: how features are pooled, what stands between, and what is predicted.
 
     Attributes:
-        kind: What the outputs are: `"classification"`, `"multi_label"` or `"regression"`.
+        task: What the outputs are: `"classification"`, `"multi_label"`, `"regression"` or a
+            `tl.tasks.Task`.
         pooling: `"average"`, `"max"`, `"gem"` or `"attention"`.
         hidden_units: Widths of the dense ReLU layers before the classifier, each ≥ 1.
         dropout: Share of features dropped before each dense layer while training, from 0 to
@@ -32,7 +36,7 @@ class HeadSpec:
         InputError: If a value is out of range.
     """
 
-    kind: Kind = "classification"
+    task: Task = KINDS["classification"]
     pooling: Pooling = "average"
     hidden_units: tuple[int, ...] = ()
     dropout: float = 0.0
@@ -42,10 +46,10 @@ class HeadSpec:
 
     def __post_init__(self):
         """Check the values."""
+        object.__setattr__(self, "task", resolve_task(self.task))
         object.__setattr__(self, "hidden_units", checked_units(self.hidden_units))
         object.__setattr__(self, "dropout", number(self.dropout, "dropout", least=0, below=1))
         for field, known in (
-            ("kind", ("classification", "multi_label", "regression")),
             ("pooling", ("average", "max", "gem", "attention")),
             ("classifier", ("dense", "cosine")),
         ):
@@ -54,15 +58,26 @@ class HeadSpec:
                 raise InputError(f"{field}: expected one of {known}, got {value!r}.")
         self._check_target_scale()
 
+    def config(self) -> dict[str, Any]:
+        """Return what files say."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**fields, "task": task_config(self.task)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "HeadSpec":
+        """Return the spec of `config`'s answer; files from before say `kind`."""
+        config = dict(config)
+        return cls(task=task_of_config(config.pop("task", None) or config.pop("kind")), **config)
+
     def _check_target_scale(self):
         given = self.target_mean, self.target_scale
         missing = [one is None for one in given]
         if all(missing):
             return
-        if any(missing) or self.kind != "regression":
+        if any(missing) or not self.task.standardized:
             raise InputError(
                 "target_mean: it and target_scale are given together, for a regression head, got "
-                f"target_mean={given[0]!r} and target_scale={given[1]!r} for {self.kind}."
+                f"target_mean={given[0]!r} and target_scale={given[1]!r} for {self.task}."
             )
         mean, scale = (
             _one_or_several(value, name)
@@ -72,6 +87,9 @@ class HeadSpec:
             raise InputError(f"target_scale: expected numbers > 0, got {given[1]!r}.")
         object.__setattr__(self, "target_mean", mean)
         object.__setattr__(self, "target_scale", scale)
+
+
+HeadSpec.__init__ = points_from({"kind": "It is called task=…."})(HeadSpec.__init__)
 
 
 def _one_or_several(value, name):
@@ -139,7 +157,7 @@ def multi_label(*, pooling: Pooling = "average", dropout: float = 0.0) -> HeadSp
         pooling: As in `HeadSpec`.
         dropout: Share of the features dropped while training, from 0 to below 1.
     """
-    return HeadSpec(kind="multi_label", pooling=pooling, dropout=dropout)
+    return HeadSpec(task="multi_label", pooling=pooling, dropout=dropout)
 
 
 def regression(
@@ -164,7 +182,7 @@ def regression(
         target_scale: What stands for its standard deviation, > 0; given with `target_mean`.
     """
     return HeadSpec(
-        kind="regression",
+        task="regression",
         pooling=pooling,
         hidden_units=hidden_units,
         dropout=dropout,

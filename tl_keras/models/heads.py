@@ -1,6 +1,5 @@
 """Heads: what stands on a backbone. The layers; `head_specs` describes them as data."""
 
-import dataclasses
 from collections.abc import Mapping
 
 import keras
@@ -100,9 +99,7 @@ _LAST = {"cosine": CosineClassifier, "centered": CenteredDense, "dense": keras.l
 
 
 def _last_of(spec: HeadSpec) -> str:
-    return (
-        "centered" if spec.kind == "regression" and spec.classifier == "dense" else spec.classifier
-    )
+    return "centered" if spec.task.standardized and spec.classifier == "dense" else spec.classifier
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -190,14 +187,14 @@ class Head(keras.layers.Layer):
         """Return what `from_config` needs to build the same layer."""
         return {
             **super().get_config(),
-            "spec": dataclasses.asdict(self.spec),
+            "spec": self.spec.config(),
             "units": self.units,
         }
 
     @classmethod
     def from_config(cls, config):
         """Build the layer from `get_config`'s answer."""
-        return cls(**{**config, "spec": HeadSpec(**config["spec"])})
+        return cls(**{**config, "spec": HeadSpec.from_config(config["spec"])})
 
 
 @keras.saving.register_keras_serializable("tl_keras")

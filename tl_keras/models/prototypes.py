@@ -1,5 +1,6 @@
 """Prototypes: a classifier made of class means, without training."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -88,11 +89,11 @@ def set_prototypes(
     if scale is not None:
         scale = number(scale, "scale", above=0.0)
     spec = model.targets
-    partly = TargetSpec(spec.kind, spec.size, spec.labels, partly=True)
+    partly = dataclasses.replace(spec, partly=True)
     found = outputs_of(model, data, partly, batch_size=batch_size)
     labelled = ~np.isnan(found.targets).any(axis=1)
     features, y = found.features[labelled], found.targets[labelled]
-    missing = [spec.class_names[index] for index in np.flatnonzero(y.sum(axis=0) == 0)]
+    missing = [spec.output_names[index] for index in np.flatnonzero(y.sum(axis=0) == 0)]
     if missing:
         raise InputError(
             f"data: a prototype needs an example, and there is none of the classes {missing[:20]}."
@@ -116,7 +117,7 @@ def _last_layer(model: TransferModel) -> keras.layers.Layer:
             f"model: expected one made by build_transfer_model, got {type(model).__name__}."
         )
     spec = model.targets
-    if not isinstance(spec, TargetSpec) or spec.kind != "classification":
+    if not isinstance(spec, TargetSpec) or not spec.task.one_class:
         raise InputError(
             "model: prototypes need a head with one class per example. Build the model with "
             "num_classes=… and head='linear' or 'cosine'."

@@ -1,6 +1,5 @@
 """The model that everything else works on: preprocessing, backbone and head in one."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -102,11 +101,16 @@ class TransferModel(keras.Model):
         return dict(self._activation) if isinstance(self._activation, Mapping) else self._activation
 
     @property
-    def labels(self) -> tuple[str, ...] | dict[str, tuple[str, ...] | None] | None:
+    def class_names(self) -> tuple[str, ...] | dict[str, tuple[str, ...] | None] | None:
         """Names of the classes in the order of the outputs, per task where there are several."""
         if isinstance(self._targets, Mapping):
-            return {name: spec.labels for name, spec in self._targets.items()}
-        return None if self._targets is None else self._targets.labels
+            return {name: spec.class_names for name, spec in self._targets.items()}
+        return None if self._targets is None else self._targets.class_names
+
+    @property
+    def labels(self):
+        """Not there any more: `class_names` is."""
+        raise InputError("model.labels: names of classes are called model.class_names.")
 
     @property
     def target_scales(self) -> dict[str, TargetScale]:
@@ -265,9 +269,9 @@ class TransferModel(keras.Model):
         """Return what `from_config` needs to build the same model, less its weights."""
         targets = self._targets
         if isinstance(targets, Mapping):
-            targets = {name: dataclasses.asdict(spec) for name, spec in targets.items()}
+            targets = {name: spec.config() for name, spec in targets.items()}
         elif targets is not None:
-            targets = dataclasses.asdict(targets)
+            targets = targets.config()
         return {
             "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),
             "backbone": keras.saving.serialize_keras_object(self.backbone),
@@ -289,16 +293,11 @@ class TransferModel(keras.Model):
         }
         targets = config.pop("targets")
         if config.pop("several_tasks"):
-            targets = {name: _target_spec(spec) for name, spec in targets.items()}
+            targets = {name: TargetSpec.from_config(spec) for name, spec in targets.items()}
         elif targets is not None:
-            targets = _target_spec(targets)
+            targets = TargetSpec.from_config(targets)
         modality = modality_of_config(config, custom_objects)
         return cls(**layers, modality=modality, targets=targets, **config)
-
-
-def _target_spec(config: Mapping[str, Any]) -> TargetSpec:
-    labels = config["labels"]
-    return TargetSpec(config["kind"], config["size"], None if labels is None else tuple(labels))
 
 
 def _map(functions: Mapping[str, Callable], logits):
@@ -319,9 +318,9 @@ def _closing_layers(activation, targets, head) -> dict[str, keras.layers.Layer]:
 
 
 def _closing_layer(name: str, activation: str | None, spec: TargetSpec | None, head):
-    if spec is None or spec.kind != "regression":
+    if spec is None or not spec.task.standardized:
         return keras.layers.Activation(activation, dtype="float32", name=name)
-    head_spec = getattr(head, "spec", HeadSpec("regression"))
+    head_spec = getattr(head, "spec", HeadSpec())
     given = head_spec.target_mean, head_spec.target_scale
     return TargetScale(spec.size, *given, dtype="float32", name=name)
 

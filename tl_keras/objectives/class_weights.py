@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tl_keras.tasks.targets import TargetSpec, label_name
+from tl_keras.tasks.encoding import label_name
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import number
 from tl_keras.utils.errors import InputError
 
@@ -50,7 +51,7 @@ def is_by_task(class_weight: Any, targets: Any) -> bool:
 
 def check_tasks(class_weight: Mapping[str, Any], targets: Mapping[str, TargetSpec]) -> None:
     """Raise `InputError` where weights are given for an unknown task, or one without classes."""
-    fitting = [task for task, spec in targets.items() if spec.kind == "classification"]
+    fitting = [task for task, spec in targets.items() if spec.task.one_class]
     strangers = [task for task in class_weight if task not in fitting]
     if strangers:
         raise InputError(
@@ -78,14 +79,14 @@ def weight_of_each_class(
     if len(class_weight) != targets.size:
         raise InputError(
             f"class_weight: expected {targets.size} weights, one per class, got "
-            f"{len(class_weight)}. The classes are {list(targets.class_names)[:20]}."
+            f"{len(class_weight)}. The classes are {list(targets.output_names)[:20]}."
         )
     return np.asarray(class_weight, np.float32)
 
 
 def require_single_label(targets: Any) -> None:
     """Raise `InputError` unless there is one task, with one class per example."""
-    if not isinstance(targets, TargetSpec) or targets.kind != "classification":
+    if not isinstance(targets, TargetSpec) or not targets.task.one_class:
         raise InputError(
             "class_weight: only single-label heads can weight classes. Leave it out; for one of "
             "several tasks pass {task: weights of its classes}."
@@ -93,17 +94,17 @@ def require_single_label(targets: Any) -> None:
 
 
 def _from_dict(class_weight: Mapping[Any, float], targets: TargetSpec) -> np.ndarray:
-    position = {name: index for index, name in enumerate(targets.class_names)}
+    position = {name: index for index, name in enumerate(targets.output_names)}
     weights = np.full(targets.size, np.nan, np.float32)
     for key, weight in class_weight.items():
         index = position.get(label_name(key) if isinstance(key, str) else key, key)
         if not isinstance(index, (int, np.integer)) or not 0 <= index < targets.size:
             raise InputError(
                 f"class_weight: {key!r} is no class; the classes are "
-                f"{list(targets.class_names)[:20]}."
+                f"{list(targets.output_names)[:20]}."
             )
         weights[index] = _weight(weight, key)
-    missing = [targets.class_names[i] for i in np.flatnonzero(np.isnan(weights))]
+    missing = [targets.output_names[i] for i in np.flatnonzero(np.isnan(weights))]
     if missing:
         raise InputError(
             f"class_weight: no weight for the classes {missing}. Give every class one, or use "

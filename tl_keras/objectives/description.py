@@ -24,6 +24,9 @@ def described(value: Any) -> Any:
         # Teachers of other weights make another run.
         found = weights_fingerprint(value.get_weights())
         return f"{type(value).__name__} with {counted(len(shapes), 'weight')}, {found}"
+    if isinstance(value, keras.losses.Loss):
+        own = {key: one for key, one in vars(value).items() if not key.startswith("_")}
+        return {type(value).__name__: described({**own, **value.get_config()})}
     if isinstance(value, types.FunctionType):
         return _function(value)
     if isinstance(value, Mapping):

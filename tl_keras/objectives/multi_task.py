@@ -140,7 +140,7 @@ class MultiTask(Objective):
                 parts[f"{task}_loss"],
                 log_variance,
                 batch.per_batch(tf.minimum(domain.counts.labelled[task], 1.0)),
-                is_regression=batch.targets[task].kind == "regression",
+                is_regression=not batch.targets[task].task.has_classes,
             )
             parts[f"{task}_log_variance"] = batch.per_batch(log_variance)
         return {"loss": loss, **parts}

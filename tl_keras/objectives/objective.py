@@ -87,8 +87,8 @@ class Setup:
     def require_classes(self, objective: "Objective") -> None:
         """Raise `InputError` unless the model is a classifier with one task."""
         spec = self.model.targets
-        if isinstance(spec, Mapping) or spec is None or spec.kind != "classification":
-            what = "several tasks" if isinstance(spec, Mapping) else spec and spec.kind
+        if isinstance(spec, Mapping) or spec is None or not spec.task.one_class:
+            what = "several tasks" if isinstance(spec, Mapping) else spec and spec.task
             raise InputError(
                 f"model: {type(objective).__name__} needs a head with one class per example, got "
                 f"{what or 'no head'}. Build the model with num_classes=…."

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import keras
 from keras import ops
 
 from tl_keras.objectives.batch import Batch, DomainBatch, pooled
@@ -13,33 +14,9 @@ from tl_keras.objectives.class_weights import (
     weight_of_each_class,
 )
 from tl_keras.objectives.objective import Objective, Setup
+from tl_keras.objectives.own_losses import check_losses, loss_of_each, losses_of
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
-
-
-def softmax_cross_entropy(y, logits, label_smoothing: float = 0.0):
-    """Return `−Σ ỹ log softmax(logits)` per example, with `ỹ = (1−ε)·y + ε/size`.
-
-    Args:
-        y: One-hot or soft targets `(batch, size)`.
-        logits: `(batch, size)`.
-        label_smoothing: `ε`, 0 … 1 (Szegedy et al., CVPR 2016).
-    """
-    size = y.shape[-1]
-    smooth = y * (1.0 - label_smoothing) + label_smoothing / size
-    return -ops.sum(smooth * ops.log_softmax(logits, axis=-1), axis=-1)
-
-
-def sigmoid_cross_entropy(y, logits, label_smoothing: float = 0.0):
-    """Return the mean binary cross-entropy over labels per example, targets pulled towards ½."""
-    smooth = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    pointwise = ops.relu(logits) - logits * smooth + ops.log1p(ops.exp(-ops.abs(logits)))
-    return ops.mean(pointwise, axis=-1)
-
-
-def squared_error(y, values):
-    """Return the mean squared error over outputs per example."""
-    return ops.mean(ops.square(values - y), axis=-1)
 
 
 class Supervised(Objective):
@@ -50,11 +27,15 @@ class Supervised(Objective):
         class_weight: Weights ≥ 0 that are multiplied into the loss of a class's examples: one per
             class in the order of the outputs, or a dict with one for every class, by number or
             label. For one of several tasks: task name → one of these.
+        loss: A `keras.losses.Loss` in place of the head's, which must give one number per example;
+            of several tasks, task name → that for some of them. It gets logits if it is made with
+            `from_logits=True`, probabilities otherwise, and of values the standard units that
+            regression heads learn in. Its own reduction is not used.
         weight: What the loss is multiplied by.
 
     Raises:
-        InputError: If the label smoothing or a weight is out of range, or the class weights do not
-            fit the model.
+        InputError: If the label smoothing or a weight is out of range, or the class weights or
+            the loss do not fit the model.
     """
 
     validates: ClassVar[bool] = True
@@ -64,6 +45,7 @@ class Supervised(Objective):
         label_smoothing: float = 0.0,
         class_weight: Sequence[float] | Mapping[int | str, float] | None = None,
         *,
+        loss: keras.losses.Loss | Mapping[str, keras.losses.Loss] | None = None,
         weight: Any = 1.0,
     ):
         super().__init__(weight)
@@ -71,15 +53,25 @@ class Supervised(Objective):
             raise InputError(
                 f"label_smoothing: expected a share from 0 to below 1, got {label_smoothing!r}."
             )
+        check_losses(loss)
+        if label_smoothing and loss is not None:
+            raise InputError(
+                f"label_smoothing: it belongs to the head's own loss, got {label_smoothing!r} with "
+                "a loss. Give it to the loss: keras.losses.CategoricalCrossentropy(label_smoothing="
+                "…)."
+            )
+        self.loss = loss
+        self._losses: dict[str | None, keras.losses.Loss] = {}
         self.label_smoothing = float(label_smoothing)
         self.class_weight = given_class_weight(class_weight)
         self._of_each_class = None if isinstance(class_weight, Mapping) else self.class_weight
 
     def begin(self, setup: Setup) -> None:
-        """Give every class of the model its weight."""
+        """Give every class of the model its weight, and every task its loss."""
         targets = setup.model.targets
+        self._losses = losses_of(self.loss, targets)
         specs = targets.values() if isinstance(targets, Mapping) else [targets]
-        if self.label_smoothing and all(spec.kind == "regression" for spec in specs):
+        if self.label_smoothing and not any(spec.task.has_classes for spec in specs):
             raise InputError(
                 f"label_smoothing: the model predicts values, which have no classes to spread "
                 f"{self.label_smoothing:g} over. Leave it out."
@@ -123,15 +115,20 @@ class Supervised(Objective):
 
     def per_example(self, y, logits, spec: TargetSpec, task: str | None = None):
         """Return the loss of each example `(b,)` of one task."""
-        if spec.kind == "regression":
-            return squared_error(y, logits)
-        if spec.kind == "multi_label":
-            return sigmoid_cross_entropy(y, logits, self.label_smoothing)
-        loss = softmax_cross_entropy(y, logits, self.label_smoothing)
-        weights = self._of_each_class
+        own = self._losses.get(task)
+        if own is None:
+            loss = spec.task.loss(y, logits, self.label_smoothing)
+        else:
+            loss = loss_of_each(own, y, logits, spec.task)
+        weights = self._of_each_class if spec.task.one_class else None
         if isinstance(weights, Mapping):
             weights = weights.get(task)
         if weights is not None:
             weights = ops.convert_to_tensor(weights, "float32")
             loss = loss * ops.sum(y * weights, axis=-1)
         return loss
+
+    def config(self) -> dict[str, Any]:
+        """Return class and constructor arguments; without `loss`, as before there was one."""
+        config = super().config()
+        return config if self.loss is not None else {k: v for k, v in config.items() if k != "loss"}

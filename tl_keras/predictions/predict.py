@@ -47,8 +47,8 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
     top, batch_size = whole(top, "top"), whole(batch_size, "batch_size")
     data, words = _as_words(data)
     specs = spec if isinstance(spec, dict) else {"": spec}
-    labels = {task: one.class_names for task, one in specs.items()}
-    regression = frozenset(task for task, one in specs.items() if one.kind == "regression")
+    labels = {task: one.output_names for task, one in specs.items()}
+    regression = frozenset(task for task, one in specs.items() if not one.task.has_classes)
     if words is None:
         examples = as_examples(data, wanted=model.modality.spec)
         check_examples(model, examples, "data")

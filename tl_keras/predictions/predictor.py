@@ -111,7 +111,7 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
         return scores, [text.decode() for text in error.numpy()]
 
     return Predictor(
-        {task: spec.class_names for task, spec in targets.items()},
-        frozenset(task for task, spec in targets.items() if spec.kind == "regression"),
+        {task: spec.output_names for task, spec in targets.items()},
+        frozenset(task for task, spec in targets.items() if not spec.task.has_classes),
         run,
     )

@@ -33,7 +33,9 @@ def check_model(model: Any, *, head: bool = True) -> None:
             "model of your own: tl.build_transfer_model(your_features_model, num_classes=…)."
         )
     if head and model.targets is None:
-        raise InputError("model: it has no head to train. Build it with num_classes=… or labels=….")
+        raise InputError(
+            "model: it has no head to train. Build it with num_classes=… or class_names=…."
+        )
 
 
 def warn_of_compile(model: TransferModel) -> None:

@@ -48,7 +48,7 @@ def resolve_class_weight(
                 f"class_weight: expected 'balanced', a dict or None, got {class_weight!r}."
             )
         counts = np.nansum(np.vstack(encoded), axis=0)
-        missing = [name for name, c in zip(targets.class_names, counts, strict=True) if c == 0]
+        missing = [name for name, c in zip(targets.output_names, counts, strict=True) if c == 0]
         if missing:
             raise InputError(
                 f"class_weight: 'balanced' needs examples of every class; none of {missing}."

@@ -76,7 +76,7 @@ def check_names_agree(model: TransferModel, data: Mapping[str, DomainExamples | 
             for argument, domains in data.items()
             for name, one in (domains or {}).items()
         }
-        check_same_names(named, model.targets.labels)
+        check_same_names(named, model.targets.class_names)
 
 
 def checked_targets(model: TransferModel, targets: Specs, examples: Examples, argument: str):
@@ -89,27 +89,28 @@ def checked_targets(model: TransferModel, targets: Specs, examples: Examples, ar
     if (
         isinstance(targets, TargetSpec)
         and isinstance(names, tuple)
-        and targets.labels
+        and targets.class_names
         and targets.size > 1
     ):
-        strangers = sorted(set(names) - set(targets.labels))
+        strangers = sorted(set(names) - set(targets.class_names))
         if strangers:
             raise InputError(
                 f"{argument}: its classes {strangers} are not among the model's labels "
-                f"{list(targets.labels)[:20]}. Build the model with labels=data.class_names."
+                f"{list(targets.class_names)[:20]}. Build the model with "
+                "class_names=data.class_names."
             )
     return examples.encoded_targets(targets)
 
 
 def check_classes(encoded: Sequence[np.ndarray], targets: Specs, argument: str) -> None:
     """Raise `InputError` if the labels of all domains together are of one class."""
-    if not encoded or not isinstance(targets, TargetSpec) or targets.kind != "classification":
+    if not encoded or not isinstance(targets, TargetSpec) or not targets.task.one_class:
         return
     present = np.flatnonzero(sum(np.nansum(one, axis=0) for one in encoded))
     if len(present) == 1:
         raise InputError(
             f"{argument}: all examples are of one class, "
-            f"{targets.class_names[present[0]]!r}; training needs at least two."
+            f"{targets.output_names[present[0]]!r}; training needs at least two."
         )
 
 

@@ -76,7 +76,7 @@ def fine_tune(
     Args:
         model: Made by `build_transfer_model`. It is trained in place.
         data: Training examples: `(x, y)` arrays, a `tf.data.Dataset` of `(x, y)`, or an image
-            folder. Labels are integers, names out of `model.labels`, or one-hot rows. Several
+            folder. Labels are integers, names out of `model.class_names`, or one-hot rows. Several
             domains are a dict of these, such as `{"source": …, "target": …}`: those whose names
             begin with `target` are adapted to, all others are sources; one without labels is its
             `x` alone. Every domain brings `batch_size` examples to a batch, or all it has if these

@@ -11,6 +11,7 @@ import numpy as np
 from tl_keras.data import Epochs
 from tl_keras.data.read_errors import elements_of, next_batch
 from tl_keras.schedules import Stage
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.training.distributed.agreement import from_chief, several_workers
 from tl_keras.training.finite import check_loss
 from tl_keras.training.interrupts import StopAsked, StopSignals
@@ -165,7 +166,7 @@ class StageEpochs:
         """Say once in a stage that its loss is far above where it started."""
         progress, targets = self.state.progress, self.model.targets
         starts = [progress.start_loss, *progress.history.get("loss", [])[-1:]]
-        if getattr(targets, "kind", "") == "classification":
+        if isinstance(targets, TargetSpec) and targets.task.one_class:
             starts.append(math.log(targets.size) if progress.stage == 0 else 0.0)
         start = max(starts)
         if not loss > 1.5 * start + 0.25:

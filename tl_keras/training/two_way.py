@@ -136,17 +136,17 @@ def _check_models(model_a: Any, model_b: Any) -> None:
     for argument, model in (("model_a", model_a), ("model_b", model_b)):
         check_model(model)
         spec = model.targets
-        kind = spec.kind if isinstance(spec, TargetSpec) else "several tasks"
-        if kind != "classification":
+        if not isinstance(spec, TargetSpec) or not spec.task.one_class:
+            found = spec.task if isinstance(spec, TargetSpec) else "several tasks"
             raise InputError(
                 f"{argument}: expected a head with one class per example, which can be distilled, "
-                f"got {kind}. Build the model with num_classes=…."
+                f"got {found}. Build the model with num_classes=…."
             )
     if model_a is model_b:
         raise InputError("model_b: expected a model of its own, got model_a again.")
     first, second = model_a.targets, model_b.targets
     if first.size != second.size or (
-        first.labels and second.labels and first.labels != second.labels
+        first.class_names and second.class_names and first.class_names != second.class_names
     ):
         raise InputError(
             f"model_b: expected the classes of model_a in the same order, {_classes(first)}, got "
@@ -167,7 +167,7 @@ def _check_models(model_a: Any, model_b: Any) -> None:
 
 
 def _classes(spec: TargetSpec) -> str:
-    return f"{spec.size} classes" if spec.labels is None else f"{list(spec.labels)[:10]}"
+    return f"{spec.size} classes" if spec.class_names is None else f"{list(spec.class_names)[:10]}"
 
 
 def _checked_names(data: Any, validation: Any) -> tuple[str, ...]:

@@ -24,10 +24,11 @@ def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
     """
 
     def decorate(function: Function) -> Function:
+        called = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
         known = tuple(inspect.signature(function).parameters)
         overlap = set(known) & set(remedies)
         if overlap:
-            raise ValueError(f"{function.__name__} has the arguments {sorted(overlap)} itself")
+            raise ValueError(f"{called} has the arguments {sorted(overlap)} itself")
 
         @functools.wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
@@ -36,7 +37,7 @@ def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
                 name = unknown[0]
                 remedy = remedies.get(name)
                 advice = f" {remedy}" if remedy else did_you_mean(name, known)
-                raise InputError(f"{name}: {function.__name__} has no such argument.{advice}")
+                raise InputError(f"{name}: {called} has no such argument.{advice}")
             return function(*arguments, **named)
 
         return call
@@ -58,8 +59,8 @@ OF_TRAINING = {
     "epochs": "Stages have epochs: schedule=tl.Stage(10) for ten, or "
     "schedule=tl.schedules.two_stage(head_epochs=10, epochs=8).",
     "initial_epoch": "With output='folder' a run that was stopped resumes by itself.",
-    "loss": "The model's head decides on the loss; objectives=[tl.objectives.Supervised(), …] adds "
-    "others.",
+    "loss": "The head decides on the loss; objectives=[tl.objectives.Supervised(loss=…)] takes "
+    "one of Keras in its place.",
     "metrics": "Metrics follow from the model's head; tl.evaluate(model, data) measures more, and "
     "a keras.callbacks.Callback can compute others.",
     "x": "Pass examples and labels together: data=(x, y).",
@@ -105,7 +106,7 @@ OF_PRETRAINING = {
 OF_BUILDING = {
     "classes": "It is called num_classes=….",
     "n_classes": "It is called num_classes=….",
-    "class_names": "It is called labels=….",
+    "labels": "It is called class_names=….",
     "include_top": "The backbone comes without its top; num_classes=… adds a head, and "
     "num_classes=None gives features.",
     "pooling": "The head pools: head=tl.heads.HeadSpec(pooling='max').",
@@ -120,7 +121,8 @@ OF_BUILDING = {
     "freeze": "Stages of tl.fine_tune say what trains: tl.Stage(10, unfreeze=0).",
     "optimizer": "Stages of tl.fine_tune have it: tl.Stage(10, optimizer='sgd').",
     "loss": "The head decides on the loss; tl.fine_tune(…, objectives=…) adds others.",
-    "task": "The head says it: head='multi_label', 'regression' or 'linear'.",
+    "task": "The head says it: head='multi_label', 'regression' or 'linear', or "
+    "tl.heads.HeadSpec(task=…).",
     "regression": "The head says it: head='regression'.",
     "multi_label": "The head says it: head='multi_label'.",
     "preprocess_input": "Preprocessing is inside the model; preprocessing=… replaces it.",
@@ -128,7 +130,6 @@ OF_BUILDING = {
 OF_EVALUATION = {
     "x": "Pass examples and labels together: data=(x, y).",
     "y": "Pass examples and labels together: data=(x, y).",
-    "metrics": "Metrics follow from the model's head; report.to_dict() has them all.",
     "pos_label": "It is called positive=….",
     "steps": "All of the data is measured; take less of it, such as dataset.take(n).",
     "return_dict": "The report has .to_dict().",

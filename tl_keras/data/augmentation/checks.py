@@ -82,7 +82,7 @@ def _check_mixing(layer: keras.layers.Layer, targets: Specs) -> None:
             f"augmentation: {name} mixes the labels of one task, but the model {has}. Leave "
             f"{name} out."
         )
-    if isinstance(layer, keras.layers.CutMix) and targets.kind == "regression":
+    if isinstance(layer, keras.layers.CutMix) and not targets.task.has_classes:
         raise InputError(
             "augmentation: CutMix pastes a part of another image and mixes labels by area, which "
             "means nothing for the values of a regression head. Use MixUp, or leave it out."

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from tl_keras.data.labels import encode_labels
-from tl_keras.tasks.targets import Kind, TargetSpec
+from tl_keras.tasks.base import Task, labelled_alike
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 
 
@@ -15,14 +16,14 @@ class FileLabels:
     """Labels of `n` files for one task.
 
     Attributes:
-        kind: `"classification"`, `"multi_label"` or `"regression"`.
+        task: What the labels are.
         values: Classification: class numbers, int64 `(n,)`. Multi-label: 0 and 1, float32
             `(n, size)`. Regression: float64 `(n, size)`.
         names: Names of the classes, of the labels, or of the columns of regressed values.
         is_listed: Whether labels were listed by name, so that one that is not named does not hold.
     """
 
-    kind: Kind
+    task: Task
     values: np.ndarray
     names: tuple[str, ...]
     is_listed: bool = False
@@ -30,7 +31,7 @@ class FileLabels:
     @property
     def class_names(self) -> tuple[str, ...] | None:
         """Names of classes or labels; None for regression."""
-        return None if self.kind == "regression" else self.names
+        return self.names if self.task.has_classes else None
 
     def rows(self, rows: Any) -> "FileLabels":
         """Return the labels of some files."""
@@ -41,9 +42,9 @@ class FileLabels:
 
         Regressed values count as classes of ten neighbouring ones.
         """
-        if self.kind == "classification":
+        if self.task.one_class:
             return [[int(number)] for number in self.values]
-        if self.kind == "multi_label":
+        if self.task.has_classes:
             return [np.flatnonzero(row).tolist() for row in self.values]
         ranks = self.values.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
         bins = 1 + len(ranks) // 10
@@ -59,12 +60,12 @@ class FileLabels:
         Raises:
             InputError: If the model predicts something else.
         """
-        is_class = self.kind == "classification" and spec.kind != "regression"
-        if self.kind != spec.kind and not is_class:
+        is_class = self.task.one_class and spec.task.has_classes
+        if not labelled_alike(self.task, spec.task) and not is_class:
             raise InputError(
-                f"{argument}: the data holds {_WHAT[self.kind]}, the model has a {spec.kind} head. "
-                f"Build it with {_HEADS[self.kind]}, or read the data with "
-                f"tl.data.image_table(…, task={spec.kind!r})."
+                f"{argument}: the data holds {self.task.labels_are}, the model has a {spec.task} "
+                f"head. Build it with head={self.task.head!r}, or read the data with "
+                f"tl.data.image_table(…, task={spec.task.name!r})."
             )
         if is_class:
             return encode_labels(self.values, spec, f"{argument}: classes", self.names)
@@ -73,40 +74,29 @@ class FileLabels:
     def _values_for(self, spec: TargetSpec, argument: str) -> np.ndarray:
         """Return the columns in the order of the model's outputs."""
         known = dict(zip(self.names, self.values.T, strict=True))
-        if spec.labels is None or (self.kind == "regression" and set(spec.labels) != set(known)):
+        if spec.class_names is None or (
+            not self.task.has_classes and set(spec.class_names) != set(known)
+        ):
             self._check_size(spec, argument)
             return self.values
-        strangers = sorted(set(known) - set(spec.labels))
+        strangers = sorted(set(known) - set(spec.class_names))
         if strangers:
             raise InputError(
                 f"{argument}: unknown labels {strangers[:5]}; the model's labels are "
-                f"{list(spec.labels)[:20]}."
+                f"{list(spec.class_names)[:20]}."
             )
-        lacking = sorted(set(spec.labels) - set(known))
+        lacking = sorted(set(spec.class_names) - set(known))
         if lacking and not self.is_listed:
             raise InputError(
                 f"{argument}: there are no columns for the model's labels {lacking[:5]}."
             )
         none = np.zeros(len(self.values), self.values.dtype)
-        return np.stack([known.get(name, none) for name in spec.labels], axis=1)
+        return np.stack([known.get(name, none) for name in spec.class_names], axis=1)
 
     def _check_size(self, spec: TargetSpec, argument: str) -> None:
         if spec.size != len(self.names):
             raise InputError(
-                f"{argument}: the model has num_classes={spec.size} without labels, the image "
-                f"files have {len(self.names)} {_NOUNS[self.kind]} {list(self.names)[:10]}. Build "
-                "the model with labels=train.class_names."
+                f"{argument}: the model has num_classes={spec.size} without class names, the "
+                f"image files have {len(self.names)} {self.task.nouns[1]} {list(self.names)[:10]}. "
+                "Build the model with class_names=train.class_names."
             )
-
-
-_WHAT = {
-    "classification": "one class per image",
-    "multi_label": "several labels per image",
-    "regression": "real values",
-}
-_HEADS = {
-    "classification": "head='linear'",
-    "multi_label": "head='multi_label'",
-    "regression": "head='regression'",
-}
-_NOUNS = {"classification": "classes", "multi_label": "labels", "regression": "values"}

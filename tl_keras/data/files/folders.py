@@ -21,7 +21,7 @@ from tl_keras.data.files.reading import (
 from tl_keras.data.files.splits import check_split, stratified_split
 from tl_keras.inputs.decoding.problems import Problem, problem_table
 from tl_keras.inputs.preprocessing import check_pixel_range
-from tl_keras.tasks.targets import sorted_names
+from tl_keras.tasks.encoding import sorted_names
 from tl_keras.utils.cluster import join_cluster
 from tl_keras.utils.errors import InputError
 

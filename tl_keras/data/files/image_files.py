@@ -180,8 +180,8 @@ class ImageFolder(ImageFiles):
         """Return all targets; classes are matched by name if the model has labels."""
         if spec is None:
             return None
-        if isinstance(spec, dict) or spec.kind == "regression":
-            what = f"the tasks {sorted(spec)}" if isinstance(spec, dict) else "regression"
+        if isinstance(spec, dict) or not spec.task.has_classes:
+            what = f"the tasks {sorted(spec)}" if isinstance(spec, dict) else spec.task
             raise InputError(
                 f"data: an image folder gives one class per image, the model expects {what}. "
                 "Read such labels from a table with tl.data.image_table."

@@ -23,7 +23,7 @@ from tl_keras.data.files.table_rows import files_of
 from tl_keras.data.files.tables import read_table
 from tl_keras.inputs.decoding.problems import Problem, problem_table
 from tl_keras.inputs.preprocessing import check_pixel_range
-from tl_keras.tasks.targets import Kind
+from tl_keras.tasks.base import Task
 from tl_keras.utils.cluster import join_cluster
 from tl_keras.utils.errors import InputError
 
@@ -35,7 +35,7 @@ def image_table(
     *,
     path: str = "path",
     label: Columns | Mapping[str, Columns] = "label",
-    task: Kind | Mapping[str, Kind] | None = None,
+    task: str | Task | Mapping[str, str | Task] | None = None,
     separator: str | None = None,
     folder: str | os.PathLike | None = None,
     image_size: int | tuple[int, int] = 224,
@@ -59,7 +59,8 @@ def image_table(
         label: Column of the labels. Several columns hold 0 and 1 for a label each, a label name
             each (empty where there are fewer), or a value each. For several tasks: task name →
             column or columns.
-        task: `"classification"`, `"multi_label"` or `"regression"`, or task name → that. None sees
+        task: `"classification"`, `"multi_label"`, `"regression"` or a `tl.tasks.Task`, or task name
+            → that. None sees
             it from one column: several labels where there is a separator or where cells of a
             DataFrame are lists, else classes; numbers that are hardly classes are refused.
         separator: What stands between the labels of one cell, such as `"|"` or `" "`, for the
@@ -88,7 +89,7 @@ def image_table(
     Example:
         train, test = image_table("tags.csv", label="tags", separator="|", split=(0.8, 0.2))
         model = tl.build_transfer_model(
-            "EfficientNetB0", head="multi_label", labels=train.class_names
+            "EfficientNetB0", head="multi_label", class_names=train.class_names
         )
     """
     join_cluster()
@@ -139,7 +140,7 @@ def _split(
     paths: Sequence[str], labels: Sequence[FileLabels], fractions: Sequence[float], seed: int
 ) -> list[np.ndarray]:
     names = portable_names(paths)
-    if len(labels) == 1 and labels[0].kind == "classification":
+    if len(labels) == 1 and labels[0].task.one_class:
         return stratified_split(names, labels[0].values, fractions, seed)
     numbers: list[list[int]] = [[] for _ in names]
     first = 0
@@ -152,7 +153,7 @@ def _split(
 
 
 def _check_labels(labels: FileLabels, columns: TaskColumns, problems: Sequence[Problem]) -> None:
-    least = 2 if labels.kind == "classification" else 1
+    least = 2 if labels.task.one_class else 1
     if len(labels.names) < least:
         shown = problem_table(problems, ROWS_IN_A_MESSAGE)
         raise InputError(

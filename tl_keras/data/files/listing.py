@@ -12,7 +12,7 @@ from tl_keras.data.files.table_rows import files_of
 from tl_keras.data.files.tables import read_table
 from tl_keras.data.files.walking import Ignored, entries_of, is_folder, walk
 from tl_keras.inputs.decoding.problems import IMAGE_EXTENSIONS, Problem
-from tl_keras.tasks.targets import label_name
+from tl_keras.tasks.encoding import label_name
 from tl_keras.utils.errors import InputError, counted, listed
 
 _LAYOUT = (

@@ -48,7 +48,7 @@ class ImageTable(ImageFiles):
 
     @property
     def class_names(self) -> tuple[str, ...] | dict[str, tuple[str, ...]] | None:
-        """Names of classes or labels as `labels=` of a model takes them.
+        """Names of classes or labels as `class_names=` of a model takes them.
 
         None for regression; task name → names for several tasks, without those of values.
         """
@@ -92,7 +92,7 @@ class ImageTable(ImageFiles):
         rows = zip(*(tasks[task].values.tolist() for task in sorted(tasks)), strict=True)
         # Classes are named by the images' own labels; values belong to the columns of their names.
         names = [
-            (task, *(tasks[task].names if tasks[task].kind == "regression" else ()))
+            (task, *(() if tasks[task].task.has_classes else tasks[task].names))
             for task in sorted(tasks)
         ]
         return [(*names, *row) for row in rows]
@@ -113,17 +113,15 @@ class ImageTable(ImageFiles):
 
 
 def _described(labels: FileLabels) -> str:
-    if labels.kind == "classification":
-        return counted(len(labels.names), "class", "classes")
-    return counted(len(labels.names), "label" if labels.kind == "multi_label" else "value")
+    return counted(len(labels.names), *labels.task.nouns)
 
 
 def _numbers(labels: FileLabels) -> list[str]:
-    if labels.kind == "regression":
+    if not labels.task.has_classes:
         return [
             f"{low:.6g} … {high:.6g}"
             for low, high in zip(labels.values.min(axis=0), labels.values.max(axis=0), strict=True)
         ]
-    if labels.kind == "multi_label":
+    if not labels.task.one_class:
         return [str(int(count)) for count in labels.values.sum(axis=0)]
     return [str(count) for count in np.bincount(labels.values, minlength=len(labels.names))]

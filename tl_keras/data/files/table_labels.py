@@ -15,10 +15,10 @@ from tl_keras.data.files.label_cells import (
     warn_of_other_separators,
 )
 from tl_keras.data.files.tables import Table, check_utf8, number_of, text_of
-from tl_keras.tasks.targets import Kind, label_name, sorted_names
-from tl_keras.utils.errors import InputError, did_you_mean
-
-KINDS = ("classification", "multi_label", "regression")
+from tl_keras.tasks.base import Task
+from tl_keras.tasks.encoding import label_name, sorted_names
+from tl_keras.tasks.kinds import KINDS, resolve_task
+from tl_keras.utils.errors import InputError
 
 
 class TaskColumns:
@@ -39,7 +39,7 @@ class TaskColumns:
         self,
         table: Table,
         columns: Sequence[str],
-        kind: Kind | None,
+        kind: Task | None,
         separator: str | None,
         task: str = "",
     ):
@@ -51,12 +51,12 @@ class TaskColumns:
         check_utf8(table, filled)
         self._are_numbers = [n for n in map(number_of, filled) if n is not None]
         self._are_numeric = bool(filled) and len(self._are_numbers) == len(filled)
-        self.kind = kind or self._kind_of(filled)
-        self.is_indicator = self._check_indicators() if self.kind == "multi_label" else False
-        if self.kind == "multi_label" and separator is not None:
+        self.task = kind or KINDS[self._kind_of(filled)]
+        self.is_indicator = self._check_indicators() if self.task.has_several else False
+        if self.task.has_several and separator is not None:
             names = {name for cell in filled for name in names_in(cell, separator)}
             warn_of_other_separators(sorted(names), separator, table.source)
-        if self.kind == "classification":
+        if self.task.one_class:
             if len(self.columns) > 1:
                 raise InputError(
                     f"label{self.key}: expected one column with the class of each image, got "
@@ -71,7 +71,7 @@ class TaskColumns:
                 texts = [self._class_of(cell) for cell in filled]
                 check_class_cells(texts, self.columns[0], table.source)
 
-    def _kind_of(self, filled: Sequence[Any]) -> Kind:
+    def _kind_of(self, filled: Sequence[Any]) -> str:
         if self.separator is not None or any(map(is_collection, filled)):
             return "multi_label"
         if len(self.columns) == 1:
@@ -121,13 +121,13 @@ class TaskColumns:
             ValueError: If a cell is no number where one is needed.
         """
         cells = [column[row] for column in self._cells]
-        if self.kind == "multi_label" and not self.is_indicator:
+        if self.task.has_several and not self.is_indicator:
             names = [name for cell in cells for name in names_in(cell, self.separator)]
             said = [cell for cell in cells if cell is not None]
             return frozenset(map(label_name, names)) if said else None
         if any(cell is None for cell in cells):
             return None
-        if self.kind == "classification":
+        if self.task.one_class:
             return self._class_of(cells[0])
         if self.is_indicator:
             pairs = zip(self.columns, cells, strict=True)
@@ -146,34 +146,33 @@ class TaskColumns:
         """
         if first is None or second is None or first == second:
             return second if first is None else first
-        if self.kind == "multi_label":
+        if self.task.has_several:
             return first | second
-        what = "labelled" if self.kind == "classification" else "the values"
+        what = "labelled" if self.task.one_class else "the values"
         one, two = (
             repr(v[0]) if isinstance(v, tuple) and len(v) == 1 else repr(v) for v in (first, second)
         )
         remedy = "; for several labels per image use tl.data.image_table(…, task='multi_label')"
         raise ValueError(
-            f"{what} {one} and {two}, the first is kept"
-            + (remedy if self.kind == "classification" else "")
+            f"{what} {one} and {two}, the first is kept" + (remedy if self.task.one_class else "")
         )
 
     def labels(self, values: Sequence[Any]) -> FileLabels:
         """Return the labels of files from the value of each."""
-        if self.kind == "regression":
+        if not self.task.has_classes:
             numbers = np.array(values, np.float64).reshape(-1, len(self.columns))
-            return FileLabels("regression", numbers, tuple(map(label_name, self.columns)))
-        if self.kind == "classification":
+            return FileLabels(self.task, numbers, tuple(map(label_name, self.columns)))
+        if self.task.one_class:
             names = sorted_names(values)
             number = {name: index for index, name in enumerate(names)}
             numbers = np.array([number[value] for value in values], np.int64)
-            return FileLabels("classification", numbers, tuple(names))
+            return FileLabels(self.task, numbers, tuple(names))
         names = sorted_names(name for value in values for name in value)
         if self.is_indicator:
             names = list(map(label_name, self.columns))
         holds = [[name in value for name in names] for value in values]
         has = np.array(holds, np.float32).reshape(-1, len(names))
-        return FileLabels("multi_label", has, tuple(names), is_listed=not self.is_indicator)
+        return FileLabels(self.task, has, tuple(names), is_listed=not self.is_indicator)
 
 
 def read_tasks(
@@ -200,7 +199,8 @@ def read_tasks(
     strangers = sorted(set(map(str, kinds)) - set(map(str, label)))
     if strangers:
         raise InputError(f"task: {strangers} are not tasks of label, which has {list(label)}.")
-    if separator is not None and "multi_label" not in kinds.values():
+    read = {name: _kind(kinds.get(name), f"[{name!r}]") for name in label}
+    if separator is not None and not any(map(_has_several, read.values())):
         raise InputError(
             f"separator: none of the tasks {list(label)} is said to have several labels. Pass "
             "task={…: 'multi_label'} for those that have."
@@ -208,9 +208,8 @@ def read_tasks(
     tasks = {}
     for name, columns in label.items():
         key = f"[{name!r}]"
-        kind = _kind(kinds.get(name), key)
-        own = separator if kind == "multi_label" else None
-        tasks[name] = TaskColumns(table, _columns(columns, key), kind, own, name)
+        own = separator if _has_several(read[name]) else None
+        tasks[name] = TaskColumns(table, _columns(columns, key), read[name], own, name)
     return tasks
 
 
@@ -224,10 +223,9 @@ def _columns(columns: Any, key: str) -> list[str]:
     return list(columns)
 
 
-def _kind(task: Any, key: str) -> Kind | None:
-    if task is None or task in KINDS:
-        return task
-    raise InputError(
-        f"task{key}: expected 'classification', 'multi_label', 'regression' or None, got "
-        f"{task!r}.{did_you_mean(str(task), KINDS)}"
-    )
+def _has_several(task: Task | None) -> bool:
+    return task is not None and task.has_several
+
+
+def _kind(task: Any, key: str) -> Task | None:
+    return None if task is None else resolve_task(task, f"task{key}")

@@ -80,7 +80,7 @@ def files_of(
             problems.append(Problem(name, "listed twice", detail, usable=True))
         known.values = joined
     if contradicted and 2 * len(contradicted) > len(files):
-        several = any(columns.kind == "classification" for columns in tasks.values())
+        several = any(columns.task.one_class for columns in tasks.values())
         remedy = "For several labels per image use tl.data.image_table(…, task='multi_label')."
         if not several:
             remedy = "Keep one row for each image, such as the mean of its values."

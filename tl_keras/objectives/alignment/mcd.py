@@ -10,7 +10,7 @@ from tl_keras.objectives.alignment.adversarial import AdversarialObjective
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.domain_discriminator import perceptron
 from tl_keras.objectives.objective import Setup
-from tl_keras.objectives.supervised import softmax_cross_entropy
+from tl_keras.tasks.losses import softmax_cross_entropy
 from tl_keras.utils.arguments import hidden_units as checked_units
 from tl_keras.utils.errors import InputError
 

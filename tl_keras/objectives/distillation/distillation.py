@@ -189,8 +189,8 @@ class Distillation(Objective):
 
 
 def _check_classes(teacher: keras.Model, setup: Setup) -> None:
-    own = setup.model.labels
-    theirs = teacher.labels if isinstance(teacher, TransferModel) else None
+    own = setup.model.class_names
+    theirs = teacher.class_names if isinstance(teacher, TransferModel) else None
     if own and theirs and tuple(own) != tuple(theirs):
         raise InputError(
             f"teachers: {teacher.name!r} has the labels {list(theirs)[:10]}, and the model that "

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.regularization.source_head import averaged, check_source_head, copy_of_head
-from tl_keras.objectives.supervised import softmax_cross_entropy
+from tl_keras.tasks.losses import softmax_cross_entropy
 from tl_keras.utils.arguments import number
 from tl_keras.utils.errors import InputError
 

@@ -10,7 +10,7 @@ from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives.batch import Batch, DomainBatch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.regularization.starting_point import StartingPoint, require_replaceable
-from tl_keras.objectives.supervised import softmax_cross_entropy
+from tl_keras.tasks.losses import softmax_cross_entropy
 
 SOFTNESS = 5.0
 

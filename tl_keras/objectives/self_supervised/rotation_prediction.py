@@ -10,7 +10,7 @@ from tl_keras.objectives.augmented_views import checked_view
 from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.domain_discriminator import perceptron
 from tl_keras.objectives.objective import Objective, Setup
-from tl_keras.objectives.supervised import softmax_cross_entropy
+from tl_keras.tasks.losses import softmax_cross_entropy
 from tl_keras.utils.errors import InputError
 
 VIEWS = ("rotation_90", "rotation_180", "rotation_270")

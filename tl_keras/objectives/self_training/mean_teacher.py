@@ -17,7 +17,6 @@ from tl_keras.utils.arguments import number
 from tl_keras.utils.errors import InputError
 
 VIEW = "mean_teacher"
-ACTIVATIONS = {"classification": tf.nn.softmax, "multi_label": tf.nn.sigmoid}
 
 
 def average_momentum(updates, momentum: float):
@@ -41,9 +40,8 @@ def consistency(logits, teacher_logits, spec: TargetSpec):
     Predictions are softmax or sigmoid of the logits, or the values of a regression head. No
     gradient goes through the teacher's.
     """
-    close = ACTIVATIONS.get(spec.kind, tf.identity)
-    own = close(tf.cast(logits, tf.float32))
-    teacher = tf.stop_gradient(close(tf.cast(teacher_logits, tf.float32)))
+    own = spec.task.close(tf.cast(logits, tf.float32))
+    teacher = tf.stop_gradient(spec.task.close(tf.cast(teacher_logits, tf.float32)))
     return tf.reduce_sum(tf.square(own - teacher), axis=-1)
 
 

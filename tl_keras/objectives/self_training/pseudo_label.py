@@ -7,8 +7,8 @@ import tensorflow as tf
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.self_training.unlabelled import adapted, unlabelled_mean
-from tl_keras.objectives.supervised import softmax_cross_entropy
 from tl_keras.objectives.weights import RISING
+from tl_keras.tasks.losses import softmax_cross_entropy
 from tl_keras.utils.arguments import number
 from tl_keras.utils.errors import InputError
 

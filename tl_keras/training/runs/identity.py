@@ -46,7 +46,7 @@ def run_config(
         "backbone": re.sub(r"_\d+$", "", model.backbone.name),
         "model": _digest(_structure(model)),
         **model.modality.described(),
-        "labels": model.labels,
+        "labels": model.class_names,
         **_common(stages, objectives, settings),
         "training_examples": len(train),
         "training_data": train.fingerprint(),

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
 from tl_keras.models.transfer_model import ONLY_TASK, TransferModel
 from tl_keras.objectives import Batch, DomainBatch
-from tl_keras.tasks.targets import TargetSpec, closing_activation
+from tl_keras.tasks.targets import TargetSpec
 
 
 def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpec]):
@@ -27,11 +25,7 @@ def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpe
             for task, spec in targets.items()
             for name, value in per_example_metrics(y[task], outputs[task], spec).items()
         }
-    if targets.kind == "regression":
-        return {"mae": keras.losses.mean_absolute_error(y, outputs)}
-    if targets.kind == "multi_label":
-        return {"accuracy": keras.ops.mean(keras.metrics.binary_accuracy(y, outputs), axis=-1)}
-    return {"accuracy": keras.metrics.categorical_accuracy(y, outputs)}
+    return targets.task.example_metrics(y, outputs)
 
 
 def predictions(model: TransferModel, logits):
@@ -47,13 +41,9 @@ def predictions(model: TransferModel, logits):
     outputs, targets, activation = model.activate(logits), model.targets, model.activation
     if isinstance(targets, Mapping):
         return {
-            task: _closed(spec, activation[task], outputs[task]) for task, spec in targets.items()
+            task: spec.task.close(outputs[task], activation[task]) for task, spec in targets.items()
         }
-    return _closed(targets, activation, outputs)
-
-
-def _closed(spec: TargetSpec, activation: str | None, outputs):
-    return keras.activations.get(closing_activation(spec.kind, activation))(outputs)
+    return targets.task.close(outputs, activation)
 
 
 def batch_metrics(batch: Batch) -> dict[str, Any]:

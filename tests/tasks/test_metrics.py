@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import binom
 from sklearn import metrics as reference
 
-from tl_keras.evaluation import metrics
 from tl_keras.evaluation.comparison import mcnemar
+from tl_keras.tasks import metrics
 
 
 def classifier_outputs(n=60, classes=4, seed=0):

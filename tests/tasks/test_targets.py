@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tl_keras.tasks.targets import TargetSpec, closing_activation
+from tl_keras.tasks import Classification, MultiLabel, Regression
+from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 
 CLASSES = TargetSpec("classification", 3, partly=True)
@@ -43,15 +44,20 @@ def test_none_where_no_label_may_be_missing():
     spec = TargetSpec("classification", 3)
     with pytest.raises(InputError, match="y: 1 label is None, the first at row 2"):
         spec.encode([0, 1, None])
-    with pytest.raises(InputError, match="labels are strings, but the model has no labels"):
+    with pytest.raises(InputError, match="labels are strings, but the model has no class names"):
         spec.encode(["a", "b"])
 
 
-def test_what_is_missing_from_logits():
-    assert closing_activation("multi_label", None) == "sigmoid"
-    assert closing_activation("classification", "linear") == "softmax"
-    assert closing_activation("multi_label", "sigmoid") is None
-    assert closing_activation("regression", None) is None
+def test_logits_become_predictions_and_predictions_stay():
+    logits = np.array([[0.0, np.log(3.0)]], np.float32)
+    for task, expected in (
+        (Classification(), [[0.25, 0.75]]),
+        (MultiLabel(), [[0.5, 0.75]]),
+        (Regression(), logits),
+    ):
+        np.testing.assert_allclose(task.close(logits, "linear"), expected, rtol=1e-6)
+        np.testing.assert_allclose(task.close(task.open(task.close(logits))), expected, rtol=1e-5)
+        np.testing.assert_array_equal(task.close(logits, "sigmoid"), logits)
 
 
 def test_numbers_that_are_names_of_labels_are_asked_for_as_text():
