@@ -38,7 +38,7 @@ def test_importing_the_package_is_enough_in_a_new_process(saved, first):
 
 
 def test_the_table_names_every_registered_class():
-    pattern = re.compile(r'register_keras_serializable\("tl_keras"\)\nclass (\w+)')
+    pattern = re.compile(r'register_keras_serializable\("tl_keras"\)\n(?:@\w+\n)*class (\w+)')
     found = {
         name: ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in ROOT.rglob("*.py")

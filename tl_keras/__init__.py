@@ -12,10 +12,12 @@ if TYPE_CHECKING:
         evaluation,
         export,
         features,
+        inputs,
         instances,
         objectives,
         relations,
         schedules,
+        tasks,
         training,
         validation,
     )

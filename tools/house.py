@@ -15,8 +15,8 @@ from typing import NamedTuple
 PACKAGE = pathlib.Path(__file__).parents[1] / "tl_keras"
 
 CEILINGS = {
-    "image_shape": 77,
-    "target kinds": 83,
+    "image_shape": 0,
+    "target kinds": 0,
     "private names": 0,
     "long files": 6,
     "many parameters": 6,

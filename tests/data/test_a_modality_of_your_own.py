@@ -49,7 +49,7 @@ def model():
     letters = keras.Input((4,), dtype="int32")
     vectors = keras.layers.Embedding(27, 8, mask_zero=True)(letters)
     network = keras.Model(letters, keras.layers.Dense(8, activation="relu")(vectors))
-    return tl.build_transfer_model(network, labels=["no", "yes"], modality=Words(4))
+    return tl.build_transfer_model(network, class_names=["no", "yes"], modality=Words(4))
 
 
 def test_build_train_save_load_export(model, tmp_path):

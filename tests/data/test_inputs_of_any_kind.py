@@ -72,7 +72,7 @@ KINDS = {
 def test_from_building_to_serving(kind, tmp_path):
     network, data = KINDS[kind]
     x, y = data()
-    model = tl.build_transfer_model(network(), labels=["no", "yes"])
+    model = tl.build_transfer_model(network(), class_names=["no", "yes"])
     run = tl.fine_tune(
         model, (x, y), (x, y), schedule=STAGES, batch_size=6, output=tmp_path / "run", verbose=False
     )

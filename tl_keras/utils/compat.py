@@ -39,9 +39,9 @@ def functional_graph(layer: Any) -> Any:
     return layer if hasattr(layer, "_nodes_by_depth") else None
 
 
-def has_mask(tensor: Any) -> bool:
-    """Tell whether a Keras tensor carries a mask; `keras.ops` has no question for that."""
-    return getattr(tensor, "_keras_mask", None) is not None
+def attached_mask(tensor: Any) -> Any:
+    """Return the mask that a tensor carries, or None; `keras.ops` has no question for that."""
+    return getattr(tensor, "_keras_mask", None)
 
 
 def own_weights(layer: Any) -> Sequence[Any]:
