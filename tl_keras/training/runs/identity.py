@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,30 +14,19 @@ from tl_keras.data import Examples
 from tl_keras.data.augmentation.augment import describe
 from tl_keras.data.domains import DomainExamples
 from tl_keras.data.fingerprint import fingerprint, ordered_fingerprint
-from tl_keras.utils.errors import InputError
-from tl_keras.objectives import Objective
-from tl_keras.schedules import Stage
-from tl_keras.training.runs.differences import differences
-from tl_keras.training.settings import Settings
 from tl_keras.models.transfer_model import TransferModel
+from tl_keras.training.plan import RunPlan, Settings
+from tl_keras.training.runs.differences import differences
+from tl_keras.utils.errors import InputError
 
 NOTED = ("tl_keras", "tensorflow", "keras", "replicas", "deterministic", "callbacks")
 """Differences that are said and do not forbid to go on."""
 UNIMPORTANT = ("name", "seed", "trainable", "dtype")
 
 
-def run_config(
-    model: TransferModel,
-    stages: Sequence[Stage],
-    objectives: Sequence[Objective],
-    settings: Settings,
-    train: DomainExamples,
-    validation: DomainExamples | None,
-    *,
-    replicas: int,
-    deterministic: bool,
-) -> dict[str, Any]:
+def run_config(plan: RunPlan) -> dict[str, Any]:
     """Return the configuration of a run as JSON: what it says decides how the run ends."""
+    model, validation = plan.model, plan.validation
     config = {
         "tl_keras": tl_keras.__version__,
         "tensorflow": tf.__version__,
@@ -48,14 +36,14 @@ def run_config(
         "model": _digest(_structure(model)),
         "image_shape": model.image_shape,
         "labels": model.labels,
-        **_common(stages, objectives, settings),
-        "training_examples": len(train),
-        "training_data": _data(train),
+        **_common(plan),
+        "training_examples": len(plan.train),
+        "training_data": _data(plan.train),
         "validation_examples": None if validation is None else len(validation),
         "validation_data": None if validation is None else _data(validation),
-        "replicas": replicas,
-        "deterministic": deterministic,
-        "callbacks": [type(callback).__name__ for callback in settings.callbacks],
+        "replicas": plan.replicas,
+        "deterministic": plan.deterministic,
+        "callbacks": [type(callback).__name__ for callback in plan.settings.callbacks],
     }
     return json.loads(json.dumps(config, default=str))
 
@@ -65,20 +53,13 @@ def config_digest(config: dict[str, Any]) -> str:
     return _digest({key: value for key, value in config.items() if key not in NOTED})
 
 
-def shared_facts(
-    model: TransferModel,
-    stages: Sequence[Stage],
-    objectives: Sequence[Objective],
-    settings: Settings,
-    train: DomainExamples,
-    validation: DomainExamples | None,
-) -> dict[str, Any]:
+def shared_facts(plan: RunPlan) -> dict[str, Any]:
     """Return what several workers must have in common before they do anything together."""
     return {
-        "model": [(tuple(weight.shape), weight.dtype) for weight in model.variables],
-        "data": _facts(train),
-        "validation": None if validation is None else _facts(validation),
-        **_common(stages, objectives, settings),
+        "model": [(tuple(weight.shape), weight.dtype) for weight in plan.model.variables],
+        "data": _facts(plan.train),
+        "validation": None if plan.validation is None else _facts(plan.validation),
+        **_common(plan),
     }
 
 
@@ -139,13 +120,12 @@ def _differences(key: str, before: Any, now: Any) -> list[str]:
     return differences(key, before, now)
 
 
-def _common(
-    stages: Sequence[Stage], objectives: Sequence[Objective], settings: Settings
-) -> dict[str, Any]:
+def _common(plan: RunPlan) -> dict[str, Any]:
     """Return what decides the result besides model and data."""
+    settings = plan.settings
     return {
-        "stages": [dataclasses.asdict(stage) for stage in stages],
-        "objectives": [objective.config() for objective in objectives],
+        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
+        "objectives": [objective.config() for objective in plan.objectives],
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "target_labels": settings.target_labels,
