@@ -14,6 +14,7 @@ The target has five examples, and the batch is one in which it begins again; or 
 than a batch. All cells have both domains; `MultiTask` has two tasks in each.
 """
 
+import dataclasses
 import functools
 import importlib.util
 
@@ -36,6 +37,8 @@ from tl_keras.data.augmentation.augment import batch_seed
 from tl_keras.data.domains import as_domains
 from tl_keras.objectives import Setup
 from tl_keras.schedules import apply_freezing
+from tl_keras.training.checks import resolve_settings
+from tl_keras.training.plan import RunPlan
 from tl_keras.training.step import train_step
 from tl_keras.training.step.means import Totals
 from tl_keras.utils.errors import InputError
@@ -162,9 +165,9 @@ class Cell:
             for one in self.objectives:
                 one.begin_stage(self.model)
             self.move()
-            variables = train_step.trained_variables(self.model, self.objectives)
+            plan = self.plan(stage)
             optimizer = keras.optimizers.SGD(RATE)
-            optimizer.build(variables)
+            optimizer.build(plan.trained_variables())
             # It is the middle of a stage, where ramps are on.
             optimizer.iterations.assign(1)
             functions = [one.teacher_functions() for one in self.objectives]
@@ -173,22 +176,34 @@ class Cell:
                 for part in (self.x, self.y)
             ]
             step = train_step.make_train_step(
-                self.strategy,
-                self.model,
+                plan,
+                self.stages,
                 optimizer,
-                self.objectives,
                 spec,
                 forward=self.model.forward,
-                total_steps=2,
-                seed=(0, self.stages),
                 teachers={name: one for own in functions for name, one in own.items()},
-                target_labels=self.used,
             )
-        totals = step(self.shared(self.x, shares), self.shared(self.y, shares), Totals.zero())
+        totals = step.run(
+            self.shared(self.x, shares), self.shared(self.y, shares), Totals.zero(), 0.0
+        )
         self.logs, self.idle = totals.means(step.names), bool(step.idle)
         self.weights = self.model.get_weights()
         self.stages += 1
         return self
+
+    def plan(self, stage: tl.Stage) -> RunPlan:
+        """Return a plan whose stages have two steps each, the running one included."""
+        stages = (dataclasses.replace(stage, epochs=2),) * (self.stages + 1)
+        settings = resolve_settings(batch_size=1000, seed=0, verbose=False, target_labels=self.used)
+        return RunPlan(
+            model=self.model,
+            objectives=tuple(self.objectives),
+            train=self.domains,
+            stages=stages,
+            targets=self.model.targets,
+            settings=settings,
+            strategy=self.strategy,
+        )
 
     def shared(self, part, shares):
         """Return a part of the batch as the replicas get it."""

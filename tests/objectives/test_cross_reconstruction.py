@@ -3,7 +3,7 @@ import pytest
 
 from tests.objectives.views import begun, build, images, viewed
 from tl_keras.objectives import CrossReconstruction
-from tl_keras.training.step.batch_means import weighted_losses
+from tl_keras.training.step.train_step import weighted_losses
 from tl_keras.utils.errors import InputError
 
 DATA = {"source": (images(3), [0, 1, 2]), "target_a": images(4, 1), "target_b": images(2, 2)}

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tl_keras.data.augmentation.augment import resolve_augmentation
 from tl_keras.frozen.feature_cache import FeatureCache
@@ -17,11 +16,12 @@ from tl_keras.schedules import Stage, block_factors
 from tl_keras.schedules.freezing import unfrozen_blocks
 from tl_keras.training.early_stopping import resolve_early_stopping
 from tl_keras.training.keras_callbacks import check_callbacks
+from tl_keras.training.plan import RunPlan, Settings
 from tl_keras.training.runs.checkpoints import Checkpoints
-from tl_keras.training.settings import Settings
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted, listed, warn_user
 
+EVERY_FIVE_MINUTES = Checkpoints()
 OF_LABELS = (Joint, MultiTask, Supervised)
 
 
@@ -80,15 +80,16 @@ def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tupl
 def resolve_settings(
     *,
     batch_size: Any,
-    early_stopping: Any = None,
-    augmentation: Any,
-    callbacks: Any,
     seed: Any,
-    checkpoints: Any,
-    cache: Any,
     verbose: Any,
+    early_stopping: Any = None,
+    augmentation: Any = None,
+    callbacks: Any = (),
+    checkpoints: Any = EVERY_FIVE_MINUTES,
+    cache: Any = None,
+    target_labels: Any = True,
 ) -> Settings:
-    """Return arguments of `fine_tune` and `pretrain` as settings.
+    """Return arguments of what trains as settings.
 
     Raises:
         InputError: If one of them cannot be used.
@@ -102,7 +103,10 @@ def resolve_settings(
         checkpoints=checkpoints,
         cache=cache,
         verbose=verbose,
+        target_labels=target_labels,
     )
+    if not isinstance(target_labels, bool):
+        raise InputError(f"target_labels: expected True or False, got {target_labels!r}.")
     if not isinstance(checkpoints, Checkpoints):
         raise InputError(
             f"checkpoints: expected tl.Checkpoints(seconds=…, steps=…), got {checkpoints!r}."
@@ -146,26 +150,14 @@ def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def check_combination(
-    model: TransferModel,
-    stages: tuple[Stage, ...],
-    settings: Settings,
-    strategy: tf.distribute.Strategy,
-    counts: Sequence[int],
-) -> None:
+def check_combination(plan: RunPlan) -> None:
     """Refuse settings that cannot work together, in any stage.
-
-    Args:
-        model: What trains.
-        stages: The schedule.
-        settings: The run's.
-        strategy: Where it runs.
-        counts: Numbers of training examples of the domains.
 
     Raises:
         InputError: Says which and why.
     """
-    replicas = strategy.num_replicas_in_sync
+    settings, stages = plan.settings, plan.stages
+    counts = [len(domain) for domain in plan.train.values()]
     check_callbacks(settings.callbacks, stages)
     if settings.cache is not None:
         check_precision(settings.cache.precision)
@@ -175,9 +167,9 @@ def check_combination(
                 "augmentation. Pass augmentation=…, or leave views out."
             )
     for stage in stages:
-        unfrozen_blocks(model.blocks, stage.unfreeze)
-        block_factors(model, stage)
-        _check_batches(stage, settings.batch_size, replicas, counts)
+        unfrozen_blocks(plan.model.blocks, stage.unfreeze)
+        block_factors(plan.model, stage)
+        _check_batches(stage, settings.batch_size, plan.replicas, counts)
         _check_learning_rate(stage, settings.callbacks)
 
 

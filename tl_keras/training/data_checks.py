@@ -15,7 +15,7 @@ from tl_keras.models.model_inputs import check_examples
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, is_target
 from tl_keras.tasks.targets import TargetSpec
-from tl_keras.training.settings import Settings
+from tl_keras.training.plan import Settings
 from tl_keras.utils.errors import InputError, counted, warn_user
 
 

@@ -8,7 +8,7 @@ import keras
 
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
-from tl_keras.training.settings import Settings
+from tl_keras.training.plan import Settings
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError
 

@@ -1,6 +1,5 @@
 """`fine_tune`: checks everything, then trains."""
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -14,7 +13,9 @@ from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, auto, resolve_schedule
+from tl_keras.training import trainer
 from tl_keras.training.checks import (
+    EVERY_FIVE_MINUTES,
     check_model,
     resolve_objectives,
     resolve_settings,
@@ -31,14 +32,13 @@ from tl_keras.training.data_checks import (
 )
 from tl_keras.training.distributed.lost_workers import readable_worker_errors
 from tl_keras.training.early_stopping import with_early_stopping
+from tl_keras.training.plan import RunPlan
 from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.training.runs.run import Run
-from tl_keras.training.train_stages import train_stages
 from tl_keras.utils.cluster import join_cluster
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.misplaced import OF_TRAINING, points_from
 
-EVERY_FIVE_MINUTES = Checkpoints()
 ON_DISK = FeatureCache()
 
 
@@ -150,10 +150,8 @@ def fine_tune(
         checkpoints=checkpoints,
         cache=cache,
         verbose=verbose,
+        target_labels=target_labels,
     )
-    if not isinstance(target_labels, bool):
-        raise InputError(f"target_labels: expected True or False, got {target_labels!r}.")
-    settings = dataclasses.replace(settings, target_labels=target_labels)
     if isinstance(settings.early_stopping, int) and validation is None:
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     join_cluster()
@@ -183,17 +181,18 @@ def fine_tune(
         if objectives is None:
             weights = resolve_class_weight(class_weight, model.targets, list(used.values()))
             asked = (Supervised(label_smoothing, weights),)
-        return train_stages(
-            model,
-            asked,
-            train,
-            held_out,
-            settings,
-            stages,
+        plan = RunPlan(
+            model=model,
+            objectives=asked,
+            train=train,
+            validation=held_out,
+            stages=stages,
             targets=targets,
+            settings=settings,
             strategy=strategy,
             output=output,
             resume=resume,
             overwrite=overwrite,
             deterministic=deterministic,
         )
+        return trainer.train(plan)

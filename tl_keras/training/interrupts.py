@@ -1,7 +1,9 @@
 """SIGTERM and Ctrl-C while training: the step is finished and saved first."""
 
+import os
 import signal
 import threading
+from collections.abc import Callable
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -42,7 +44,7 @@ class StopSignals:
         if self.received is not None:
             raise StopAsked
 
-    def leave(self, message: str = "") -> None:
+    def leave(self, message: str, say: Callable[[str], None]) -> None:
         """Do what the signal asks for: `KeyboardInterrupt`, or the exit code of its number.
 
         A worker that stops because another one was asked to has no signal of its own, and leaves
@@ -50,9 +52,11 @@ class StopSignals:
 
         Args:
             message: What `KeyboardInterrupt` says.
+            say: Prints the message where there is no `KeyboardInterrupt` to say it.
         """
         if self.received == signal.SIGINT:
             raise KeyboardInterrupt(message)
+        say(message)
         raise SystemExit(128 + (self.received or signal.SIGTERM))
 
     def _catch(self, number: int, _) -> None:
@@ -63,3 +67,13 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+
+
+def interruption(path: str | os.PathLike | None) -> str:
+    """Return what becomes of a run that was asked to stop; `path` is that of its directory."""
+    if path is None:
+        return "interrupted; without output=… nothing is saved"
+    return (
+        f"interrupted; the state is saved in {str(path)!r}, and the same call (with "
+        "overwrite=False) resumes there"
+    )

@@ -1,6 +1,5 @@
 """The learning-rate range test on a model that is left exactly as it was."""
 
-import contextlib
 import dataclasses
 import itertools
 import math
@@ -13,9 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tl_keras.backbones.saved_model import SavedModelBackbone
-from tl_keras.data import Epochs, Examples, as_examples
-from tl_keras.data.base import Specs
+from tl_keras.data import Epochs, as_examples
 from tl_keras.data.domains import ONE_DOMAIN, DomainExamples
 from tl_keras.frozen.prefix import frozen_prefix
 from tl_keras.models.model_inputs import warn_of_doubtful_values
@@ -23,15 +20,18 @@ from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Supervised
 from tl_keras.schedules import Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
-from tl_keras.training.checks import check_model
+from tl_keras.training.checks import check_model, resolve_settings
 from tl_keras.training.data_checks import check_classes, checked_domains
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
+from tl_keras.training.plan import RunPlan
 from tl_keras.training.regression_heads import standard_targets
+from tl_keras.training.step.domain_pass import ForwardPass
 from tl_keras.training.step.means import Totals
 from tl_keras.training.step.optimizers import build_optimizer, computes_in_float16
-from tl_keras.training.step.train_step import make_train_step, make_validation_step
+from tl_keras.training.step.train_step import make_train_step
+from tl_keras.training.step.validation_step import make_validation_step
+from tl_keras.training.unchanged import unchanged
 from tl_keras.utils.arguments import whole
-from tl_keras.utils.compat import flatten_layers, set_own_trainable
 from tl_keras.utils.errors import InputError, warn_user
 from tl_keras.utils.terminal import can_redraw
 
@@ -97,7 +97,8 @@ def find_learning_rate(
     """
     check_model(model)
     stage = _checked_stage(stage)
-    batch_size, steps = whole(batch_size, "batch_size"), whole(steps, "steps")
+    settings = resolve_settings(batch_size=batch_size, seed=seed, verbose=verbose)
+    steps = whole(steps, "steps")
     if steps < 10:
         raise InputError(f"steps: expected at least 10, got {steps}.")
     are_numbers = isinstance(lowest, numbers.Real) and isinstance(highest, numbers.Real)
@@ -120,10 +121,17 @@ def find_learning_rate(
     rates = np.geomspace(lowest, highest, steps)
     width = max(1.0, steps * _SMOOTHED_SHARE)
     with unchanged(model):
-        targets = standard_targets(model, examples, model.targets, tf.distribute.get_strategy())
-        losses, diverged = _record(
-            model, targets, examples, stage, rates, batch_size, seed, width, verbose
+        strategy = tf.distribute.get_strategy()
+        plan = RunPlan(
+            model=model,
+            objectives=(Supervised(),),
+            train=examples,
+            stages=(stage,),
+            targets=standard_targets(model, examples, model.targets, strategy),
+            settings=settings,
+            strategy=strategy,
         )
+        losses, diverged = _record(plan, rates, width)
     found = read_curve(
         rates[: len(losses)], losses, width=width, fallback=stage.learning_rate, diverged=diverged
     )
@@ -147,27 +155,9 @@ def _checked_stage(stage: Stage | None) -> Stage:
     )
 
 
-@contextlib.contextmanager
-def unchanged(model: TransferModel) -> Iterator[None]:
-    """Give the model back its weights, random states and flags, however the block ends."""
-    layers = list(flatten_layers(model))
-    flags = [(layer, layer.trainable) for layer in layers]
-    modes = [(la, la.inference_only) for la in layers if isinstance(la, SavedModelBackbone)]
-    variables = [(variable, variable.trainable, variable.numpy()) for variable in model.variables]
-    try:
-        yield
-    finally:
-        for layer, trainable in flags:
-            set_own_trainable(layer, trainable)
-        for layer, inference_only in modes:
-            layer.inference_only = inference_only
-        for variable, trainable, value in variables:
-            variable.trainable = trainable
-            variable.assign(value)
-
-
-def _record(model, targets, examples, stage, rates, batch_size, seed, width, verbose):
+def _record(plan: RunPlan, rates: np.ndarray, width: float) -> tuple[list[float], bool]:
     """Train with one rate after the other; return the losses, and whether they diverged."""
+    model, (stage,) = plan.model, plan.stages
     apply_freezing(model, stage)
     optimizer = build_optimizer(
         stage,
@@ -176,14 +166,14 @@ def _record(model, targets, examples, stage, rates, batch_size, seed, width, ver
         scale_loss=computes_in_float16(model),
         factors=factors_of(model, stage),
     )
-    forward, batches, measured = _batches(model, targets, examples, batch_size, len(rates), seed)
-    update, measure = _functions(model, optimizer, forward, measured[0])
+    forward, batches, measured = _batches(plan, len(rates))
+    update, measure = _functions(plan, optimizer, forward, measured[0])
     losses: list[float] = []
     best = math.inf
     with tqdm(
         total=len(rates),
         desc="learning rates",
-        disable=not (verbose and can_redraw(sys.stderr)),
+        disable=not (plan.settings.verbose and can_redraw(sys.stderr)),
         leave=False,
     ) as bar:
         for rate, (x, y) in zip(rates, batches, strict=False):
@@ -207,38 +197,33 @@ def _record(model, targets, examples, stage, rates, batch_size, seed, width, ver
 
 
 def _functions(
-    model: TransferModel, optimizer, forward: Callable, batch: Batch
+    plan: RunPlan, optimizer, forward: ForwardPass, batch: Batch
 ) -> tuple[Callable, Callable]:
     """Return the update and the mean loss as functions of a batch `(x, y)` like the one given."""
-    arguments = (tf.distribute.get_strategy(), model)
     spec = tf.nest.map_structure(tf.type_spec_from_value, batch)
-    objectives = (Supervised(),)
-    step = make_train_step(*arguments, optimizer, objectives, spec, forward=forward)
-    validation = make_validation_step(*arguments, objectives, spec, forward=forward)
+    step = make_train_step(plan, 0, optimizer, spec, forward=forward)
+    validation = make_validation_step(plan, spec, forward)
+
+    def update(x, y) -> None:
+        step.run(x, y, Totals.zero(), 0.0)
 
     def measure(x, y) -> float:
-        return validation(x, y, Totals.zero()).means(validation.names)["loss"]
+        return validation.run(x, y, Totals.zero(), 0.0).means(validation.names)["loss"]
 
-    return lambda x, y: step(x, y, Totals.zero()), measure
+    return update, measure
 
 
-def _batches(
-    model: TransferModel,
-    targets: Specs,
-    examples: Examples,
-    batch_size: int,
-    steps: int,
-    seed: int,
-) -> tuple[Callable, Iterator[Batch], list[Batch]]:
+def _batches(plan: RunPlan, steps: int) -> tuple[ForwardPass, Iterator[Batch], list[Batch]]:
     """Return a forward function, at least `steps` full batches for it, and those to measure on.
 
     What frozen blocks give is kept in memory if it fits; then the batches of the first epoch come
     again and again.
     """
+    model, examples, batch_size = plan.model, plan.train, plan.settings.batch_size
     full = min(batch_size, len(examples))
     per_epoch = len(examples) // full
-    epochs = Epochs(seed, count=math.ceil(steps / per_epoch))
-    dataset = examples.batches(targets, batch_size, epochs=epochs)
+    epochs = Epochs(plan.settings.seed, count=math.ceil(steps / per_epoch))
+    dataset = examples.batches(plan.targets, batch_size, epochs=epochs)
     batches: Any = dataset.filter(lambda x, _: tf.shape(tf.nest.flatten(x)[0])[0] == full)
     prefix = frozen_prefix(model)
     forward, measured = model.forward if prefix is None else prefix.images_forward, _MEASURED_LIVE

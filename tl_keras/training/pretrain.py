@@ -15,13 +15,19 @@ from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage, resolve_schedule
-from tl_keras.training.checks import check_model, resolve_objectives, resolve_settings
+from tl_keras.training import trainer
+from tl_keras.training.checks import (
+    EVERY_FIVE_MINUTES,
+    check_model,
+    resolve_objectives,
+    resolve_settings,
+)
 from tl_keras.training.data_checks import checked_domains
 from tl_keras.training.distributed.lost_workers import readable_worker_errors
-from tl_keras.training.fine_tune import EVERY_FIVE_MINUTES, ON_DISK
+from tl_keras.training.fine_tune import ON_DISK
+from tl_keras.training.plan import RunPlan
 from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.training.runs.run import Run
-from tl_keras.training.train_stages import train_stages
 from tl_keras.utils.cluster import join_cluster
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.misplaced import OF_PRETRAINING, points_from
@@ -120,22 +126,21 @@ def pretrain(
         train = as_domains(unlabelled, "unlabelled", model.modality.spec)
         checked_domains(model, train, None, "unlabelled", asked)
         warn_of_doubtful_values(model, {"unlabelled": train})
-        return train_stages(
-            model,
-            asked,
-            train,
-            None,
-            settings,
-            _with_rates(
-                resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
-            ),
+        stages = resolve_schedule(schedule, num_examples=len(train), batch_size=settings.batch_size)
+        plan = RunPlan(
+            model=model,
+            objectives=asked,
+            train=train,
+            stages=_with_rates(stages),
             targets=None,
+            settings=settings,
             strategy=strategy,
             output=output,
             resume=resume,
             overwrite=overwrite,
             deterministic=deterministic,
         )
+        return trainer.train(plan)
 
 
 def _with_rates(stages: Sequence[Stage]) -> tuple[Stage, ...]:

@@ -19,12 +19,11 @@ from tl_keras.frozen.prefix import Prefix, frozen_prefix
 from tl_keras.frozen.stores_before import StoresBefore
 from tl_keras.frozen.taught_examples import TaughtExamples
 from tl_keras.frozen.teacher_outputs import stored_outputs, teachers_of
-from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective
 from tl_keras.schedules import Stage
 from tl_keras.training.distributed.strategies import distribute
-from tl_keras.training.settings import Settings
-from tl_keras.training.step.train_step import ForwardPass
+from tl_keras.training.plan import RunPlan
+from tl_keras.training.step.domain_pass import ForwardPass
 
 Layers = Mapping[str, tuple[keras.layers.Layer, ...]]
 
@@ -50,36 +49,23 @@ class StageData:
     teachers: Mapping[str, Callable[[Any], Any]]
 
 
-def stage_data(
-    model: TransferModel,
-    strategy: tf.distribute.Strategy,
-    stage: Stage,
-    train: DomainExamples,
-    validation: DomainExamples | None,
-    settings: Settings,
-    *,
-    targets: Specs,
-    objectives: Sequence[Objective] = (),
-    before: StoresBefore | None = None,
-) -> StageData:
+def stage_data(plan: RunPlan, stage: Stage, before: StoresBefore | None = None) -> StageData:
     """Prepare a stage whose freezing has been applied.
 
     Where blocks at the bottom are frozen and nothing random comes before them, their outputs are
     computed once and read from the store in every epoch; the forward pass is the rest.
 
+    Objectives that read images, have views, or run the frozen layers with other weights forbid the
+    store. What their teachers say comes from a store of its own where nothing random changes the
+    images; else they run in the step, and need the images.
+
     Args:
-        model: Its trainable flags say what is frozen.
-        strategy: Whose replicas share each batch.
+        plan: Of the run; the model's trainable flags say what is frozen.
         stage: The stage.
-        train: Training examples.
-        validation: Examples to measure on, or None.
-        settings: The run's.
-        targets: What labels are encoded for.
-        objectives: Those that read images, have views, or run the frozen layers with other weights
-            forbid the store. What their teachers say comes from a store of its own where nothing
-            random changes the images; else they run in the step, and need the images.
         before: Says what a resumed run had stores of.
     """
+    model, train, validation = plan.model, plan.train, plan.validation
+    objectives, targets, settings = plan.objectives, plan.targets, plan.settings
     before = StoresBefore([{}]) if before is None else before
     prefix = frozen_prefix(model, [o.reads_feature_map for o in objectives if o.reads_feature_map])
     teachers = teachers_of(objectives)
@@ -145,16 +131,15 @@ def stage_data(
     chosen = train if features is None else features
     if said is not None:
         chosen = DomainExamples({k: TaughtExamples(one, said[k]) for k, one in chosen.items()})
-    steps = -(-len(train) // settings.batch_size)
 
     def train_batches(epochs: Epochs) -> Any:
         def make(part: Part) -> tf.data.Dataset:
             batches = chosen.batches(targets, settings.batch_size, epochs=epochs, part=part)
             if not changes:
                 return batches
-            return _augmented(batches, changes, epochs, part, steps, model.pixel_range)
+            return _augmented(batches, changes, epochs, part, plan.steps, model.pixel_range)
 
-        return distribute(strategy, make)
+        return distribute(plan.strategy, make)
 
     def validation_batches(part: Part) -> tf.data.Dataset:
         examples = validation if held_out is None else held_out
@@ -163,7 +148,7 @@ def stage_data(
     return StageData(
         train_batches,
         live if features is None else prefix.forward,
-        None if validation is None else distribute(strategy, validation_batches),
+        None if validation is None else distribute(plan.strategy, validation_batches),
         live if held_out is None else prefix.forward,
         close,
         live_teachers,

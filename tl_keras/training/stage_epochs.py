@@ -3,29 +3,27 @@
 import contextlib
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import keras
 import numpy as np
 
 from tl_keras.data import Epochs
 from tl_keras.data.read_errors import elements_of, next_batch
-from tl_keras.schedules import Stage
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.training.distributed.agreement import from_chief, several_workers
 from tl_keras.training.finite import check_loss
 from tl_keras.training.interrupts import StopAsked, StopSignals
-from tl_keras.training.keras_callbacks import read_every_batch
+from tl_keras.training.plan import RunPlan
 from tl_keras.training.progress_lines import Pace, time_line
+from tl_keras.training.run_callbacks import RunCallbacks
+from tl_keras.training.runs.state import TrainingState
 from tl_keras.training.stage_data import StageData
 from tl_keras.training.step.means import Totals
 from tl_keras.training.step.optimizers import last_learning_rate
-from tl_keras.training.step.step_errors import warn_of_idle
-from tl_keras.training.step.train_step import make_train_step, make_validation_step
+from tl_keras.training.step.step_errors import readable_branches, warn_of_idle
+from tl_keras.training.step.train_step import make_train_step
+from tl_keras.training.step.validation_step import make_validation_step
 from tl_keras.utils.errors import counted, warn_user
-
-if TYPE_CHECKING:
-    from tl_keras.training.trainer import Trainer
 
 SECONDS_BETWEEN_READINGS = 0.25
 
@@ -34,68 +32,49 @@ class StageEpochs:
     """Runs what is left of one stage.
 
     Args:
-        trainer: The run that the stage belongs to.
-        stage: The stage; freezing has been applied and its optimizer built.
-        data: What it reads.
-        callbacks: Keras' list of callbacks.
+        plan: Of the run.
+        number: Of the stage, from 0; freezing has been applied and its optimizer built.
+        state: Where the run stands.
+        data: What the stage reads.
+        callbacks: The run's.
         signals: Says whether the run was asked to stop.
-        later: Stages after this one.
     """
 
     def __init__(
         self,
-        trainer: "Trainer",
-        stage: Stage,
+        plan: RunPlan,
+        number: int,
+        state: TrainingState,
         data: StageData,
-        callbacks: keras.callbacks.CallbackList,
+        callbacks: RunCallbacks,
         signals: StopSignals,
-        later: int,
     ):
-        self.model = trainer.model
-        self.strategy = trainer.strategy
-        self.train = trainer.train
-        self.settings = trainer.settings
-        self.state = trainer.state
-        self.steps = trainer.steps
-        self.stage = stage
-        self.callbacks = callbacks
-        self.last_logs = trainer.last_logs
-        self.watches = all(one.validates for one in trainer.objectives)
-        self.criterion, self.has_best = trainer.criterion, trainer.has_best
-        self.reads_all = read_every_batch(trainer.settings.callbacks)
-        self.signals = signals
-        self.later, self.pace, self.has_stepped = later, Pace(), False
-        self.patience = trainer.settings.patience(stage)
+        self.plan, self.stage, self.state = plan, plan.stages[number], state
+        self.settings, self.steps = plan.settings, plan.steps
+        self.callbacks, self.hooks, self.signals = callbacks, callbacks.hooks, signals
+        self.watches = all(one.validates for one in plan.objectives)
+        self.later, self.pace, self.has_stepped = len(plan.stages) - number - 1, Pace(), False
+        self.patience = plan.settings.patience(self.stage)
         self.validation = data.validation
-        self.with_others = several_workers(trainer.strategy)
-        progress = self.state.progress
-        self.last = progress.stage_starts[-1] + stage.epochs
+        self.with_others = several_workers(plan.strategy)
+        progress = state.progress
+        self.last = progress.stage_starts[-1] + self.stage.epochs
         left = self.last - progress.epoch
-        batches = data.train(Epochs(self.settings.seed, progress.epoch, left, progress.step))
+        batches = data.train(Epochs(plan.settings.seed, progress.epoch, left, progress.step))
         self.element_spec = batches.element_spec
-        with trainer.strategy.scope():
+        with plan.strategy.scope():
             self.step = make_train_step(
-                trainer.strategy,
-                self.model,
-                self.state.optimizer,
-                trainer.objectives,
+                plan,
+                number,
+                state.optimizer,
                 self.element_spec,
                 forward=data.forward,
-                accumulation=stage.accumulation,
-                total_steps=self.steps * stage.epochs,
-                seed=(self.settings.seed, progress.stage),
                 teachers=data.teachers,
-                target_labels=self.settings.target_labels,
-                average=self.state.average,
+                average=state.average,
             )
             if self.validation is not None:
-                self.validation_step = make_validation_step(
-                    trainer.strategy,
-                    self.model,
-                    trainer.objectives,
-                    self.validation.element_spec,
-                    forward=data.validation_forward,
-                )
+                spec = self.validation.element_spec
+                self.validation_step = make_validation_step(plan, spec, data.validation_forward)
         self.batches = iter(batches)
 
     def run(self) -> bool:
@@ -105,12 +84,15 @@ class StageEpochs:
             StopAsked: If the run was asked to stop; the state is that after a whole step.
         """
         progress, patience = self.state.progress, self.patience
-        self.model.stop_training = False
+        self.plan.model.stop_training = False
         while progress.epoch < self.last:
-            self._run_epoch()
+            started, before = time.perf_counter(), progress.step
+            self._begin_epoch(progress.epoch)
+            logs = self._train()
+            self._end_epoch(logs, started, before)
             if self._callback_stops():
                 self.settings.say("a callback ended the stage")
-                return self.criterion.asked
+                return self.callbacks.criterion.asked
             if patience is not None and progress.epochs_without_gain() >= patience:
                 self.settings.say(
                     f"no better validation loss for {counted(patience, 'epoch')}: the stage ends"
@@ -126,29 +108,34 @@ class StageEpochs:
         bad = totals.first_bad_step()
         if bad is not None:
             loss = totals.means(progress.names)["loss"]
-            settings = self.settings
-            check_loss(bad, loss, self.train, settings.batch_size, progress.epoch, settings.seed)
+            size, seed = self.settings.batch_size, self.settings.seed
+            check_loss(bad, loss, self.plan.train, size, progress.epoch, seed)
 
-    def _run_epoch(self) -> None:
-        state, progress = self.state, self.state.progress
-        epoch, before, started = progress.epoch, progress.step, time.perf_counter()
-        self._begin_epoch(epoch)
-        logs = self._train()
+    def _end_epoch(self, logs: dict[str, float], started: float, before: int) -> None:
+        """Validate, let callbacks look, and keep what was measured, and the weights if they gain.
+
+        Args:
+            logs: Means over the epoch.
+            started: When it began.
+            before: Steps of it that another process had done.
+        """
+        state, progress, callbacks = self.state, self.state.progress, self.callbacks
+        epoch = progress.epoch
         if self.watches:
             self._warn_of_lost_range(logs["loss"])
         with state.average.in_place() if state.average else contextlib.nullcontext():
             if self.validation is not None:
                 logs |= self._validate()
             logs["learning_rate"] = last_learning_rate(
-                state.optimizer, self.stage, self.steps * self.stage.epochs
+                state.optimizer, self.stage, self.plan.steps_of(self.stage)
             )
-            self.callbacks.on_epoch_end(epoch, logs)
+            self.hooks.on_epoch_end(epoch, logs)
             # Keras' own callbacks write the rate of the update to come.
             seconds = time.perf_counter() - started
             own = {"learning_rate": logs["learning_rate"], "seconds": seconds}
             steps_done = progress.step - before
-            better = progress.record(self.last_logs.values | own, self.criterion)
-            if better or not self.has_best:
+            better = progress.record(callbacks.last_logs.values | own, callbacks.criterion)
+            if better or not callbacks.has_best:
                 state.kept.keep(epoch, write=better)
         state.totals = Totals.zero()
         self._say_time(seconds, steps_done)
@@ -164,7 +151,7 @@ class StageEpochs:
 
     def _warn_of_lost_range(self, loss: float) -> None:
         """Say once in a stage that its loss is far above where it started."""
-        progress, targets = self.state.progress, self.model.targets
+        progress, targets = self.state.progress, self.plan.model.targets
         starts = [progress.start_loss, *progress.history.get("loss", [])[-1:]]
         if isinstance(targets, TargetSpec) and targets.task.one_class:
             starts.append(math.log(targets.size) if progress.stage == 0 else 0.0)
@@ -184,7 +171,7 @@ class StageEpochs:
         optimizer = self.state.optimizer
         is_resumed, rate = self.state.progress.step > 0, optimizer.learning_rate
         rate = float(rate.numpy()) if hasattr(rate, "assign") else None
-        self.callbacks.on_epoch_begin(epoch)
+        self.hooks.on_epoch_begin(epoch)
         if is_resumed and rate is not None:
             optimizer.learning_rate = rate
 
@@ -192,10 +179,11 @@ class StageEpochs:
         state, progress = self.state, self.state.progress
         read_at, logs = 0.0, None
         while progress.step < self.steps:
-            self.callbacks.on_train_batch_begin(progress.step)
+            self.hooks.on_train_batch_begin(progress.step)
             stop = self.signals.received is not None
             asked_at = time.perf_counter()
-            state.totals = self.step(*self._next_batch(), state.totals, stop=stop)
+            with readable_branches():
+                state.totals = self.step.run(*self._next_batch(), state.totals, float(stop))
             if not self.has_stepped:
                 self.pace.first_calls += time.perf_counter() - asked_at
                 self.has_stepped = True
@@ -205,17 +193,17 @@ class StageEpochs:
                 warn_of_idle(self.step.idle, self.stage, progress.stage)
                 self.step.idle = []
             now = time.perf_counter()
-            due = self.reads_all or now - read_at > SECONDS_BETWEEN_READINGS
+            due = self.callbacks.reads_every_batch or now - read_at > SECONDS_BETWEEN_READINGS
             if due or progress.step == self.steps:
                 logs, read_at = self._read(), now
             if progress.start_loss is None:
                 progress.start_loss = logs["loss"]
-            self.callbacks.on_train_batch_end(progress.step - 1, logs)
+            self.hooks.on_train_batch_end(progress.step - 1, logs)
             if state.is_due():
                 self.check_loss()
                 state.save()
             self._check_stop()
-            if self.model.stop_training and not self.with_others:
+            if self.plan.model.stop_training and not self.with_others:
                 break
         return self._read()
 
@@ -231,18 +219,18 @@ class StageEpochs:
 
     def _validate(self) -> dict[str, float]:
         totals = Totals.zero()
-        self.callbacks.on_test_begin()
+        self.hooks.on_test_begin()
         batches = self.validation
         if not self.with_others:
             batches = elements_of(batches, "validation")
         for number, (x, y) in enumerate(batches):
-            self.callbacks.on_test_batch_begin(number)
-            totals = self.validation_step(x, y, totals)
-            self.callbacks.on_test_batch_end(number)
+            self.hooks.on_test_batch_begin(number)
+            totals = self.validation_step.run(x, y, totals, 0.0)
+            self.hooks.on_test_batch_end(number)
             if not self.with_others:
                 self.signals.check()
         logs = totals.means(self.validation_step.names)
-        self.callbacks.on_test_end(logs)
+        self.hooks.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items()}
 
     def _check_stop(self) -> None:
@@ -257,5 +245,5 @@ class StageEpochs:
 
     def _callback_stops(self) -> bool:
         """Return whether a callback ends the stage; of several workers, the chief's decide."""
-        (stop,) = from_chief(self.strategy, [np.int64(self.model.stop_training)])
+        (stop,) = from_chief(self.plan.strategy, [np.int64(self.plan.model.stop_training)])
         return bool(stop)

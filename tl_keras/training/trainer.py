@@ -1,234 +1,208 @@
 """The stages of a run, one after the other, on one model."""
 
+import contextlib
 import math
-import signal
-import sys
+from collections.abc import Iterator
 
 import keras
-import tensorflow as tf
 
 from tl_keras.data import Epochs
-from tl_keras.data.base import Specs
-from tl_keras.data.domains import DomainExamples
-from tl_keras.models.transfer_model import TransferModel
-from tl_keras.objectives import Objective, Setup
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
+from tl_keras.training.data_checks import warn_of_changing_order
 from tl_keras.training.distributed.agreement import check_agreement, shared_statistics
-from tl_keras.training.interrupts import StopAsked, StopSignals
-from tl_keras.training.keras_callbacks import (
-    Counts,
-    LastLogs,
-    called,
-    criterion_of,
-    settle_modes,
-)
-from tl_keras.training.progress_lines import EpochLines, stage_line
+from tl_keras.training.distributed.strategies import give_back
+from tl_keras.training.interrupts import StopAsked, StopSignals, interruption
+from tl_keras.training.plan import RunPlan
+from tl_keras.training.preparation import on_strategy, opened, prepared
+from tl_keras.training.progress_lines import stage_line
 from tl_keras.training.regression_heads import MOST_EXAMPLES, start_regression_heads
 from tl_keras.training.resumable_callback import resumable
-from tl_keras.training.runs.run_directory import RunDirectory
+from tl_keras.training.run_callbacks import RunCallbacks
+from tl_keras.training.runs.found_run import Found
+from tl_keras.training.runs.objective_state import (
+    begin_objectives,
+    objective_arrays,
+    restore_objectives,
+)
+from tl_keras.training.runs.run import Run, finished_run, write_finished_run
+from tl_keras.training.runs.run_directory import HISTORY_FILE, RunDirectory
 from tl_keras.training.runs.state import TrainingState
-from tl_keras.training.settings import Settings
 from tl_keras.training.stage_data import StageData, stage_data
 from tl_keras.training.stage_epochs import StageEpochs
 from tl_keras.training.step.averaging import WeightAverage, changing_variables
 from tl_keras.training.step.optimizers import build_optimizer, carry_slots, computes_in_float16
-from tl_keras.training.step.train_step import trained_variables
 from tl_keras.utils.compat import forget_initial_epoch, initial_epoch
 from tl_keras.utils.errors import InputError
-from tl_keras.utils.terminal import can_redraw
+
+
+def train(plan: RunPlan) -> Run:
+    """Train, go on where a run was stopped, or return what is finished."""
+    plan = prepared(plan)
+    with opened(plan) as (directory, found):
+        if found == Found.FINISHED:
+            begin_objectives(plan)
+            restore_objectives(plan.objectives, directory.read_objectives())
+            return finished_run(directory, plan.model, plan.stages)
+        if found == Found.BEGUN:
+            warn_of_changing_order(plan.train)
+        trainer = Trainer(plan, directory)
+        with trainer.running():
+            for number in range(len(plan.stages)):
+                trainer.run_stage(number)
+        return trainer.finish()
 
 
 class Trainer:
     """Runs the stages of a schedule.
 
     Args:
-        model: What trains; its variables belong to the strategy.
-        strategy: Where it runs.
-        objectives: What is minimised.
-        train: Training examples.
-        validation: Examples measured after each epoch, or None.
-        settings: The rest.
+        plan: Of the user's model.
         directory: Where checkpoints and the best weights are kept, or None.
-        targets: What labels are encoded for.
-
-    Attributes:
-        state: What changes while it runs.
-        audits: For each stage begun, what trains in each block.
-        criterion: What decides the best epoch.
-        last_logs: The last callback, which keeps what the others added to an epoch's logs.
     """
 
-    def __init__(
-        self,
-        model: TransferModel,
-        strategy: tf.distribute.Strategy,
-        objectives: tuple[Objective, ...],
-        train: DomainExamples,
-        validation: DomainExamples | None,
-        settings: Settings,
-        directory: RunDirectory | None,
-        *,
-        targets: Specs,
-    ):
-        self.model = model
-        self.strategy = strategy
-        self.objectives = objectives
-        self.train = train
-        self.validation = validation
-        self.settings = settings
+    def __init__(self, plan: RunPlan, directory: RunDirectory | None):
+        self.user_model = plan.model
+        self.plan = plan = on_strategy(plan)
         self.directory = directory
-        self.targets = targets
-        with strategy.scope():
-            begin_objectives(model, objectives, train, targets, settings)
-        networks = [variable for one in objectives for variable in one.network_variables()]
-        for callback in resumable(settings.callbacks):
+        with plan.strategy.scope():
+            begin_objectives(plan)
+        networks = [variable for one in plan.objectives for variable in one.network_variables()]
+        for callback in resumable(plan.settings.callbacks):
             callback.networks = tuple(networks)
         self.state = TrainingState(
-            model,
+            plan.model,
             directory,
-            settings.checkpoints,
-            own=[variable for one in objectives for variable in one.variables()],
+            plan.settings.checkpoints,
+            own=[variable for one in plan.objectives for variable in one.variables()],
             networks=networks,
-            callbacks=settings.callbacks,
+            callbacks=plan.settings.callbacks,
         )
-        self.criterion = criterion_of(settings.callbacks)
-        self.last_logs = LastLogs()
-        self.counts: Counts | None = None
         self.audits: list[Audit] = []
-        self.steps = math.ceil(len(train) / settings.batch_size)
 
-    def run(self, stages: tuple[Stage, ...]) -> None:
-        """Run all stages; afterwards the model has the best weights where validation decides."""
-        resumed = self.state.restore()
-        progress = self.state.progress
-        own_optimizer = getattr(self.model, "optimizer", None)
-        # Besides comparing, this keeps the chief from writing before all others have read.
-        position = (resumed, progress.stage, progress.epoch, progress.step)
-        check_agreement(self.strategy, {"output": position})
-        if resumed and not progress.stage_over:
-            self.settings.say(
-                f"resumed in epoch {progress.epoch + 1} after step {progress.step} of {self.steps}"
-            )
-        epochs = sum(stage.epochs for stage in stages)
-        has_bar = self.settings.verbose and can_redraw(sys.stdout)
-        lines = [EpochLines(epochs)] if self.settings.verbose and not has_bar else []
-        callbacks = keras.callbacks.CallbackList(
-            [*called(self.settings.callbacks), *lines, self.last_logs],
-            add_progbar=has_bar,
-            model=self.model,
-            epochs=epochs,
-            steps=self.steps,
-            verbose=int(self.settings.verbose),
-        )
-        settle_modes(self.settings.callbacks, [one.name for one in self.objectives])
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Take up a stopped run; afterwards the user's model has the weights that are wanted.
+
+        These are the best ones where something decides which they are, however the block ends.
+        """
         try:
-            for index, stage in enumerate(stages):
-                self._run_stage(index, stage, len(stages), callbacks)
-            if self.counts is None:
-                callbacks.on_train_begin()
-            callbacks.on_train_end(self.last_logs.values)
-        except InputError:
-            self.state.kept.give_back()
+            with self._called_back():
+                yield
+        except BaseException:
+            if self.directory is not None:
+                # What ends the run is what the user has to know, not that this was not written.
+                with contextlib.suppress(InputError):
+                    self.directory.write_json(HISTORY_FILE, self.state.progress.history)
             raise
         finally:
-            self.model.optimizer = own_optimizer
-            forget_initial_epoch(self.model)
-            if self.has_best and self.state.kept.epoch is not None:
-                self.state.kept.give_back()
-        if self.has_best and progress.best_epoch is None:
-            self.settings.say(
-                f"{self.criterion.name} tells no best epoch: the weights are the last"
+            give_back(self.plan.model, self.user_model)
+
+    @contextlib.contextmanager
+    def _called_back(self) -> Iterator[None]:
+        """Restore the state; callbacks begin with the first stage and end after the last."""
+        plan, state, model = self.plan, self.state, self.plan.model
+        resumed = state.restore()
+        progress = state.progress
+        own_optimizer = getattr(model, "optimizer", None)
+        # Besides comparing, this keeps the chief from writing before all others have read.
+        position = (resumed, progress.stage, progress.epoch, progress.step)
+        check_agreement(plan.strategy, {"output": position})
+        if resumed and not progress.stage_over:
+            plan.settings.say(
+                f"resumed in epoch {progress.epoch + 1} after step {progress.step} of {plan.steps}"
             )
+        self.callbacks = RunCallbacks(plan)
+        has_best, criterion = self.callbacks.has_best, self.callbacks.criterion
+        try:
+            yield
+            self.callbacks.end()
+        except InputError:
+            state.kept.give_back()
+            raise
+        finally:
+            model.optimizer = own_optimizer
+            forget_initial_epoch(model)
+            if has_best and state.kept.epoch is not None:
+                state.kept.give_back()
+        if has_best and progress.best_epoch is None:
+            plan.settings.say(f"{criterion.name} tells no best epoch: the weights are the last")
 
-    @property
-    def has_best(self) -> bool:
-        """Whether something tells the best epoch."""
-        return self.validation is not None or self.criterion.asked
-
-    def _run_stage(self, index: int, stage: Stage, stages: int, callbacks) -> None:
-        state, progress = self.state, self.state.progress
-        with self.strategy.scope():
-            self.audits.append(apply_freezing(self.model, stage))
-            if index < progress.stage:
-                return
-            optimizer = self._optimizer(stage)
-            if not state.waits:
-                carry_slots(state.optimizer, optimizer)
-                progress.stage, progress.stage_over = index, False
-                progress.stage_starts.append(progress.epoch)
-                progress.start_loss = None
-            if self.counts is None:
-                self._begin(optimizer, callbacks)
-            state.set_optimizer(optimizer, self._average(stage))
-        if progress.stage_over:
+    def run_stage(self, number: int) -> None:
+        """Run a stage, or what a stopped run left of it."""
+        plan, state, stage = self.plan, self.state, self.plan.stages[number]
+        if not self._begin_stage(number, stage):
             return
-        variables = trained_variables(self.model, self.objectives)
-        count = sum(math.prod(variable.shape) for variable in variables)
-        patience = self.settings.patience(stage)
-        self.settings.say(f"stage {index + 1} of {stages}: {stage_line(stage, count, patience)}")
-        if state.is_new:
-            self.counts.begin_stage()
-            for callback in resumable(self.settings.callbacks):
-                callback.begin_stage()
-            state.save()
-        for objective in self.objectives:
-            objective.begin_stage(self.model)
-        data = stage_data(
-            self.model,
-            self.strategy,
-            stage,
-            self.train,
-            self.validation,
-            self.settings,
-            targets=self.targets,
-            objectives=self.objectives,
-            before=self.state.progress.stores_before(),
-        )
+        data = stage_data(plan, stage, state.progress.stores_before())
         try:
             self._start_heads(data)
-            with StopSignals() as signals, shared_statistics(self.model, self.strategy):
-                epochs = StageEpochs(
-                    self, stage, data, callbacks, signals, later=stages - index - 1
-                )
-                self._run_epochs(epochs, signals)
+            with StopSignals() as signals, shared_statistics(plan.model, plan.strategy):
+                epochs = StageEpochs(plan, number, state, data, self.callbacks, signals)
+                check_agreement(plan.strategy, {"cache": str(epochs.element_spec)})
+                try:
+                    ended_early = epochs.run()
+                except StopAsked:
+                    epochs.check_loss()
+                    state.save()
+                    self._leave(signals)
+                self._end_stage(ended_early, signals)
         finally:
             data.close()
 
+    def _begin_stage(self, number: int, stage: Stage) -> bool:
+        """Freeze, build the optimizer and say so; return whether epochs of the stage are left."""
+        plan, state, progress = self.plan, self.state, self.state.progress
+        with plan.strategy.scope():
+            self.audits.append(apply_freezing(plan.model, stage))
+            if number < progress.stage:
+                return False
+            optimizer = self._optimizer(stage)
+            if not state.waits:
+                carry_slots(state.optimizer, optimizer)
+                progress.stage, progress.stage_over = number, False
+                progress.stage_starts.append(progress.epoch)
+                progress.start_loss = None
+            if not self.callbacks.have_begun:
+                self._begin(optimizer)
+            state.set_optimizer(optimizer, self._average(stage))
+        if progress.stage_over:
+            return False
+        count = sum(math.prod(variable.shape) for variable in plan.trained_variables())
+        line = stage_line(stage, count, plan.settings.patience(stage))
+        plan.settings.say(f"stage {number + 1} of {len(plan.stages)}: {line}")
+        if state.is_new:
+            self.callbacks.begin_stage()
+            state.save()
+        for objective in plan.objectives:
+            objective.begin_stage(plan.model)
+        return True
+
+    def _begin(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Let the callbacks begin, with an optimizer whose state BackupAndRestore can restore."""
+        model = self.plan.model
+        model.optimizer = optimizer
+        model.stop_training = False
+        self.callbacks.begin()
+        if not self.state.waits:
+            self.state.progress.epoch = initial_epoch(model) or 0
+
     def _start_heads(self, data: StageData) -> None:
         """Let regression heads that nothing has trained start from the data's features."""
-        domains = tuple(filter(self.settings.learns_from, self.train.labelled(self.targets)))
+        plan, domains = self.plan, self.plan.learned()
         if not domains:
             return
-        size, progress = self.settings.batch_size, self.state.progress
         start_regression_heads(
-            self.model,
-            self.strategy,
+            plan.model,
+            plan.strategy,
             data.forward,
-            lambda: data.train(Epochs(self.settings.seed, progress.epoch)),
-            min(self.steps, math.ceil(MOST_EXAMPLES / size)),
+            lambda: data.train(Epochs(plan.settings.seed, self.state.progress.epoch)),
+            min(plan.steps, math.ceil(MOST_EXAMPLES / plan.settings.batch_size)),
             domains,
-            self.settings.say,
+            plan.settings.say,
         )
 
-    def _begin(self, optimizer: keras.optimizers.Optimizer, callbacks) -> None:
-        """Let the callbacks begin, with an optimizer whose state BackupAndRestore can restore."""
-        self.model.optimizer = optimizer
-        self.model.stop_training = False
-        callbacks.on_train_begin()
-        self.counts = Counts(self.settings.callbacks)
-        if not self.state.waits:
-            self.state.progress.epoch = initial_epoch(self.model) or 0
-
-    def _run_epochs(self, epochs: StageEpochs, signals: StopSignals) -> None:
+    def _end_stage(self, ended_early: bool, signals: StopSignals) -> None:
         state = self.state
-        check_agreement(self.strategy, {"cache": str(epochs.element_spec)})
-        try:
-            ended_early = epochs.run()
-        except StopAsked:
-            epochs.check_loss()
-            state.save()
-            self._leave(signals)
         if state.average is not None:
             state.average.finish()
         if ended_early and state.kept.epoch is not None:
@@ -239,44 +213,43 @@ class Trainer:
             self._leave(signals)
 
     def _leave(self, signals: StopSignals) -> None:
-        """End the run that was asked to stop, and say what becomes of it."""
-        if self.directory is None:
-            message = "interrupted; without output=… nothing is saved"
-        else:
-            message = (
-                f"interrupted; the state is saved in {str(self.directory.path)!r}, and the same "
-                "call (with overwrite=False) resumes there"
-            )
-        if signals.received != signal.SIGINT:
-            self.settings.say(message)
-        signals.leave(message)
+        path = None if self.directory is None else self.directory.path
+        signals.leave(interruption(path), self.plan.settings.say)
 
     def _average(self, stage: Stage) -> WeightAverage | None:
         if stage.ema is None:
             return None
-        trained = trained_variables(self.model, self.objectives)
-        return WeightAverage(changing_variables(self.model, trained), stage.ema)
+        changing = changing_variables(self.plan.model, self.plan.trained_variables())
+        return WeightAverage(changing, stage.ema)
 
     def _optimizer(self, stage: Stage) -> keras.optimizers.Optimizer:
-        own = [variable for one in self.objectives for variable in one.trainable_variables()]
+        plan = self.plan
         return build_optimizer(
             stage,
-            trained_variables(self.model, self.objectives),
-            self.steps * stage.epochs,
-            scale_loss=computes_in_float16(self.model),
-            factors=factors_of(self.model, stage, own),
+            plan.trained_variables(),
+            plan.steps_of(stage),
+            scale_loss=computes_in_float16(plan.model),
+            factors=factors_of(plan.model, stage, plan.own_variables()),
         )
 
-
-def begin_objectives(
-    model: TransferModel,
-    objectives: tuple[Objective, ...],
-    train: DomainExamples,
-    targets: Specs,
-    settings: Settings,
-) -> None:
-    """Let every objective make what it trains or remembers."""
-    labelled = tuple(filter(settings.learns_from, train.labelled(targets)))
-    setup = Setup(model, tuple(train), labelled, settings.seed)
-    for objective in objectives:
-        objective.begin(setup)
+    def finish(self) -> Run:
+        """Let the objectives finish with the user's model, and return and write the run."""
+        plan, progress, model = self.plan, self.state.progress, self.user_model
+        apply_freezing(model, plan.stages[progress.best_stage()])
+        for objective in plan.objectives:
+            objective.finish(model, plan.train)
+        apply_freezing(model, plan.stages[-1])
+        run = Run(
+            model=model,
+            history=progress.history,
+            stages=plan.stages,
+            stage_starts=tuple(progress.stage_starts),
+            audits=tuple(self.audits),
+            best_epoch=progress.best_epoch,
+            path=None if self.directory is None else self.directory.path,
+        )
+        if self.directory is not None:
+            self.directory.write_json(HISTORY_FILE, progress.history)
+            self.directory.write_objectives(objective_arrays(plan.objectives))
+            write_finished_run(self.directory, run)
+        return run

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tl_keras.utils.errors import InputError
 from tl_keras.training.runs.array_files import read_arrays, read_state, write_arrays
+from tl_keras.utils.errors import InputError
 
 KEPT = 2
 NAME = re.compile(r"checkpoint-(\d{6,})\.zip")

@@ -9,7 +9,6 @@ import os
 import pathlib
 from typing import Any
 
-from tl_keras.utils.errors import InputError, listed, warn_user
 from tl_keras.training.runs.array_files import checked_state
 from tl_keras.training.runs.checkpoints import RUN, checkpoint_files, is_of_run
 from tl_keras.training.runs.identity import check_same_run
@@ -22,6 +21,7 @@ from tl_keras.training.runs.run_directory import (
     SUMMARY_FILE,
     RunDirectory,
 )
+from tl_keras.utils.errors import InputError, listed, warn_user
 
 ASIDE = "set-aside-{}"
 REMEDY = "Choose another directory, or pass overwrite=True to replace what is there."

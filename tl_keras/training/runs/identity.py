@@ -4,40 +4,28 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 import tl_keras
-from tl_keras.utils.compat import flatten_layers
 from tl_keras.data.augmentation.augment import describe
 from tl_keras.data.domains import DomainExamples
-from tl_keras.utils.errors import InputError
-from tl_keras.objectives import Objective
-from tl_keras.schedules import Stage
-from tl_keras.training.runs.differences import differences
-from tl_keras.training.settings import Settings
 from tl_keras.models.transfer_model import TransferModel
+from tl_keras.training.plan import RunPlan, Settings
+from tl_keras.training.runs.differences import differences
+from tl_keras.utils.compat import flatten_layers
+from tl_keras.utils.errors import InputError
 
 NOTED = ("tl_keras", "tensorflow", "keras", "replicas", "deterministic", "callbacks")
 """Differences that are said and do not forbid to go on."""
 UNIMPORTANT = ("name", "seed", "trainable", "dtype")
 
 
-def run_config(
-    model: TransferModel,
-    stages: Sequence[Stage],
-    objectives: Sequence[Objective],
-    settings: Settings,
-    train: DomainExamples,
-    validation: DomainExamples | None,
-    *,
-    replicas: int,
-    deterministic: bool,
-) -> dict[str, Any]:
+def run_config(plan: RunPlan) -> dict[str, Any]:
     """Return the configuration of a run as JSON: what it says decides how the run ends."""
+    model, validation = plan.model, plan.validation
     config = {
         "tl_keras": tl_keras.__version__,
         "tensorflow": tf.__version__,
@@ -47,14 +35,14 @@ def run_config(
         "model": _digest(_structure(model)),
         **model.modality.described(),
         "labels": model.class_names,
-        **_common(stages, objectives, settings),
-        "training_examples": len(train),
-        "training_data": train.fingerprint(),
+        **_common(plan),
+        "training_examples": len(plan.train),
+        "training_data": plan.train.fingerprint(),
         "validation_examples": None if validation is None else len(validation),
         "validation_data": None if validation is None else validation.fingerprint(),
-        "replicas": replicas,
-        "deterministic": deterministic,
-        "callbacks": [type(callback).__name__ for callback in settings.callbacks],
+        "replicas": plan.replicas,
+        "deterministic": plan.deterministic,
+        "callbacks": [type(callback).__name__ for callback in plan.settings.callbacks],
     }
     return json.loads(json.dumps(config, default=str))
 
@@ -64,20 +52,13 @@ def config_digest(config: dict[str, Any]) -> str:
     return _digest({key: value for key, value in config.items() if key not in NOTED})
 
 
-def shared_facts(
-    model: TransferModel,
-    stages: Sequence[Stage],
-    objectives: Sequence[Objective],
-    settings: Settings,
-    train: DomainExamples,
-    validation: DomainExamples | None,
-) -> dict[str, Any]:
+def shared_facts(plan: RunPlan) -> dict[str, Any]:
     """Return what several workers must have in common before they do anything together."""
     return {
-        "model": [(tuple(weight.shape), weight.dtype) for weight in model.variables],
-        "data": _facts(train),
-        "validation": None if validation is None else _facts(validation),
-        **_common(stages, objectives, settings),
+        "model": [(tuple(weight.shape), weight.dtype) for weight in plan.model.variables],
+        "data": _facts(plan.train),
+        "validation": None if plan.validation is None else _facts(plan.validation),
+        **_common(plan),
     }
 
 
@@ -138,13 +119,12 @@ def _differences(key: str, before: Any, now: Any) -> list[str]:
     return differences(key, before, now)
 
 
-def _common(
-    stages: Sequence[Stage], objectives: Sequence[Objective], settings: Settings
-) -> dict[str, Any]:
+def _common(plan: RunPlan) -> dict[str, Any]:
     """Return what decides the result besides model and data."""
+    settings = plan.settings
     return {
-        "stages": [dataclasses.asdict(stage) for stage in stages],
-        "objectives": [objective.config() for objective in objectives],
+        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
+        "objectives": [objective.config() for objective in plan.objectives],
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "target_labels": settings.target_labels,

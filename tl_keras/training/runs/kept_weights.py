@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tl_keras.utils.errors import InputError
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.training.finite import check_weights
 from tl_keras.training.runs.run_directory import RunDirectory
-from tl_keras.models.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError
 
 
 class KeptWeights:

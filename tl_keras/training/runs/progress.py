@@ -4,8 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
-from tl_keras.training.keras_callbacks import Criterion
 from tl_keras.frozen.stores_before import StoresBefore
+from tl_keras.training.keras_callbacks import Criterion
 
 
 @dataclasses.dataclass

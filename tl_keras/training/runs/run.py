@@ -6,7 +6,7 @@ import pathlib
 
 from tl_keras.backbones.keras_files import load_keras_file
 from tl_keras.backbones.weights import copy_weights
-from tl_keras.utils.errors import InputError, counted, first_line
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.plots import plot_curves
 from tl_keras.schedules import Audit, AuditRow, Stage, apply_freezing
 from tl_keras.training.runs.checkpoints import RUN
@@ -17,7 +17,7 @@ from tl_keras.training.runs.run_directory import (
     SUMMARY_FILE,
     RunDirectory,
 )
-from tl_keras.models.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError, counted, first_line
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,15 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tl_keras.utils.errors import InputError, first_line, warn_user
-from tl_keras.utils.writing import (
-    disk_error,
-    opened_whole,
-    partial_beside,
-    remove_partials,
-    write_text,
-    written_whole,
-)
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.training.runs.array_files import read_arrays, write_arrays
 from tl_keras.training.runs.checkpoints import (
     RUN,
@@ -31,7 +23,15 @@ from tl_keras.training.runs.checkpoints import (
     write_checkpoint,
 )
 from tl_keras.training.runs.run_lock import run_lock
-from tl_keras.models.transfer_model import TransferModel
+from tl_keras.utils.errors import InputError, first_line, warn_user
+from tl_keras.utils.writing import (
+    disk_error,
+    opened_whole,
+    partial_beside,
+    remove_partials,
+    write_text,
+    written_whole,
+)
 
 MODEL_FILE = "model.keras"
 CONFIG_FILE = "config.json"

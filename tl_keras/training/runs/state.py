@@ -7,20 +7,20 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.backbones.weights import finalize_normalization
-from tl_keras.utils.errors import InputError
-from tl_keras.training.step.averaging import WeightAverage
-from tl_keras.training.runs.checkpoints import Checkpoints
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.training.finite import check_weights
-from tl_keras.training.runs.kept_weights import KeptWeights
-from tl_keras.training.step.means import Totals
-from tl_keras.training.runs.progress import Progress
 from tl_keras.training.resumable_callback import (
     PREFIX,
     callback_states,
     restore_callbacks,
 )
+from tl_keras.training.runs.checkpoints import Checkpoints
+from tl_keras.training.runs.kept_weights import KeptWeights
+from tl_keras.training.runs.progress import Progress
 from tl_keras.training.runs.run_directory import RunDirectory
-from tl_keras.models.transfer_model import TransferModel
+from tl_keras.training.step.averaging import WeightAverage
+from tl_keras.training.step.means import Totals
+from tl_keras.utils.errors import InputError
 
 
 class TrainingState:

@@ -1,4 +1,4 @@
-"""What is measured on a batch: the objectives' losses and the metrics, with what they are of."""
+"""What is measured on a batch: losses and metrics, with the numbers of examples they are of."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,40 +7,6 @@ import tensorflow as tf
 
 from tl_keras.objectives import Batch, Objective
 from tl_keras.training.step.example_metrics import batch_metrics
-from tl_keras.utils.errors import InputError
-
-
-def weighted_losses(
-    objectives: Sequence[Objective], batch: Batch, *, never_nothing: bool = False
-) -> dict[str, tf.Tensor]:
-    """Return the weighted sum as `"loss"`, and every part by name.
-
-    Args:
-        objectives: Their losses are weighted by the batch's progress.
-        batch: What they read.
-        never_nothing: Whether all weigh 1 where the weights of all are 0.
-
-    Raises:
-        InputError: If an objective returns no `"loss"`.
-    """
-    total, parts = tf.constant(0.0), {}
-    weights = [tf.cast(one.weight_at(batch.progress), tf.float32) for one in objectives]
-    if never_nothing:
-        nothing = tf.reduce_all(tf.equal(tf.stack(weights), 0.0))
-        weights = [tf.where(nothing, 1.0, weight) for weight in weights]
-    for objective, weight in zip(objectives, weights, strict=True):
-        found = dict(objective.losses(batch))
-        if "loss" not in found:
-            raise InputError(
-                f"objectives: {type(objective).__name__} returns no 'loss', got {sorted(found)}. "
-                "losses() gives a dict with the key 'loss'."
-            )
-        loss = tf.cast(found.pop("loss"), tf.float32)
-        total += weight * loss
-        if len(objectives) > 1:
-            parts[objective.name] = loss
-        parts |= {name: tf.cast(value, tf.float32) for name, value in found.items()}
-    return {"loss": total, **parts}
 
 
 def measured_on(

@@ -1,7 +1,8 @@
 """What is wrong with a step and is found only while it is traced."""
 
+import contextlib
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -12,11 +13,22 @@ from tl_keras.schedules import Stage
 from tl_keras.utils.errors import InputError, listed, warn_user
 
 
-def branching_error(error: Exception) -> InputError:
-    """Return what to say where code of the user's branches on a tensor.
+@contextlib.contextmanager
+def readable_branches() -> Iterator[None]:
+    """Say what to do where code of the user's branches on a tensor while a step is traced.
 
     Steps are traced without AutoGraph, as those of Keras are.
+
+    Raises:
+        InputError: Instead of TensorFlow's error; names the line.
     """
+    try:
+        yield
+    except tf.errors.OperatorNotAllowedInGraphError as error:
+        raise _branching_error(error) from error
+
+
+def _branching_error(error: Exception) -> InputError:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "site-packages" not in frame.filename]
     where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

@@ -7,25 +7,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_keras.data.rows import Part, share_of
-from tl_keras.models.transfer_model import TransferModel
-from tl_keras.objectives import Counts, Objective, Supervised
+from tl_keras.objectives import Batch, Counts, Objective
 from tl_keras.objectives.batch import without_target_labels
+from tl_keras.training.plan import RunPlan
+from tl_keras.training.step.accumulation import accumulate
 from tl_keras.training.step.averaging import WeightAverage
-from tl_keras.training.step.batch_means import measured_on, weighted_losses
+from tl_keras.training.step.batch_means import measured_on
 from tl_keras.training.step.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
 from tl_keras.training.step.means import Totals
 from tl_keras.training.step.pulls import Pulls, apply_changes, update_of
-from tl_keras.training.step.step_errors import branching_error, idle_objectives, require_gradient
+from tl_keras.training.step.step_errors import idle_objectives, require_gradient
 from tl_keras.utils.compat import clear_losses
-
-__all__ = [
-    "ForwardPass",
-    "Step",
-    "make_train_step",
-    "make_validation_step",
-    "trained_variables",
-]
+from tl_keras.utils.errors import InputError
 
 
 class Step:
@@ -39,6 +32,9 @@ class Step:
         element_spec: Spec of the distributed dataset's `(x, y)`.
 
     Attributes:
+        run: Function of `(x, y, totals, stop)`, with 1.0 where this worker was asked to stop, to
+            the new totals, which tell all workers of that. Nothing is waited for. The first call
+            traces it, and raises what objectives raise.
         names: What the totals are of.
         idle: Objectives that move nothing of the model, known after the first step.
     """
@@ -46,51 +42,27 @@ class Step:
     def __init__(self, strategy: tf.distribute.Strategy, replica_step: Callable, element_spec: Any):
         self.names: tuple[str, ...] = ()
         self.idle: list[Objective] = []
-
-        signature = [*element_spec, *Totals.spec(), tf.TensorSpec([], tf.float32)]
+        signature = [*element_spec, Totals.spec(), tf.TensorSpec([], tf.float32)]
 
         @tf.function(input_signature=signature, autograph=False)
-        def step(x, y, counts, sums, stop):
+        def run(x, y, totals, stop):
             results = strategy.run(replica_step, args=(x, y, stop))
             means, count, stops = _first_replica(strategy, results)
             self.names = tuple(means)
-            return Totals(counts, sums).add(means, count, stops)
+            return totals.add(means, count, stops)
 
-        self._step = step
-
-    def __call__(self, x: Any, y: Any, totals: Totals, *, stop: bool = False) -> Totals:
-        """Run one step; nothing is waited for.
-
-        Args:
-            x: Images or features, distributed.
-            y: Targets, distributed.
-            totals: Over the steps so far.
-            stop: Whether this worker was asked to stop; the totals tell all of them.
-
-        Raises:
-            InputError: What an objective raises while the step is traced, or if code of the user's
-                branches on a tensor.
-        """
-        try:
-            return Totals(*self._step(x, y, *totals, float(stop)))
-        except tf.errors.OperatorNotAllowedInGraphError as error:
-            raise branching_error(error) from error
+        self.run = run
 
 
 def make_train_step(
-    strategy: tf.distribute.Strategy,
-    model: TransferModel,
+    plan: RunPlan,
+    number: int,
     optimizer: keras.optimizers.Optimizer,
-    objectives: Sequence[Objective],
     element_spec: Any,
     *,
     forward: ForwardPass,
-    accumulation: int = 1,
-    total_steps: int = 1,
-    seed: tuple[int, int] = (0, 0),
     teachers: Mapping[str, Callable[[Any], Any]] | None = None,
     average: WeightAverage | None = None,
-    target_labels: bool = True,
 ) -> Step:
     """Return the compiled step of one stage.
 
@@ -99,27 +71,24 @@ def make_train_step(
     update of one device. So do the slices of a batch whose gradients are accumulated.
 
     Args:
-        strategy: Where it runs.
-        model: What trains; its trainable variables are read once, here.
+        plan: Of the run; the model's trainable variables are read once, here. Objectives see labels
+            of target domains where the settings say so; metrics always do.
+        number: Of the stage, from 0.
         optimizer: Built for these variables and the objectives' own, under the strategy.
-        objectives: Their losses are weighted and added.
         element_spec: Spec of the distributed dataset's `(x, y)`, dicts by domain.
         forward: Function of `(x, training)` to a `Forward`.
-        accumulation: Slices that each replica's batch is cut into, to save memory.
-        total_steps: Steps of the stage, of which the progress is a share.
-        seed: Seed of the run and number of the stage, for the objectives' views.
         teachers: Name → function of images, for teachers that run in the step.
         average: The moving average of the weights, if the stage keeps one.
-        target_labels: Whether objectives see labels of target domains; metrics always do.
 
     Raises:
         InputError: At the first step, if no weight that trains has a gradient.
     """
-    variables = trained_variables(model, objectives)
+    model, objectives, stage = plan.model, plan.objectives, plan.stages[number]
+    accumulation, total_steps = stage.accumulation, plan.steps_of(stage)
+    parts = plan.replicas * accumulation
+    variables = plan.trained_variables()
     pulls = Pulls(model, objectives, optimizer)
     values = [variable.value for variable in variables]
-    replicas = strategy.num_replicas_in_sync
-
     own = [variable.value for variable in model.trainable_variables]
 
     def gradients_of(x, y, counts, slice_index=0, *, idle):
@@ -136,18 +105,18 @@ def make_train_step(
                 counts,
                 objectives=objectives,
                 progress=tf.cast(step, tf.float32) / total_steps,
-                seed=step_seed(*seed, step * accumulation + slice_index),
+                seed=step_seed(plan.settings.seed, number, step * accumulation + slice_index),
                 teachers=teachers,
                 sliced=accumulation > 1,
                 training=True,
             )
-            seen = batch if target_labels else without_target_labels(batch)
+            seen = batch if plan.settings.target_labels else without_target_labels(batch)
             losses = weighted_losses(objectives, seen)
             loss = losses["loss"]
-            sums = measured_on(objectives, seen, losses, replicas * accumulation, batch)
+            sums = measured_on(objectives, seen, losses, parts, batch)
             if model.losses:
                 penalty = tf.add_n([tf.cast(value, loss.dtype) for value in model.losses])
-                loss += penalty / (replicas * accumulation)
+                loss += penalty / parts
             scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, values)
         if not idle and len(objectives) > 1:
@@ -164,7 +133,7 @@ def make_train_step(
             gradients, sums = accumulate(gradients_here, x, y, counts, accumulation)
         step.idle = idle[0] if idle else []
         gradients = pulls.with_gradients(gradients, variables)
-        require_gradient(gradients, objectives, stage=seed[1])
+        require_gradient(gradients, objectives, stage=number)
         progress = tf.cast(optimizer.iterations.value, tf.float32) / total_steps
         changes = pulls.changes(progress)
         made = update_of(optimizer, lambda: optimizer.apply(gradients, variables))
@@ -173,83 +142,46 @@ def make_train_step(
             average.update(made)
         for objective in objectives:
             objective.after_update(model)
-        return _results(sums, counts, stop)
+        return over_replicas(sums, counts, stop)
 
-    step = Step(strategy, replica_step, element_spec)
+    step = Step(plan.strategy, replica_step, element_spec)
     return step
 
 
-def make_validation_step(
-    strategy: tf.distribute.Strategy,
-    model: TransferModel,
-    objectives: Sequence[Objective],
-    element_spec: Any,
-    *,
-    forward: ForwardPass,
-) -> Step:
-    """Return the compiled step that measures losses and metrics and changes nothing.
-
-    Only objectives that are made for it are measured; where there is none, the supervised one.
-    Their weights are those at the end of the stage, or 1 where all of these are 0.
-    """
-    measured = [one for one in objectives if one.validates] or [Supervised()]
-
-    def replica_step(x, y, stop):
-        counts = global_counts(x, y)
-        batch = domain_pass(model, forward, x, y, counts, training=False)
-        losses = weighted_losses(measured, batch, never_nothing=True)
-        sums = measured_on(measured, batch, losses, strategy.num_replicas_in_sync)
-        return _results(sums, counts, stop)
-
-    return Step(strategy, replica_step, element_spec)
-
-
-def trained_variables(
-    model: TransferModel, objectives: Sequence[Objective]
-) -> list[keras.Variable]:
-    """Return what an optimizer trains: the model's variables, then those of the objectives."""
-    own = [variable for one in objectives for variable in one.trainable_variables()]
-    return [*model.trainable_variables, *own]
-
-
-def accumulate(gradients_of: Callable, x, y, counts, slices: int):
-    """Sum gradients and losses over slices of a batch, one after the other to save memory.
+def weighted_losses(
+    objectives: Sequence[Objective], batch: Batch, *, never_nothing: bool = False
+) -> dict[str, tf.Tensor]:
+    """Return the weighted sum as `"loss"`, and every part by name.
 
     Args:
-        gradients_of: Function of `(x, y, counts, slice index)` to `(gradients, name → sum)`.
-        x: Domain name → images or features `(b, …)`.
-        y: Domain name → targets.
-        counts: Of the whole batch, which sums are divided by.
-        slices: How many.
+        objectives: Their losses are weighted by the batch's progress.
+        batch: What they read.
+        never_nothing: Whether all weigh 1 where the weights of all are 0.
 
-    Returns:
-        What `gradients_of` would give for the whole batch, were there memory for it.
+    Raises:
+        InputError: If an objective returns no `"loss"`.
     """
-
-    def one(index):
-        part = Part(index, slices)
-        own = [{name: share_of(both[name], part) for name in both} for both in (x, y)]
-        gradients, sums = gradients_of(*own, counts, index)
-        connected = {
-            position: tf.convert_to_tensor(gradient)
-            for position, gradient in enumerate(gradients)
-            if gradient is not None
-        }
-        return (connected, sums), len(gradients)
-
-    def body(index, so_far):
-        more, _ = one(index)
-        return index + 1, tf.nest.map_structure(tf.add, so_far, more)
-
-    first, count = one(tf.constant(0, tf.int64))
-    start = (tf.constant(1, tf.int64), first)
-    _, (connected, sums) = tf.while_loop(
-        lambda index, _: index < slices, body, start, parallel_iterations=1
-    )
-    return [connected.get(position) for position in range(count)], sums
+    total, parts = tf.constant(0.0), {}
+    weights = [tf.cast(one.weight_at(batch.progress), tf.float32) for one in objectives]
+    if never_nothing:
+        nothing = tf.reduce_all(tf.equal(tf.stack(weights), 0.0))
+        weights = [tf.where(nothing, 1.0, weight) for weight in weights]
+    for objective, weight in zip(objectives, weights, strict=True):
+        found = dict(objective.losses(batch))
+        if "loss" not in found:
+            raise InputError(
+                f"objectives: {type(objective).__name__} returns no 'loss', got {sorted(found)}. "
+                "losses() gives a dict with the key 'loss'."
+            )
+        loss = tf.cast(found.pop("loss"), tf.float32)
+        total += weight * loss
+        if len(objectives) > 1:
+            parts[objective.name] = loss
+        parts |= {name: tf.cast(value, tf.float32) for name, value in found.items()}
+    return {"loss": total, **parts}
 
 
-def _results(sums: Mapping[str, tf.Tensor], counts: Mapping[str, Counts], stop: tf.Tensor):
+def over_replicas(sums: Mapping[str, tf.Tensor], counts: Mapping[str, Counts], stop: tf.Tensor):
     """Return what was measured on the global batch, its size, and replicas asked to stop."""
     parts = {name: tf.stop_gradient(value) for name, value in sums.items()}
     means, stops = _sum_over_replicas((parts, tf.identity(stop)))
