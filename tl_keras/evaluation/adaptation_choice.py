@@ -139,18 +139,18 @@ class AdaptationScore(ResumableCallback):
         self.history: list[AdaptationScores] = []
         self.best_epoch: int | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Start again."""
         check_classifier(self.model)
         self.history, self.best_epoch = [], None
         self._best, self._weights, self._without_gain = np.inf, None, 0
         self._forward = compiled_forward(self.model)
 
-    def begin_stage(self):
+    def begin_stage(self) -> None:
         """Count the epochs without a better score from zero."""
         self._without_gain = 0
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Score the model, remember the best weights, and stop the stage if it is time."""
         found = adaptation_scores(
             self.model,
@@ -190,7 +190,7 @@ class AdaptationScore(ResumableCallback):
         names = sorted(name for name in state if name.startswith("weight/"))
         self._weights = [state[name] for name in names] or None
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Give the model, and the objectives' own layers, the weights of the best epoch back."""
         if self._weights is not None:
             count = len(self.model.weights)

@@ -107,7 +107,7 @@ class CORAL(OneToOneFeatureMixin, DomainTransformer):
         B. Sun, J. Feng, K. Saenko: Return of frustratingly easy domain adaptation. AAAI 2016.
     """
 
-    def __init__(self, ridge=1.0, *, align_means=False, target="target"):
+    def __init__(self, ridge: float = 1.0, *, align_means: bool = False, target: Any = "target"):
         self.ridge = ridge
         self.align_means = align_means
         self.target = target

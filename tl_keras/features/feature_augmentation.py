@@ -65,7 +65,7 @@ class FeatureAugmentation(OneToOneFeatureMixin, DomainTransformer):
     _sparse: ClassVar[bool] = True
     _one_map_per_target: ClassVar[bool] = True
 
-    def __init__(self, *, target="target"):
+    def __init__(self, *, target: Any = "target"):
         self.target = target
 
     def _fit(self, X: Any, y: np.ndarray | None, domains: Domains) -> None:
@@ -81,7 +81,7 @@ class FeatureAugmentation(OneToOneFeatureMixin, DomainTransformer):
             )
         return augmented(X, self.domains_.index(domain), count)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return names such as `shared_x0`, `source_x0`, `target_x0`.
 
         Args:

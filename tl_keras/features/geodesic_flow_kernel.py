@@ -126,7 +126,12 @@ class GeodesicFlowKernel(OneToOneFeatureMixin, DomainTransformer):
     _sparse: ClassVar[bool] = True
 
     def __init__(
-        self, n_components="auto", *, align_means=True, target="target", random_state=None
+        self,
+        n_components: int | str = "auto",
+        *,
+        align_means: bool = True,
+        target: Any = "target",
+        random_state: Any = None,
     ):
         self.n_components = n_components
         self.align_means = align_means

@@ -93,15 +93,15 @@ class LinearMMDFeatureSelection(DomainTransformer, SelectorMixin):
 
     def __init__(
         self,
-        kernel="linear",
+        kernel: str = "linear",
         *,
-        threshold="auto",
-        gamma=None,
-        degree=2,
-        coef0=1.0,
-        max_samples=1000,
-        target="target",
-        random_state=None,
+        threshold: float | str = "auto",
+        gamma: Any = None,
+        degree: int = 2,
+        coef0: float = 1.0,
+        max_samples: int = 1000,
+        target: Any = "target",
+        random_state: Any = None,
     ):
         self.kernel = kernel
         self.threshold = threshold

@@ -132,14 +132,14 @@ class OptimalTransportMapping(OneToOneFeatureMixin, DomainTransformer):
 
     def __init__(
         self,
-        method="sinkhorn",
+        method: str = "sinkhorn",
         *,
-        entropy=0.1,
-        class_strength=1.0,
-        metric="sqeuclidean",
-        max_samples=2000,
-        target="target",
-        random_state=None,
+        entropy: float = 0.1,
+        class_strength: float = 1.0,
+        metric: str = "sqeuclidean",
+        max_samples: int = 2000,
+        target: Any = "target",
+        random_state: Any = None,
     ):
         self.method = method
         self.entropy = entropy

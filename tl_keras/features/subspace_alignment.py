@@ -67,7 +67,9 @@ class SubspaceAlignment(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
 
     _sparse: ClassVar[bool] = True
 
-    def __init__(self, n_components=None, *, target="target", random_state=None):
+    def __init__(
+        self, n_components: int | None = None, *, target: Any = "target", random_state: Any = None
+    ):
         self.n_components = n_components
         self.target = target
         self.random_state = random_state

@@ -53,7 +53,7 @@ class BalancedWeighting(BaseEstimator):
         self.target = target
         self.ratio = ratio
 
-    def fit(self, X, y=None, *, domain=None):
+    def fit(self, X: Any, y: Any = None, *, domain: Any = None) -> "BalancedWeighting":
         """Compute the weights.
 
         Args:

@@ -116,7 +116,7 @@ class DomainClassifierWeighting(DomainWeighter):
                 probability = probability[: counts[0]]
         return odds(probability, self._prior, self._least)
 
-    def density_ratio(self, X):
+    def density_ratio(self, X: Any) -> np.ndarray:
         """Return the estimated ratio of target to source density for samples.
 
         Args:

@@ -109,13 +109,13 @@ class TrAdaBoostClassifier(ClassifierMixin, TransferBoosting):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        target="target",
-        n_estimators=50,
-        beta="paper",
-        output="auto",
-        random_state=None,
+        target: Any = "target",
+        n_estimators: int = 50,
+        beta: str = "paper",
+        output: str = "auto",
+        random_state: Any = None,
     ):
         self.estimator = estimator
         self.target = target
@@ -127,7 +127,9 @@ class TrAdaBoostClassifier(ClassifierMixin, TransferBoosting):
     def _default_estimator(self) -> Any:
         return LogisticRegression(max_iter=1000)
 
-    def fit(self, X, y, *, domain=None, sample_weight=None):
+    def fit(
+        self, X: Any, y: Any, *, domain: Any = None, sample_weight: Any = None
+    ) -> "TrAdaBoostClassifier":
         """Boost the estimator.
 
         Args:
@@ -174,7 +176,7 @@ class TrAdaBoostClassifier(ClassifierMixin, TransferBoosting):
             )
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Return the share of each class in the votes.
 
         It is the weighted mean of what the voting rounds say, not a calibrated probability.
@@ -194,7 +196,7 @@ class TrAdaBoostClassifier(ClassifierMixin, TransferBoosting):
             total = total + abs(vote) * (belief if vote >= 0 else 1.0 - belief)
         return total / np.abs(votes).sum()
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return the class with most votes `(n,)`; of equal ones the first in `classes_`.
 
         Args:

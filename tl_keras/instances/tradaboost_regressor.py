@@ -91,12 +91,12 @@ class TrAdaBoostRegressor(RegressorMixin, TransferBoosting):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        target="target",
-        n_estimators=50,
-        beta="paper",
-        random_state=None,
+        target: Any = "target",
+        n_estimators: int = 50,
+        beta: str = "paper",
+        random_state: Any = None,
     ):
         self.estimator = estimator
         self.target = target
@@ -107,7 +107,9 @@ class TrAdaBoostRegressor(RegressorMixin, TransferBoosting):
     def _default_estimator(self) -> Any:
         return DecisionTreeRegressor(max_depth=3)
 
-    def fit(self, X, y, *, domain=None, sample_weight=None):
+    def fit(
+        self, X: Any, y: Any, *, domain: Any = None, sample_weight: Any = None
+    ) -> "TrAdaBoostRegressor":
         """Boost the estimator.
 
         Args:
@@ -149,7 +151,7 @@ class TrAdaBoostRegressor(RegressorMixin, TransferBoosting):
             )
         return self
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return the weighted median of the voting rounds `(n,)`.
 
         Args:

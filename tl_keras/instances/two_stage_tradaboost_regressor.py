@@ -98,13 +98,13 @@ class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        target="target",
-        steps=10,
-        n_estimators=10,
-        cv=5,
-        random_state=None,
+        target: Any = "target",
+        steps: int = 10,
+        n_estimators: int = 10,
+        cv: Any = 5,
+        random_state: Any = None,
     ):
         self.estimator = estimator
         self.target = target
@@ -116,7 +116,9 @@ class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):
     def _default_estimator(self) -> Any:
         return DecisionTreeRegressor(max_depth=3)
 
-    def fit(self, X, y, *, domain=None, sample_weight=None):
+    def fit(
+        self, X: Any, y: Any, *, domain: Any = None, sample_weight: Any = None
+    ) -> "TwoStageTrAdaBoostRegressor":
         """Boost the estimator at each step and keep the best step.
 
         Args:
@@ -157,7 +159,7 @@ class TwoStageTrAdaBoostRegressor(RegressorMixin, TransferBoosting):
         self.target_weights_ = np.array([step[~source] for step in used])
         return self
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return the weighted median of the estimators of the best step `(n,)`.
 
         Args:

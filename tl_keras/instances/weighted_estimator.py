@@ -83,7 +83,7 @@ class WeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         self.estimator = estimator
         self.weighter = weighter
 
-    def fit(self, X, y, *, domain=None):
+    def fit(self, X: Any, y: Any, *, domain: Any = None) -> "WeightedEstimator":
         """Fit weighter and estimator.
 
         Args:
@@ -130,31 +130,31 @@ class WeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         return self
 
     @available_if(_has("predict"))
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return the estimator's predictions `(n,)` for `X` `(n, features)`."""
         check_is_fitted(self)
         return self.estimator_.predict(X)
 
     @available_if(_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Return the estimator's probabilities `(n, classes)` for `X` `(n, features)`."""
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
     @available_if(_has("predict_log_proba"))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithms of the probabilities `(n, classes)` for `X` `(n, features)`."""
         check_is_fitted(self)
         return self.estimator_.predict_log_proba(X)
 
     @available_if(_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Return the estimator's scores of the classes for `X` `(n, features)`."""
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
 
     @available_if(_has("score"))
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the estimator's score, of a classifier the accuracy, of a regressor R².
 
         Args:

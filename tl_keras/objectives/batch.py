@@ -57,26 +57,26 @@ class DomainBatch:
     teacher_outputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
-    def features(self):
+    def features(self) -> Any:
         """What the classifier reads, float32 `(b, channels)`."""
         return self.forward.features
 
     @property
-    def feature_map(self):
+    def feature_map(self) -> Any:
         """The backbone's output `(b, …, channels)`."""
         return self.forward.feature_map
 
     @property
-    def logits(self):
+    def logits(self) -> Any:
         """The head's output `(b, size)`, or task name → that."""
         return self.forward.logits
 
     @property
-    def share(self):
+    def share(self) -> Any:
         """This replica's share of the batch, 0 … 1; the shares of all replicas add up to 1."""
         return self.mean(tf.ones_like(self.real, tf.float32))
 
-    def mean(self, values):
+    def mean(self, values: Any) -> Any:
         """Return this replica's part of the mean over the whole batch of values `(b,)`.
 
         The parts of all replicas add up to the mean, whatever the sizes of their shares.
@@ -84,7 +84,7 @@ class DomainBatch:
         total = tf.reduce_sum(tf.where(self.real, tf.cast(values, tf.float32), 0.0))
         return total / tf.maximum(self.counts.examples, 1.0)
 
-    def labelled_mean(self, values, task: str | None = None):
+    def labelled_mean(self, values: Any, task: str | None = None) -> Any:
         """Return this replica's part of the mean of values `(b,)` over examples with a label."""
         mask = self.labelled if task is None else self.labelled[task]
         count = self.counts.labelled if task is None else self.counts.labelled[task]
@@ -151,7 +151,7 @@ class Batch(Mapping):
         """The domains that have labels, some or all."""
         return {name: one for name, one in self.domains.items() if one.y is not None}
 
-    def per_batch(self, value):
+    def per_batch(self, value: Any) -> Any:
         """Return this replica's part of a loss that is of its whole share, not of examples.
 
         Statistics such as MMD are those of one replica's share; their mean over the replicas,
@@ -163,7 +163,7 @@ class Batch(Mapping):
         own = tf.add_n([one.share * tf.maximum(one.counts.examples, 1.0) for one in domains])
         return tf.cast(value, tf.float32) * own / examples
 
-    def per_pair(self, value, needed: "DomainBatch | None" = None):
+    def per_pair(self, value: Any, needed: "DomainBatch | None" = None) -> Any:
         """As `per_batch`, and nothing where a domain has no example in this replica's share.
 
         Args:

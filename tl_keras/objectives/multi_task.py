@@ -35,22 +35,22 @@ class TaskUncertainty(keras.layers.Layer):
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, tasks: Sequence[str], **kwargs):
+    def __init__(self, tasks: Sequence[str], **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.tasks = list(tasks)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Create the log-variances."""
         self.log_variances = self.add_weight(
             name="log_variances", shape=(len(self.tasks),), initializer="zeros"
         )
 
-    def by_task(self):
+    def by_task(self) -> dict[str, Any]:
         """Return task name → log-variance, scalars."""
         values = tf.unstack(tf.convert_to_tensor(self.log_variances))
         return dict(zip(self.tasks, values, strict=True))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build the same layer."""
         return {**super().get_config(), "tasks": self.tasks}
 

@@ -175,7 +175,7 @@ class StructuralCorrespondenceLearning(DomainTransformer):
             return scipy.sparse.hstack([X, scipy.sparse.csr_matrix(new)], format="csr")
         return np.hstack([X, new])
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the mapped features: those of the input if kept, then numbered ones.
 
         Args:

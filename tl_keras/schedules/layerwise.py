@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 
@@ -92,7 +93,7 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
         inner.build(variables)
         super().build(variables)
 
-    def apply(self, grads, trainable_variables=None) -> None:
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Update the variables; arguments as for every Keras optimizer."""
         if trainable_variables is not None:
             trainable_variables = list(trainable_variables)
@@ -110,17 +111,17 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
         return self.inner_optimizer.variables
 
     @property
-    def iterations(self):
+    def iterations(self) -> Any:
         """The inner optimizer's step counter."""
         return self.inner_optimizer.iterations
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The learning rate of variables with factor 1, which callbacks may set."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value):
+    def learning_rate(self, value: Any) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property
@@ -130,28 +131,28 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
         return None if inner is None else inner.loss_scale_factor
 
     @loss_scale_factor.setter
-    def loss_scale_factor(self, value):
+    def loss_scale_factor(self, value: Any) -> None:
         if hasattr(self, "inner_optimizer"):
             self.inner_optimizer.loss_scale_factor = value
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None) -> None:
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """Leave variables out of weight decay, also after the model was saved and loaded."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
         paths = [variable.path for variable in var_list or ()]
         self._undecayed = {"paths": paths, "names": list(var_names or ())}
 
-    def finalize_variable_values(self, var_list) -> None:
+    def finalize_variable_values(self, var_list: Any) -> None:
         """Give the variables their moving averages if the inner optimizer keeps them."""
         self.inner_optimizer.finalize_variable_values(var_list)
 
-    def set_weights(self, weights) -> None:
+    def set_weights(self, weights: Any) -> None:
         """Set step counter, learning rate and slots from arrays."""
         self.inner_optimizer.set_weights(weights)
 
-    def save_own_variables(self, store) -> None:
+    def save_own_variables(self, store: Any) -> None:
         """Save nothing: Keras saves the inner optimizer as a part of this one."""
 
-    def load_own_variables(self, store) -> None:
+    def load_own_variables(self, store: Any) -> None:
         """Load nothing, see `save_own_variables`."""
 
     def get_config(self) -> dict:
@@ -165,7 +166,9 @@ class LayerwiseLearningRate(keras.optimizers.Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "LayerwiseLearningRate":
         """Build the optimizer from `get_config`'s answer."""
         inner = keras.saving.deserialize_keras_object(config["inner"], custom_objects)
         inner.exclude_from_weight_decay(var_names=config["undecayed"]["names"])

@@ -127,7 +127,7 @@ NAMED_SCHEDULES = {
 }
 
 
-def resolve_schedule(schedule, *, num_examples: int, batch_size: int) -> tuple[Stage, ...]:
+def resolve_schedule(schedule: Any, *, num_examples: int, batch_size: int) -> tuple[Stage, ...]:
     """Return the stages that a schedule stands for.
 
     Args:

@@ -22,7 +22,7 @@ def covariance(points):
     return tf.matmul(centred, centred, transpose_a=True) / freedom
 
 
-def coral_distance(source, target):
+def coral_distance(source: Any, target: Any) -> Any:
     """Return `‖cov(source) − cov(target)‖² / (4 d²)` of samples `(m, d)` and `(n, d)`."""
     difference = covariance(source) - covariance(target)
     size = tf.cast(tf.size(difference), difference.dtype)

@@ -77,7 +77,7 @@ class LwF(Objective):
         """Return the starting values."""
         return self._start.pairs()
 
-    def source_logits(self, feature_map):
+    def source_logits(self, feature_map: Any) -> Any:
         """Return the trained source head's logits of what the backbone gave."""
         return tf.cast(self._head(averaged(feature_map)), tf.float32)
 
