@@ -17,6 +17,7 @@ CLASSES = {
     "ImagePreprocessing": "inputs.preprocessing",
     "Head": "models.heads",
     "TaskHeads": "models.heads",
+    "LayerHead": "models.layer_head",
     "CosineClassifier": "models.heads",
     "GlobalPooling": "models.pooling",
     "GeneralizedMeanPooling": "models.pooling",
