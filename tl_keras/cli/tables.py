@@ -206,10 +206,10 @@ def heads_for(examples: Any, head: str) -> tuple[Any, Any]:
         kinds = examples.labels.task
     several = kinds if isinstance(kinds, Mapping) else {"": kinds}
     heads = {}
-    for task, kind in several.items():
-        heads[task] = kind.head if head == DEFAULT_HEAD else head
-        if resolve_head(heads[task]).task != kind:
-            fitting = "linear, mlp, attention, gem or cosine" if kind.one_class else kind
+    for task, labels in several.items():
+        heads[task] = labels.head if head == DEFAULT_HEAD else head
+        if resolve_head(heads[task]).task != labels:
+            fitting = "linear, mlp, attention, gem or cosine" if labels.one_class else labels
             of = f" of the task {task!r}" if task else ""
             raise InputError(f"--head: the labels{of} need {fitting}, got {head!r}.")
     if isinstance(kinds, Mapping):

@@ -1,13 +1,14 @@
 """Evaluate a model on labelled examples."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
+from tl_keras.evaluation.own_metrics import Metric, checked_metrics
 from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
 from tl_keras.evaluation.report import Report
@@ -26,6 +27,7 @@ def evaluate(
     data: Any,
     *,
     positive: str | int | Mapping | None = None,
+    metrics: Sequence[Metric] | Mapping[str, Sequence[Metric]] | None = None,
     batch_size: int = 32,
     verbose: bool = True,
 ) -> Report | TaskReports:
@@ -38,6 +40,9 @@ def evaluate(
         positive: Of two classes, the one that precision, recall and F1 are about, by name or by
             number; by default the last one. The report names it. Of several tasks, a dict from
             task to class.
+        metrics: More metrics for the report, each a `keras.metrics.Metric` or a function of targets
+            and predictions `(n, size)` to a number; of several tasks, task name → metrics. Targets
+            are one-hot or multi-hot rows, or values; predictions are probabilities, or values.
         batch_size: Examples in a batch; changes speed and memory, not the result.
         verbose: Print the tables, and a progress bar if it takes long.
 
@@ -47,7 +52,7 @@ def evaluate(
     Raises:
         InputError: If the model has no head or does not come from `build_transfer_model`, or the
             data have no labels, no examples, or labels that the model does not know, or there is
-            no such class.
+            no such class, or something is no metric or called as one that the report has.
 
     Example:
         >>> report = tl.evaluate(model, (x_test, y_test))  # doctest: +SKIP
@@ -57,6 +62,8 @@ def evaluate(
     """
     spec = targets_of(model)
     positive = positive_classes(spec, positive)
+    several = None if isinstance(spec, TargetSpec) else spec
+    own = checked_metrics(metrics, several)
     batch_size = whole(batch_size, "batch_size")
     domains = as_domains(as_examples(data, wanted=model.modality.spec), "data")
     warn_of_doubtful_values(model, {"data": domains})
@@ -64,6 +71,8 @@ def evaluate(
         [model], domains.only, asked_of_labels(spec), batch_size, progress=verbose
     )
     report = report_of(spec, targets, outputs, positive)
+    for task, metrics_of_task in own.items():
+        (report if several is None else report.tasks[task]).add(metrics_of_task)
     if verbose:
         print(report)
     return report

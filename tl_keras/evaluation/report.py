@@ -2,11 +2,13 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tl_keras.evaluation.output_checks import check_outputs
+from tl_keras.evaluation.own_metrics import Metric, measured
 from tl_keras.evaluation.positive import headings, positive_class, positive_line
 from tl_keras.evaluation.tables import jsonable, number, text_table, write_json
 from tl_keras.plots.figure import Picture
@@ -81,6 +83,22 @@ class Report:
             probabilities=probabilities,
             positive=None if positive is None else names[positive],
         )
+
+    def add(self, metrics: Mapping[str, Metric]) -> None:
+        """Measure more, and keep the values in `metrics`.
+
+        Args:
+            metrics: Name → a `keras.metrics.Metric`, or a function of targets and predictions.
+
+        Raises:
+            InputError: If the report has a metric of the name, or one gives no single number.
+        """
+        taken = [name for name in metrics if name in self.metrics]
+        if taken:
+            raise InputError(
+                f"metrics: the report has {taken[0]!r} itself. Give yours another name."
+            )
+        self.metrics.update(measured(metrics, self.targets, self.probabilities))
 
     def __len__(self) -> int:
         """Return the number of examples."""

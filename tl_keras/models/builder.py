@@ -11,9 +11,9 @@ from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.inputs.base import Modality
 from tl_keras.inputs.images import Images
-from tl_keras.inputs.preprocessing import ImagePreprocessing
-from tl_keras.models.heads import Head, HeadSpec, TaskHeads, resolve_head
+from tl_keras.models.heads import HeadSpec, TaskHeads, resolve_head
 from tl_keras.models.input_arguments import preprocessing_of, read_shape
+from tl_keras.models.layer_head import check_own_layer, make_head
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
@@ -27,7 +27,7 @@ def build_transfer_model(
     backbone: str | os.PathLike | keras.layers.Layer | Backbone,
     num_classes: int | Mapping[str, int] | None = None,
     *,
-    head: str | HeadSpec | Mapping[str, str | HeadSpec] = "linear",
+    head: str | HeadSpec | keras.layers.Layer | Mapping[str, str | HeadSpec] = "linear",
     weights: str | os.PathLike | None = "imagenet",
     input_shape: tuple[int, int, int] | None = None,
     classifier_activation: str | None = "softmax",
@@ -50,7 +50,8 @@ def build_transfer_model(
             tasks; None for a model that gives features only (or as many as there are
             `class_names`).
         head: `"linear"`, `"mlp"`, `"attention"`, `"gem"`, `"cosine"`, `"multi_label"`,
-            `"regression"`, a `tl.heads.HeadSpec`, or task name → one of these.
+            `"regression"`, a `tl.heads.HeadSpec`, or task name → one of these. Of one task also a
+            Keras layer or model from the backbone's output to logits `(batch, num_classes)`.
         weights: `"imagenet"`, None for random ones, or the path of a weights file for the
             backbone.
         input_shape: `(height, width, channels)`; by default the size the weights were trained at.
@@ -99,7 +100,7 @@ def build_transfer_model(
         )
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
-        heads[task] = Head(spec, units, name=task)
+        heads[task] = make_head(spec, units, task)
         targets[task] = None if units is None else TargetSpec(spec.task, units, names)
         activation[task] = _activation_of(spec, units, classifier_activation)
     single = not isinstance(num_classes, Mapping)
@@ -178,6 +179,7 @@ def _read_task(units, head, names, key):
             )
         names = tuple(str(name) for name in names)
         units = len(names) if units is None else units
+    check_own_layer(spec, units, key)
     if units is None:
         if not spec.task.one_class:
             raise InputError(

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import keras
 import numpy as np
 
 from tl_keras.tasks.base import Task
@@ -31,6 +32,8 @@ class HeadSpec:
         target_mean: For regression: the value that 0 stands for inside, one number or one per
             output; None takes mean and scale from the first training data.
         target_scale: For regression: size > 0 of one unit inside; given with `target_mean`.
+        layer: A Keras layer or model of your own from the backbone's output to logits, in place of
+            all that the other attributes but `task` describe.
 
     Raises:
         InputError: If a value is out of range.
@@ -43,6 +46,7 @@ class HeadSpec:
     classifier: Literal["dense", "cosine"] = "dense"
     target_mean: float | tuple[float, ...] | None = None
     target_scale: float | tuple[float, ...] | None = None
+    layer: keras.layers.Layer | None = None
 
     def __post_init__(self):
         """Check the values."""
@@ -57,6 +61,22 @@ class HeadSpec:
             if value not in known:
                 raise InputError(f"{field}: expected one of {known}, got {value!r}.")
         self._check_target_scale()
+        self._check_layer()
+
+    def _check_layer(self):
+        if self.layer is None:
+            return
+        if not isinstance(self.layer, keras.layers.Layer):
+            raise InputError(f"layer: expected a Keras layer or model, got {self.layer!r}.")
+        others = [
+            field.name
+            for field in dataclasses.fields(self)
+            if field.name not in ("task", "layer") and getattr(self, field.name) != field.default
+        ]
+        if others:
+            raise InputError(
+                f"{others[0]}: a layer of your own takes the place of it. Leave it out, or layer."
+            )
 
     def config(self) -> dict[str, Any]:
         """Return what files say."""
@@ -202,18 +222,20 @@ NAMED_HEADS = {
 }
 
 
-def resolve_head(head: str | HeadSpec) -> HeadSpec:
-    """Return the spec that a name stands for; a spec passes through.
+def resolve_head(head: str | HeadSpec | keras.layers.Layer) -> HeadSpec:
+    """Return the spec that a name or a layer stands for; a spec passes through.
 
     Raises:
-        InputError: If the name is unknown, or `head` is neither a name nor a spec.
+        InputError: If the name is unknown, or `head` is no name, spec or layer.
     """
     if isinstance(head, HeadSpec):
         return head
+    if isinstance(head, keras.layers.Layer):
+        return HeadSpec(layer=head)
     if isinstance(head, str) and head in NAMED_HEADS:
         return NAMED_HEADS[head]()
     raise InputError(
-        f"head: expected one of {sorted(NAMED_HEADS)}, a tl.heads.HeadSpec, or a dict from task "
-        f"name to these, got {head!r}."
+        f"head: expected one of {sorted(NAMED_HEADS)}, a tl.heads.HeadSpec, a layer, or a dict "
+        f"from task name to these, got {head!r}."
         + (did_you_mean(head, NAMED_HEADS) if isinstance(head, str) else "")
     )

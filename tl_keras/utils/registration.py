@@ -20,6 +20,7 @@ CLASSES = {
     "Several": "inputs.several",
     "Head": "models.heads",
     "TaskHeads": "models.heads",
+    "LayerHead": "models.layer_head",
     "CosineClassifier": "models.heads",
     "GlobalPooling": "models.pooling",
     "GeneralizedMeanPooling": "models.pooling",
