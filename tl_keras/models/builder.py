@@ -11,6 +11,7 @@ from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.inputs.base import Modality
 from tl_keras.inputs.images import Images
+from tl_keras.inputs.preprocessing import ImagePreprocessing
 from tl_keras.models.heads import HeadSpec, TaskHeads, resolve_head
 from tl_keras.models.input_arguments import preprocessing_of, read_shape
 from tl_keras.models.layer_head import check_own_layer, make_head
