@@ -24,6 +24,7 @@ LEVELS = (
         "files",
         "locks",
         "regular_files",
+        "legacy_hdf5",
     },
     {"arrays", "divergences"},
     {"instances", "features", "relations"},

@@ -15,6 +15,7 @@ from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.errors import InputError
 from tl_keras.heads import Head, HeadSpec
 from tl_keras.image_batches import check_array, check_predicted
+from tl_keras.legacy_hdf5 import check_not_hdf5, check_not_written_as_hdf5
 from tl_keras.preprocessing import pixel_range_of
 from tl_keras.regression_layers import TargetScale
 from tl_keras.targets import TargetSpec
@@ -253,12 +254,7 @@ class TransferModel(keras.Model):
         Raises:
             InputError: If the path names HDF5, which does not keep the parts of this model.
         """
-        if str(filepath).lower().endswith((".h5", ".hdf5")):
-            raise InputError(
-                f"filepath: expected a path that ends in .keras, got {str(filepath)!r}: HDF5 files "
-                "do not load again without the classes of this package. Use "
-                "model.save('model.keras'), or model.save_weights('model.weights.h5') for weights."
-            )
+        check_not_hdf5(str(filepath))
         return super().save(filepath, overwrite=overwrite, **kwargs)
 
     def set_weights(self, weights):
@@ -267,7 +263,12 @@ class TransferModel(keras.Model):
         finalize_normalization(self)
 
     def get_config(self):
-        """Return what `from_config` needs to build the same model, less its weights."""
+        """Return what `from_config` needs to build the same model, less its weights.
+
+        Raises:
+            InputError: If Keras asks in order to write HDF5, whichever way it was called.
+        """
+        check_not_written_as_hdf5()
         targets = self._targets
         if isinstance(targets, Mapping):
             targets = {name: dataclasses.asdict(spec) for name, spec in targets.items()}

@@ -221,6 +221,13 @@ def test_config_alone_does_not_follow_paths(module, tmp_path):
         rebuilt(batch())
 
 
+def test_hdf5_which_would_lose_the_module_is_refused(module, tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 3)), SavedModelBackbone(module)])
+    with pytest.raises(InputError, match=r"filepath: expected a path that ends in \.keras"):
+        model.save(tmp_path / "model.h5")
+    model.save(tmp_path / "model.keras")
+
+
 def test_weights_files(module, tmp_path):
     model = keras.Sequential([keras.Input((4, 4, 3)), SavedModelBackbone(module)])
     model.set_weights([np.full((3, 2), 2.0), np.ones(2)])
