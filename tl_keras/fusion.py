@@ -12,9 +12,9 @@ from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.builder import build_transfer_model
 from tl_keras.errors import InputError
 from tl_keras.fusion_layers import FusedFeatures, FusedPredictions
-from tl_keras.heads import Head, HeadSpec
+from tl_keras.heads import Head, HeadSpec, resolve_head
 from tl_keras.targets import TargetSpec
-from tl_keras.transfer_model import TransferModel
+from tl_keras.transfer_model import ONLY_TASK, TransferModel
 
 WAYS = ("features", "average", "stack")
 
@@ -24,7 +24,7 @@ def build_fusion_model(
     num_classes: int | Mapping[str, int] | None = None,
     *,
     how: Literal["features", "average", "stack"] = "features",
-    head: str | HeadSpec | Mapping[str, str | HeadSpec] = "linear",
+    head: str | HeadSpec | Mapping[str, str | HeadSpec] | None = None,
     member_weights: Sequence[float] | None = None,
     weights: str | os.PathLike | None = "imagenet",
     input_shape: tuple[int, int, int] | None = None,
@@ -37,9 +37,12 @@ def build_fusion_model(
 
     * `"features"`: the members' pooled features side by side, each brought to unit length, under
       one head. Train the head first, as with every transfer model.
-    * `"average"`: the average of the members' predictions. There is nothing to train.
-    * `"stack"`: a head on the members' predictions side by side. Train the head alone, on examples
-      that the members have not been trained on.
+    * `"average"`: the average of the members' predictions. There is nothing to train but the
+      members themselves. Of regressions, it has the units of all members' training data together,
+      or takes those of its own where a member has none yet; predictions stay.
+    * `"stack"`: a head on the members' predictions side by side, of regressions each in its
+      member's standard units. Train the head alone, on examples that the members have not been
+      trained on.
 
     All members read the same images, each through its own preprocessing. They are used, not copied:
     training all blocks of the fusion changes them. The fusion is one block: `unfreeze` is 0 or
@@ -52,7 +55,8 @@ def build_fusion_model(
         num_classes: As for `build_transfer_model`; by default what the members predict, where they
             do.
         how: What is fused.
-        head: The head of `"features"` and `"stack"`.
+        head: The head of `"features"` and `"stack"`; by default one dense layer, for what the
+            members predict where they do.
         member_weights: Weight ≥ 0 of each member in `"average"`; by default all the same.
         weights: Of members given by name.
         input_shape: `(height, width, channels)`; by default that of the first member.
@@ -89,7 +93,10 @@ def build_fusion_model(
             return _average(members, member_weights, targets, shape, classifier_activation, name)
         layer = FusedPredictions(members, name="stacked_predictions")
         backbone = Backbone(layer.name, layer, preprocessing.identity(), shape)
+    if head is None:
+        head = "linear" if targets is None else HeadSpec(kind=targets.kind)
     if num_classes is None and labels is None and targets is not None:
+        _check_kind(head, targets)
         num_classes, labels = targets.size, targets.labels
     return build_transfer_model(
         backbone,
@@ -136,9 +143,10 @@ def _average(members, member_weights, targets, shape, activation, name) -> Trans
             f"got {member_weights!r}."
         )
     layer = FusedPredictions(members, share, name="averaged_predictions")
+    units = layer.common_units() if layer.averages_values else None
     if targets.kind != "classification":
         activation = "sigmoid" if targets.kind == "multi_label" else None
-    return TransferModel(
+    model = TransferModel(
         preprocessing.identity(),
         layer,
         Head(HeadSpec(kind=targets.kind), None, name="head"),
@@ -147,6 +155,20 @@ def _average(members, member_weights, targets, shape, activation, name) -> Trans
         targets=targets,
         name=name,
     )
+    if units is not None:
+        for one in (layer, model.target_scales[ONLY_TASK]):
+            one.assign_scale(*units)
+    return model
+
+
+def _check_kind(head: Any, targets: TargetSpec) -> None:
+    """Raise `InputError` if a head would read the members' number of outputs as something else."""
+    kind = None if isinstance(head, Mapping) else resolve_head(head).kind
+    if kind not in (None, targets.kind):
+        raise InputError(
+            f"head: expected one for {targets.kind}, which the members predict, got one for {kind}."
+            " Leave it out, or say with num_classes what the new outputs are."
+        )
 
 
 def _common_targets(members: Sequence[Any]) -> TargetSpec:
