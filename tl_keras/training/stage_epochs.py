@@ -65,7 +65,7 @@ class StageEpochs:
         self.signals = signals
         self.later, self.pace, self.has_stepped = later, Pace(), False
         self.patience = trainer.settings.patience(stage)
-        self.validation = data.validation
+        self.validation, self.held_out_count = data.validation, trainer.held_out_count
         self.with_others = several_workers(trainer.strategy)
         progress = self.state.progress
         self.last = progress.stage_starts[-1] + stage.epochs
@@ -240,6 +240,7 @@ class StageEpochs:
             self.callbacks.on_test_batch_end(number)
             if not self.with_others:
                 self.signals.check()
+        self.held_out_count.check(int(totals.counts[2].numpy()))
         logs = totals.means(self.validation_step.names)
         self.callbacks.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items()}

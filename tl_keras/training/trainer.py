@@ -10,6 +10,7 @@ import tensorflow as tf
 from tl_keras.data import Epochs
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
+from tl_keras.data.read_errors import SameCount
 from tl_keras.errors import InputError
 from tl_keras.objectives import Objective, Setup
 from tl_keras.schedules import Audit, Stage, apply_freezing
@@ -93,6 +94,7 @@ class Trainer:
         )
         self.criterion = criterion_of(settings.callbacks)
         self.last_logs = LastLogs()
+        self.held_out_count = SameCount("validation")
         self.counts: Counts | None = None
         self.audits: list[Audit] = []
         self.steps = math.ceil(len(train) / settings.batch_size)
