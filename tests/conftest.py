@@ -1,8 +1,10 @@
 """What every test relies on: quiet TensorFlow, two logical devices, and a tiny backbone."""
 
 import atexit
+import faulthandler
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 
@@ -79,3 +81,19 @@ def little_memory(monkeypatch) -> Callable[[float], None]:
         monkeypatch.setattr("tl_keras.utils.memory.SMALL", 0)
 
     return leave
+
+
+@pytest.fixture
+def no_waiting():
+    """Fail a test that waits for half a minute, as in a pipe; where that is deep inside, exit."""
+
+    def fail(number, frame):
+        pytest.fail("it waits without end")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(30)
+    faulthandler.dump_traceback_later(60, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

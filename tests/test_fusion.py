@@ -94,6 +94,123 @@ def test_what_does_not_fit_together_is_refused():
         tl.build_fusion_model([one, tiny_network(3)], how="stack")
 
 
+UNITS = [lambda y: 1e2 * y + 2e5, lambda y: 1e-8 * y, lambda y: 1e7 + y / 10]
+
+
+def brightness(seed=0, count=120):
+    random = np.random.default_rng(seed)
+    level = random.uniform(40, 210, (count, 1, 1, 1))
+    x = np.clip(random.normal(level, 60, (count, 16, 16, 3)), 0, 255).astype(np.uint8)
+    return x, x[..., 0].mean((1, 2))[:, None]
+
+
+def r2(y, predicted):
+    return float(np.min(1 - np.mean((y - predicted) ** 2, axis=0) / np.var(y, axis=0)))
+
+
+def trained_members(x, y, rows=(slice(0, 40), slice(20, 60))):
+    members = [member(seed, y.shape[1], head="regression") for seed in (1, 2)]
+    for one, part in zip(members, rows, strict=True):
+        tl.fine_tune(one, (x[part], y[part]), schedule=tl.Stage(3), verbose=False)
+    return members
+
+
+def scale_of(model):
+    layer = model.target_scales["predictions"]
+    return np.stack([layer.mean.numpy(), layer.scale.numpy()])
+
+
+def still(model, x, y):
+    """Let a fusion see data without learning anything."""
+    stage = tl.Stage(1, unfreeze="all", optimizer="sgd", learning_rate=1e-30, weight_decay=0)
+    tl.fine_tune(model, (x, y), schedule=stage, verbose=False)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_an_average_of_regressions_learns_in_any_unit(unit, tmp_path):
+    x, y = brightness()
+    y = unit(y)
+    members = trained_members(x, y)
+    model = tl.build_fusion_model(members, how="average", member_weights=(3, 1))
+    # The standard deviation of all training data of the members, each as often as it weighs.
+    together = np.concatenate([y[:40]] * 3 + [y[20:60]])
+    expected = [together.mean(axis=0), together.std(axis=0)]
+    # The members' means are float32, in steps of 1 at 1e7.
+    np.testing.assert_allclose(scale_of(model), expected, rtol=5e-3)
+    first, second = (one.predict(x, verbose=0).astype(float) for one in members)
+    before = model.predict(x, verbose=0)
+    step = 1e-5 * y.std() + 2 * np.spacing(np.float32(np.abs(y).max()))
+    np.testing.assert_allclose(before, 0.75 * first + 0.25 * second, atol=step, rtol=0)
+    np.testing.assert_array_equal(reloaded(model, tmp_path).predict(x, verbose=0), before)
+    run = tl.fine_tune(model, (x[:80], y[:80]), schedule=tl.Stage(4, unfreeze="all"), verbose=False)
+    assert run.history["loss"][0] < 1  # A share of the variance.
+    assert r2(y[80:], model.predict(x[80:], verbose=0)) > r2(y[80:], before[80:]) - 0.05
+
+
+def test_an_average_takes_the_units_that_members_have_not():
+    x, y = brightness(count=40)
+    y = np.concatenate([1e2 * y + 2e5, 1e-8 * y], axis=1)
+    new = [member(seed, 2, head="regression") for seed in (1, 2)]
+    mixed = [new[0], trained_members(x, y, (slice(0, 20), slice(20, 40)))[1]]
+    for members in (mixed, [tl.build_fusion_model(mixed, how="average"), new[1]]):
+        model = tl.build_fusion_model(members, how="average")
+        assert not model.target_scales["predictions"].is_known
+        run = tl.fine_tune(model, (x, y), schedule=tl.Stage(3, unfreeze="all"), verbose=False)
+        for one in (model, new[0]):
+            np.testing.assert_allclose(scale_of(one), [y.mean(axis=0), y.std(axis=0)], rtol=1e-5)
+        assert np.all(np.array(run.history["loss"]) < 30)
+        expected = np.mean([one.predict(x, verbose=0) for one in members], axis=0)
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5)
+
+
+def test_an_average_of_members_that_keras_trained_predicts_what_it_did():
+    x, y = brightness(count=24)
+    members = [member(seed, 1, head="regression") for seed in (1, 2)]
+    for one in members:
+        one.compile("adam", "mse")
+        one.fit(x, y, verbose=0)
+    model = tl.build_fusion_model(members, how="average")
+    before = model.predict(x, verbose=0)
+    still(model, x, y)
+    np.testing.assert_allclose(scale_of(model)[:, 0], [y.mean(), y.std()], rtol=1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), before, atol=1e-6 * y.std())
+
+
+def test_a_new_head_on_an_average_has_units_of_its_own():
+    x, y = brightness(count=40)
+    average = tl.build_fusion_model(trained_members(x, y), how="average")
+    model = tl.build_transfer_model(average, 1, head="regression")
+    tl.fine_tune(model, (x, 1e6 * y), schedule=tl.Stage(2), verbose=False)
+    np.testing.assert_allclose(scale_of(model)[:, 0], [1e6 * y.mean(), 1e6 * y.std()], rtol=1e-5)
+    assert r2(1e6 * y, model.predict(x, verbose=0)) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("unit", "head"),
+    [(UNITS[1], None), (UNITS[2], None), (UNITS[0], tl.heads.regression(hidden_units=(16,)))],
+)
+def test_stacked_regressions_learn_in_any_unit(unit, head):
+    x, y = brightness()
+    y = np.concatenate([unit(y), 1e3 - 1e-3 * y], axis=1)  # Outputs of different units, too.
+    members = trained_members(x, y)
+    best = max(r2(y[80:], one.predict(x[80:], verbose=0)) for one in members)
+    keras.utils.set_random_seed(0)
+    model = tl.build_fusion_model(members, how="stack", head=head)
+    expected = np.concatenate([one.logits(x) for one in members], axis=1)
+    np.testing.assert_allclose(model.features(x), expected, rtol=1e-4, atol=1e-5)
+    stage = tl.Stage(5 if head is None else 60)
+    tl.fine_tune(model, (x[40:80], y[40:80]), schedule=stage, verbose=False)
+    assert r2(y[80:], model.predict(x[80:], verbose=0)) > best - 0.02
+
+
+def test_the_head_of_a_stack_is_for_what_the_members_predict():
+    members = [member(seed, 2, head="regression") for seed in (1, 2)]
+    assert tl.build_fusion_model(members, how="stack").targets == members[0].targets
+    with pytest.raises(InputError, match="head: expected one for regression, which the members"):
+        tl.build_fusion_model(members, how="stack", head="linear")
+    assert tl.build_fusion_model(members, 3, how="stack", head="linear").targets.size == 3
+
+
 RANGE = (0.0, 4095.0)
 DEEP = np.random.default_rng(1).integers(0, 4096, (4, 16, 16, 3)).astype(np.float32)
 

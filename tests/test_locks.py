@@ -131,3 +131,28 @@ def test_the_holder_leaves_a_note(tmp_path):
     assert second.note() == "mine"
     first.release()
     assert second.note() == ""
+
+
+def test_a_link_is_not_followed(tmp_path):
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("years of work")
+    link = tmp_path / "run.lock"
+    link.symlink_to(precious)
+    assert not is_locked(link) and link.is_symlink()
+    lock = FileLock(link)
+    if locks.fcntl is None:  # There, what has the name is somebody's lock.
+        assert not lock.acquire("mine")
+    else:
+        with pytest.raises(OSError, match=r"run\.lock is a link"):
+            lock.acquire("mine")
+    assert precious.read_text() == "years of work"
+
+
+def test_a_pipe_is_no_lock_and_holds_nobody_up(tmp_path, no_waiting):
+    path = tmp_path / "run.lock"
+    os.mkfifo(path)
+    assert not is_locked(path) and path.exists()
+    assert FileLock(path).note() == ""
+    if locks.fcntl is not None:
+        with pytest.raises(OSError, match=r"run\.lock is no file"):
+            FileLock(path).acquire("mine")

@@ -1,15 +1,17 @@
 """What is said where `domain` is forgotten, and where labels are missing in a search."""
 
+import pathlib
 import warnings
 
 import numpy as np
 import pytest
 import sklearn
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from tl_keras import InputError
+import tl_keras
+from tl_keras import InputError, validation
 from tl_keras.arrays import LabelledOnly, MissingDomain
 from tl_keras.features import (
     CORAL,
@@ -166,6 +168,86 @@ def test_an_estimator_does_not_score_its_answers_against_marks(kind):
         weighted.fit(X, y, domain=DOMAIN).score(X, y)
     ones = LabelledOnly(LogisticRegression()).fit(X, 2 * TRUTH - 1)
     assert ones.score(X, ones.predict(X)) == 1
+
+
+def from_scikit_learn(call):
+    """Return the message of an error in which nothing of this package takes part."""
+    with pytest.raises((TypeError, ValueError)) as error:
+        call()
+    assert not isinstance(error.value, InputError)
+    return str(error.value)
+
+
+README = pathlib.Path(tl_keras.__file__).parents[1] / "README.md"
+NO_ORDER = "'<' not supported between instances of "
+
+
+def is_documented(message, words, types=""):
+    """Return whether README and docstring quote a message by its words; only README by types."""
+    readme = README.read_text(encoding="utf-8")
+    texts = {words: (message, readme, validation.__doc__), types: (message, readme)}
+    return all(part in text for part, where in texts.items() for text in where)
+
+
+def calls(model, y, **settings):
+    """scikit-learn's ways to fit a pipeline with domains."""
+    grid = {"subspacealignment__n_components": [1, 2]}
+    settings = {"error_score": "raise", **settings}
+    params = {"domain": DOMAIN}
+    return [
+        lambda: GridSearchCV(model, grid, **settings).fit(X, y, domain=DOMAIN),
+        lambda: cross_val_score(model, X, y, params=params, **settings),
+    ]
+
+
+def test_what_scikit_learn_says_without_routing_is_in_the_documentation():
+    y, model = marked("-1"), search().estimator
+    with sklearn.config_context(enable_metadata_routing=False):
+        for call in (lambda: model.fit(X, y, domain=DOMAIN), *calls(model, y, cv=KFold(3))):
+            said = "Pipeline.fit does not accept the domain parameter"
+            assert is_documented(from_scikit_learn(call), said)
+    with sklearn.config_context(enable_metadata_routing=True):  # The advice.
+        model.fit(X, y, domain=DOMAIN)
+    fit_search(search(cv=3, scoring=reverse_validation()), X, y, domain=DOMAIN)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("words and None", [NO_ORDER, "'NoneType' and 'str'"]),
+        ("words and NaN", [NO_ORDER, "'float' and 'str'"]),
+        ("words of NumPy and NaN", [NO_ORDER, "'float' and 'numpy.str_'"]),
+        ("float NaN", ["Input y contains NaN"]),
+    ],
+)
+@pytest.mark.parametrize("routing", [False, True])
+def test_what_scikit_learn_says_to_missing_labels_is_in_the_documentation(kind, said, routing):
+    if kind == "words of NumPy and NaN":
+        words = np.where(TRUTH == 1, "yes", "no")
+        y = np.array([*words[:30], *[np.nan] * 30], object)
+    else:
+        y = marked(kind)
+    model = search().estimator
+    with sklearn.config_context(enable_metadata_routing=routing):
+        for call in calls(model, y):
+            assert is_documented(from_scikit_learn(call), *said)
+    by_domain = {"cv": DomainSplit(3, random_state=0)}
+    with sklearn.config_context(enable_metadata_routing=True):
+        for call in calls(model, y, **by_domain, scoring="accuracy"):
+            found = from_scikit_learn(call)
+            assert is_documented(found, *said) or is_documented(found, "Input y_true contains NaN")
+        for call in calls(model, y, **by_domain, scoring=reverse_validation()):  # The advice.
+            call()
+
+
+def test_folds_that_keep_domains_apart_are_told_of_those_that_do_not():
+    y = np.where(DOMAIN == "source", X[:, 0], np.nan)
+    model = make_pipeline(SubspaceAlignment(2), LabelledOnly(LinearRegression()))
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.raises(InputError, match=r"every part needs .* pass cv=tl.validation.DomainSplit"),
+    ):
+        cross_val_score(model, X, y, params={"domain": DOMAIN}, cv=KFold(2), error_score="raise")
 
 
 def test_labels_of_several_types_are_refused():

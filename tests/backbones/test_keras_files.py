@@ -47,6 +47,22 @@ def test_a_transfer_model_is_not_saved_as_hdf5(mobilenet, tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("save", [keras.saving.save_model, keras.Model.save])
+@pytest.mark.parametrize("is_part", [False, True])
+def test_ways_around_its_own_save_are_refused_as_well(mobilenet, tmp_path, save, is_part):
+    model = tl.build_transfer_model(mobilenet, 2)
+    whole = keras.Sequential([model, keras.layers.Dense(1)]) if is_part else model
+    for name in ("model.h5", "model.hdf5"):
+        said(lambda name=name: save(whole, tmp_path / name), "filepath: ", ".keras", ".weights.h5")
+    images = keras.random.uniform((1, 32, 32, 3), 0, 255, seed=0)
+    save(whole, tmp_path / "model.keras")  # Nothing is left behind that would refuse other files.
+    whole.save_weights(tmp_path / "model.weights.h5")
+    copies = keras.saving.load_model(tmp_path / "model.keras"), keras.models.clone_model(whole)
+    copies[1].load_weights(tmp_path / "model.weights.h5")
+    for copy in copies:
+        assert keras.ops.all(copy(images) == whole(images))
+
+
 def test_saving_after_training_says_the_same(tmp_path):
     inputs = keras.Input((4, 4, 3))
     model = tl.build_transfer_model(keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)), 2)

@@ -21,6 +21,7 @@ import tensorflow as tf
 from tl_keras.backbones import module_download
 from tl_keras.backbones.saved_model import SavedModelBackbone, is_module_source
 from tl_keras.utils.errors import InputError
+from tools.torture import hostile_archives
 
 IMAGES = tf.TensorSpec((None, 4, 4, 3), tf.float32, name="images")
 KERNEL = np.linspace(-1, 1, 6, dtype="float32").reshape(3, 2)
@@ -219,6 +220,13 @@ def test_config_alone_does_not_follow_paths(module, tmp_path):
     assert rebuilt(keras.Input((4, 4, 3))).shape == (None, 2)
     with pytest.raises(InputError, match="built from a config, which doesn't hold its SavedModel"):
         rebuilt(batch())
+
+
+def test_hdf5_which_would_lose_the_module_is_refused(module, tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 3)), SavedModelBackbone(module)])
+    with pytest.raises(InputError, match=r"filepath: expected a path that ends in \.keras"):
+        model.save(tmp_path / "model.h5")
+    model.save(tmp_path / "model.keras")
 
 
 def test_weights_files(module, tmp_path):
@@ -472,6 +480,42 @@ def test_downloads(module, tmp_path, monkeypatch):
     SavedModelBackbone(f"{address}/network.tar.gz")
     with pytest.raises(InputError, match=r"could not be downloaded .* Check the address and the"):
         SavedModelBackbone(f"{address}/another.tar.gz")
+
+
+HOSTILE = {"size/10000000000", "double/file", "bomb/12,000", "name/escape", "kind/symbolic link"}
+
+
+def test_downloads_are_unpacked_by_the_strict_reader(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_hub", reason='pip install "tl_keras[hub]"')
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
+    chosen = {}
+    for name, content in hostile_archives.cases():
+        family = next((one for one in HOSTILE if name.startswith(one)), None)
+        if family and family not in chosen:
+            chosen[family] = content
+    assert set(chosen) == HOSTILE
+    with serving(tmp_path) as address:
+        for number, (family, content) in enumerate(chosen.items()):
+            (tmp_path / f"{number}.tar.gz").write_bytes(content)
+            with pytest.raises(
+                InputError, match=rf"archive '{address}/{number}\.tar\.gz' is refused"
+            ):
+                SavedModelBackbone(f"{address}/{number}.tar.gz")
+            assert not [*(tmp_path / "cache").rglob("*")], family
+
+
+def test_downloads_without_an_end(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_hub", reason='pip install "tl_keras[hub]"')
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
+    usage = shutil.disk_usage(tmp_path)._replace(free=2 * 10**6)
+    monkeypatch.setattr(module_download.shutil, "disk_usage", lambda folder: usage)
+    (tmp_path / "large.tar.gz").write_bytes(bytes(10**6 + 1))
+    with (
+        serving(tmp_path) as address,
+        pytest.raises(InputError, match="takes more than half of the free disk"),
+    ):
+        SavedModelBackbone(f"{address}/large.tar.gz")
+    assert not [*(tmp_path / "cache").rglob("*")]
 
 
 def test_downloads_need_tensorflow_hub(monkeypatch):

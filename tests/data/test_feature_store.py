@@ -149,9 +149,10 @@ def test_a_store_of_another_version_is_none(store, monkeypatch):
 
 
 def test_a_store_in_use_is_locked(store):
-    (store.folder / "use-1-1.lock").write_text("")
+    for left in ("use-1-1.lock", "000000.lock", "pass.lock"):
+        (store.folder / left).write_text("")
     store.use()
-    (lock,) = store.folder.glob("use-*.lock")
+    (lock,) = store.folder.glob("*.lock")
     assert is_locked(lock)
     store.leave()
     assert names(store) == ["meta.json"]

@@ -117,3 +117,21 @@ def test_sizes_in_words(monkeypatch, tmp_path):
             bytes_of(text, "--limit")
     monkeypatch.delenv("TL_KERAS_CACHE_BYTES")
     assert bytes_of_all(tmp_path / "not" / "there") == shutil.disk_usage(tmp_path).total // 2
+
+
+def test_nothing_but_stores_is_removed(cache, tmp_path):
+    features, project = cache.features_folder, tmp_path / "project"
+    project.mkdir()
+    (project / "uv.lock").write_text("versions")
+    own = [features / ".removed-photos" / "cat.jpg", features / "notes" / "a.txt"]
+    for file in own:
+        file.parent.mkdir()
+        file.write_text("mine")
+    (features / f".removed-1-{KEYS[0]}").symlink_to(project)
+    (features / ("d" * 64)).symlink_to(project)
+    left = features / f".removed-2-{KEYS[0]}"
+    left.mkdir()
+    kept_stores.evict(features, 0)
+    assert (project / "uv.lock").read_text() == "versions"
+    assert all(file.read_text() == "mine" for file in own)
+    assert not left.exists() and not any((features / key).exists() for key in KEYS)

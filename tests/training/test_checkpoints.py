@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from tl_keras.training.interrupts import StopAsked, StopSignals
-from tl_keras.training.runs.checkpoints import Checkpoints, read_checkpoint, write_checkpoint
+from tl_keras.training.runs.array_files import checked_state, write_arrays
+from tl_keras.training.runs.checkpoints import (
+    Checkpoints,
+    read_checkpoint,
+    remove_checkpoints,
+    write_checkpoint,
+)
 from tl_keras.utils.errors import InputError
 
 ARRAYS = {
@@ -135,3 +141,38 @@ def test_a_signal_waits_for_the_check_and_the_second_one_does_not(ctrl_c):
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(SystemExit, match=re.escape("143")):
             signals.leave()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_files_of_others_stay_when_checkpoints_go(tmp_path, linked):
+    folder = tmp_path / "checkpoints"
+    if linked:
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
+    write_checkpoint(folder, ARRAYS, {})
+    write_arrays(folder / "best-epoch-0003.zip", ARRAYS, {})
+    (folder / ".partial-0-1-2.checkpoint-000002.zip").touch()
+    others = ["1.keras", "checkpoint-000001.zip.bak", "best-epoch-0003"]
+    for name in others:
+        (folder / name).write_text("mine")
+    remove_checkpoints(folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(others)
+    for name in others:
+        (folder / name).unlink()
+    remove_checkpoints(folder)
+    assert folder.exists() == linked
+    remove_checkpoints(folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged")
+def test_pipes_and_compressed_members_are_damage(tmp_path, no_waiting):
+    write_checkpoint(tmp_path, ARRAYS, {"number": 1})
+    os.mkfifo(tmp_path / "checkpoint-000002.zip")
+    with (
+        zipfile.ZipFile(tmp_path / "checkpoint-000001.zip") as whole,
+        zipfile.ZipFile(tmp_path / "checkpoint-000003.zip", "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for name in whole.namelist():
+            small.writestr(name, whole.read(name))
+    assert read_checkpoint(tmp_path)[1] == {"number": 1}
+    assert checked_state(tmp_path / "checkpoint-000003.zip") is None

@@ -1,6 +1,7 @@
 """Whatever is wrong in a run's directory, nothing is lost without a word and nothing blocks."""
 
 import json
+import os
 import pathlib
 import shutil
 import warnings
@@ -218,3 +219,25 @@ def test_a_damaged_best_epoch_does_not_block(directories, tmp_path):
     with pytest.warns(UserWarning, match="the run resumes without them"):
         resumed = train(run)
     assert len(resumed.history["loss"]) == 4 and resumed.best_epoch in (2, 3)
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.json", "summary.json", "model.keras"])
+def test_a_pipe_in_place_of_a_file_holds_nobody_up(tmp_path, name, no_waiting):
+    os.mkfifo(tmp_path / name)
+    directory = RunDirectory(tmp_path)
+    directory.run = config_digest({})
+    assert prepare(directory, {}, resume=True, overwrite=False) == (Found.NOTHING, [])
+    with pytest.raises(InputError, match="a named pipe"):
+        os.mkfifo(tmp_path / "other.json")
+        directory.read_json("other.json")
+
+
+def test_a_link_in_place_of_the_lock_is_refused(tmp_path):
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("years of work")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.lock").symlink_to(precious)
+    lock = RunDirectory(tmp_path / "run").locked()
+    with pytest.raises(InputError, match=r"cannot be written \(run\.lock is a link\)"), lock:
+        pass
+    assert precious.read_text() == "years of work"

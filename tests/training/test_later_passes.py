@@ -74,6 +74,21 @@ def test_validation(blobs):
         )
 
 
+@pytest.mark.parametrize("stages", [1, 3])
+def test_validation_with_fewer_examples(blobs, stages):
+    """Its mean would be one of other examples than that of the epochs before."""
+    model = tl.build_transfer_model(tiny_network(), 3)
+    text = "validation: a later pass over the dataset gave 20 examples, the first one 45"
+    with pytest.raises(InputError, match=text):
+        tl.fine_tune(
+            model,
+            blobs,
+            failing(blobs, 2, error=False),
+            schedule=(tl.Stage(3 // stages, unfreeze="all"),) * stages,
+            verbose=False,
+        )
+
+
 def test_fingerprints(blobs):
     with pytest.raises(InputError, match=FAILED):
         as_examples(failing(blobs, 0, error=True)).fingerprint()

@@ -16,6 +16,10 @@ PASS_DOMAIN = (
     "sklearn.set_config(enable_metadata_routing=True); tl.validation.fit_search and "
     "cross_validate switch that on themselves."
 )
+SPLIT_BY_DOMAIN = (
+    "In a search or cross-validation every part needs samples of each domain: pass "
+    "cv=tl.validation.DomainSplit(5)."
+)
 
 
 class MissingDomain(UserWarning):
@@ -92,13 +96,13 @@ def resolve_domains(domain: Any, target: Any, count: int) -> Domains:
         raise InputError(
             f"target: no sample belongs to domain {missing[0]!r}; `domain` has {_some(there)}. "
             "Name the target domains with target=… when the estimator is made, or add samples "
-            "of it."
+            f"of it. {SPLIT_BY_DOMAIN}"
         )
     sources = tuple(name for name in there if name not in wanted)
     if not sources:
         raise InputError(
             f"domain: all samples belong to target domains ({_some(there)}), there is none to "
-            "transfer from. Add samples of a source domain."
+            f"transfer from. Add samples of a source domain. {SPLIT_BY_DOMAIN}"
         )
     beginnings = tuple(name for name in map(str, wanted) if name.startswith("target"))
     odd = [name for name in sources if str(name).startswith(beginnings)]

@@ -11,7 +11,6 @@ from tl_keras.backbones.module_trust import NotTrusted, noted_errors
 from tl_keras.utils.errors import InputError, first_line, printable
 from tl_keras.utils.regular_files import require_regular
 
-HDF5 = (".h5", ".hdf5")
 _SMALL, _EXPANSION = 2**28, 100
 """Bytes that an archive may unpack to in any case, and times its own size."""
 _REMEDY = "pass trust=True"

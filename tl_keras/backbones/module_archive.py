@@ -14,7 +14,7 @@ from tl_keras.backbones.tar_stream import BLOCK, Damaged, Member, Refused, membe
 from tl_keras.utils.errors import InputError, first_line, printable, shortened
 from tl_keras.utils.regular_files import require_regular
 
-__all__ = ["unpack_archive"]
+__all__ = ["extract_archive", "unpack_archive"]
 
 _CHUNK = 2**20
 # Deflate reaches 1,032:1, on zeros. Weights are compressed to about 0.9, a graph alone to 0.1.
@@ -45,12 +45,26 @@ def unpack_archive(source: str) -> tempfile.TemporaryDirectory:
         raise InputError(f"source: expected an archive, but there is no file {source!r}.")
     temporary = tempfile.TemporaryDirectory(prefix="tl_keras_module_")
     try:
-        with _readable_errors(source):
-            _extract_all(source, temporary.name)
+        extract_archive(source, temporary.name, source)
     except BaseException:
         temporary.cleanup()
         raise
     return temporary
+
+
+def extract_archive(path: str, folder: str, source: str) -> None:
+    """Extract an archive into a folder, within the limits of `unpack_archive`.
+
+    Args:
+        path: The archive.
+        folder: Where to. What was extracted before an error stays there.
+        source: What the user named the archive by.
+
+    Raises:
+        InputError: As `unpack_archive` does.
+    """
+    with _readable_errors(source):
+        _extract_all(path, folder)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ _SHOWN = 4
 _LARGEST_CONSTANT = 2**31  # Bytes; no protobuf is larger.
 # Classes of TensorFlow itself that an object of a SavedModel may be restored as.
 _REGISTERED = "tf."
+_ASSETS = "saved_model_assets"
 
 
 def reason_to_refuse(graphs: Iterable[meta_graph_pb2.MetaGraphDef]) -> str | None:
@@ -61,6 +62,9 @@ def _reason(graph: meta_graph_pb2.MetaGraphDef, executes_main_graph: bool) -> st
     }
     if classes:
         return f"it restores objects of Python classes ({_some(classes)})"
+    outside = [name for name in _asset_names(graph) if not _stays_inside(name)]
+    if outside:
+        return f"its assets lie outside of it ({_some(outside)})"
     calls = {}
     for function in library.function:
         found = Call(function.signature.name)
@@ -79,6 +83,21 @@ def _reason(graph: meta_graph_pb2.MetaGraphDef, executes_main_graph: bool) -> st
             return reason
     executes_main_graph |= not graph.HasField("object_graph_def")
     return checkpoint_misuse(graph, calls, nodes, executes_main_graph)
+
+
+def _asset_names(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
+    """Yield the names of asset files, which are copied when the loaded model is exported."""
+    for asset in graph.asset_file_def:
+        yield asset.filename
+    if _ASSETS in graph.collection_def:
+        for packed in graph.collection_def[_ASSETS].any_list.value:
+            asset = meta_graph_pb2.AssetFileDef()
+            yield asset.filename if packed.Unpack(asset) else ".."
+
+
+def _stays_inside(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return ".." not in parts and parts[0] != "" and ":" not in parts[0]
 
 
 def _operations(graph: meta_graph_pb2.MetaGraphDef) -> set[str]:

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import os
-import shutil
 import tempfile
 import weakref
 
@@ -12,6 +11,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tl_keras.backbones.module_archive import unpack_archive
 from tl_keras.backbones.module_check import reason_to_refuse
 from tl_keras.backbones.module_download import download_module
+from tl_keras.backbones.module_folder import copy_folder, link_outside, require_files
 from tl_keras.backbones.module_trust import NotTrusted
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.regular_files import require_regular
@@ -88,10 +88,17 @@ class ModuleFiles:
         """Why the SavedModel must not run unless it is trusted, after "because"; None if it may."""
         if os.path.lexists(os.path.join(self.path, "saved_model.cpb")):
             return "it holds a second graph, saved_model.cpb"
+        link = link_outside(self.path)
+        if link is not None:
+            return f"it holds a link to something elsewhere ({link})"
         return reason_to_refuse(self.graphs)
 
     def check(self) -> None:
-        """Raise `InputError` if the SavedModel is not trusted and does what needs trust."""
+        """Raise `InputError` if the SavedModel is not trusted and does what needs trust.
+
+        Nor may it hold pipes and the like, trusted or not.
+        """
+        require_files(self.path, self.source)
         if not self.trusted and self.refusal is not None:
             raise NotTrusted(
                 f"source: the SavedModel {self.source!r} is refused, because {self.refusal}. If "
@@ -106,14 +113,14 @@ class ModuleFiles:
                 f"source: the SavedModel {self.source!r} has been removed since it was loaded, so "
                 "it can't be stored with the model. Put it back, or load from an archive."
             )
-        shutil.copytree(self.path, folder)
+        copy_folder(self.path, folder, self.source, follow_links=self.trusted)
 
     @classmethod
     def copied(cls, folder: str, source: str) -> "ModuleFiles":
         """Copy a SavedModel's directory into a temporary one that goes with the result."""
         temporary = tempfile.TemporaryDirectory(prefix="tl_keras_module_")
         path = os.path.join(temporary.name, "module")
-        shutil.copytree(folder, path)
+        copy_folder(folder, path, source, follow_links=False)
         return cls(path, source, temporary)
 
 

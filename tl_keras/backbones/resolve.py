@@ -9,13 +9,14 @@ from tl_keras.backbones.applications import APPLICATIONS, application_backbone, 
 from tl_keras.backbones.backbone import Backbone
 from tl_keras.backbones.channels import build_for_channels
 from tl_keras.backbones.classifier_tops import warn_of_classes
-from tl_keras.backbones.keras_files import HDF5, load_keras_file, refuse_hdf5
+from tl_keras.backbones.keras_files import load_keras_file, refuse_hdf5
 from tl_keras.backbones.keras_hub import PREFIX, keras_hub_backbone
 from tl_keras.backbones.keras_model import model_backbone
 from tl_keras.backbones.saved_model import SavedModelBackbone, is_module_source
 from tl_keras.inputs import preprocessing
 from tl_keras.inputs.modalities import modality_of_shape
 from tl_keras.utils.errors import InputError, did_you_mean
+from tl_keras.utils.legacy_hdf5 import HDF5
 
 
 def backbone_names() -> tuple[str, ...]:

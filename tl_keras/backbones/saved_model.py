@@ -27,6 +27,7 @@ from tl_keras.utils.compat import (
     track_variable,
 )
 from tl_keras.utils.errors import InputError
+from tl_keras.utils.legacy_hdf5 import check_not_written_as_hdf5
 
 __all__ = ["SavedModelBackbone", "is_module_source"]
 
@@ -152,7 +153,12 @@ class SavedModelBackbone(keras.layers.Layer):
         return tuple(self.compute_output_spec(keras.KerasTensor(input_shape, dtype)).shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` builds the layer from; the SavedModel itself is an asset."""
+        """Return what `from_config` builds the layer from; the SavedModel itself is an asset.
+
+        Raises:
+            InputError: If Keras asks in order to write HDF5, which has no assets.
+        """
+        check_not_written_as_hdf5()
         if self._files is not None:
             self._spec.fingerprint = self._files.fingerprint
         config = super().get_config() | {

@@ -8,7 +8,7 @@ import typer
 from tl_keras.cli import data_options, tables
 from tl_keras.cli import train_options as options
 from tl_keras.cli.choices import ClassWeight, MixedPrecision, OnProblem, Schedule, Strategy
-from tl_keras.cli.loading import Trust, start_tensorflow
+from tl_keras.cli.loading import Trust, is_saved_model, start_tensorflow
 from tl_keras.cli.output import check_accuracy, class_or_number, print_table
 from tl_keras.cli.train_plan import (
     augmentation_layers,
@@ -218,4 +218,6 @@ def remove_results(output: Path) -> None:
     """Remove what an earlier command made of the model that has just been replaced."""
     for name in (REPORT, PICTURE):
         (output / name).unlink(missing_ok=True)
-    shutil.rmtree(output / SAVED_MODEL, ignore_errors=True)
+    exported = output / SAVED_MODEL
+    if is_saved_model(exported) and not exported.is_symlink():  # Anything else is not ours.
+        shutil.rmtree(exported, ignore_errors=True)

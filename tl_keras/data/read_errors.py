@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.utils.errors import InputError, first_line
+from tl_keras.utils.errors import InputError, counted, first_line
 
 
 def elements_of(dataset: tf.data.Dataset, argument: str) -> Iterator[Any]:
@@ -44,6 +44,28 @@ def next_batch(batches: Iterator[Any], argument: str) -> Any:
         ) from None
     except tf.errors.OpError as error:
         raise unreadable(error, argument) from error
+
+
+class SameCount:
+    """Sees to it that all passes over a dataset give as many examples as the first one.
+
+    Args:
+        argument: Name that errors use for the dataset.
+    """
+
+    def __init__(self, argument: str):
+        self._argument = argument
+        self._first: int | None = None
+
+    def check(self, count: int) -> None:
+        """Raise `InputError` if a pass gave another number of examples than the first one."""
+        first, self._first = self._first, count if self._first is None else self._first
+        if first not in (None, count):
+            raise InputError(
+                f"{self._argument}: a later pass over the dataset gave "
+                f"{counted(count, 'example')}, the first one {first:,}. Let every pass give the "
+                "same number; .cache() repeats what the first one gave."
+            )
 
 
 def unreadable(error: tf.errors.OpError, argument: str) -> InputError:

@@ -77,8 +77,8 @@ class FeatureStore:
 
     def use(self) -> None:
         """Keep the store from being cleared until `leave`, and note that it was used now."""
-        for path in self.folder.glob("use-*.lock"):
-            is_locked(path)  # removes what a dead process left
+        for path in self.folder.glob("*.lock"):
+            is_locked(path)  # removes what a process left that died while it removed its lock
         while not self._in_use.acquire():
             time.sleep(0.01)
         os.utime(self.folder / META_FILE)

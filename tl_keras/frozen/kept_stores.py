@@ -13,6 +13,7 @@ from tl_keras.utils.locks import is_locked
 
 KEY = re.compile(r"[0-9a-f]{64}")
 _REMOVED = ".removed-"
+_REMOVED_STORE = re.compile(re.escape(_REMOVED) + r"\d+-[0-9a-f]{64}")
 SECONDS_PER_DAY = 86_400
 
 
@@ -35,7 +36,8 @@ def evict(features: pathlib.Path, most: int, spared: str = "") -> tuple[list[dic
         where living processes use them.
     """
     for path in features.glob(f"{_REMOVED}*"):  # of a process that was killed meanwhile
-        if not _is_used(path):
+        is_ours = _REMOVED_STORE.fullmatch(path.name) and not path.is_symlink()
+        if is_ours and not _is_used(path):
             shutil.rmtree(path, ignore_errors=True)
     stores = [one for one in kept_stores(features) if one["key"] != spared]
     total, removed = sum(one["bytes"] for one in stores), []

@@ -12,8 +12,8 @@ from tl_keras.inputs import preprocessing
 from tl_keras.inputs.images import Images
 from tl_keras.models.builder import build_transfer_model
 from tl_keras.models.fusion_layers import FusedFeatures, FusedPredictions
-from tl_keras.models.heads import Head, HeadSpec
-from tl_keras.models.transfer_model import TransferModel
+from tl_keras.models.heads import Head, HeadSpec, resolve_head
+from tl_keras.models.transfer_model import ONLY_TASK, TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 
@@ -25,7 +25,7 @@ def build_fusion_model(
     num_classes: int | Mapping[str, int] | None = None,
     *,
     how: Literal["features", "average", "stack"] = "features",
-    head: str | HeadSpec | Mapping[str, str | HeadSpec] = "linear",
+    head: str | HeadSpec | Mapping[str, str | HeadSpec] | None = None,
     member_weights: Sequence[float] | None = None,
     weights: str | os.PathLike | None = "imagenet",
     input_shape: tuple[int, int, int] | None = None,
@@ -38,9 +38,12 @@ def build_fusion_model(
 
     * `"features"`: the members' pooled features side by side, each brought to unit length, under
       one head. Train the head first, as with every transfer model.
-    * `"average"`: the average of the members' predictions. There is nothing to train.
-    * `"stack"`: a head on the members' predictions side by side. Train the head alone, on examples
-      that the members have not been trained on.
+    * `"average"`: the average of the members' predictions. There is nothing to train but the
+      members themselves. Of regressions, it has the units of all members' training data together,
+      or takes those of its own where a member has none yet; predictions stay.
+    * `"stack"`: a head on the members' predictions side by side, of regressions each in its
+      member's standard units. Train the head alone, on examples that the members have not been
+      trained on.
 
     All members read the same images, each through its own preprocessing. They are used, not copied:
     training all blocks of the fusion changes them. The fusion is one block: `unfreeze` is 0 or
@@ -53,7 +56,8 @@ def build_fusion_model(
         num_classes: As for `build_transfer_model`; by default what the members predict, where they
             do.
         how: What is fused.
-        head: The head of `"features"` and `"stack"`.
+        head: The head of `"features"` and `"stack"`; by default one dense layer, for what the
+            members predict where they do.
         member_weights: Weight ≥ 0 of each member in `"average"`; by default all the same.
         weights: Of members given by name.
         input_shape: `(height, width, channels)`; by default that of the first member.
@@ -91,7 +95,10 @@ def build_fusion_model(
             return _average(members, member_weights, targets, modality, classifier_activation, name)
         layer = FusedPredictions(members, name="stacked_predictions")
         backbone = Backbone(layer.name, layer, modality.preprocessing(), shape, modality=modality)
+    if head is None:
+        head = "linear" if targets is None else HeadSpec(task=targets.task)
     if num_classes is None and class_names is None and targets is not None:
+        _check_task(head, targets)
         num_classes, class_names = targets.size, targets.class_names
     return build_transfer_model(
         backbone,
@@ -139,7 +146,8 @@ def _average(members, member_weights, targets, modality, activation, name) -> Tr
             f"got {member_weights!r}."
         )
     layer = FusedPredictions(members, share, name="averaged_predictions")
-    return TransferModel(
+    units = layer.common_units() if layer.averages_values else None
+    model = TransferModel(
         modality.preprocessing(),
         layer,
         Head(HeadSpec(task=targets.task), None, name="head"),
@@ -148,6 +156,20 @@ def _average(members, member_weights, targets, modality, activation, name) -> Tr
         targets=targets,
         name=name,
     )
+    if units is not None:
+        for one in (layer, model.target_scales[ONLY_TASK]):
+            one.assign_scale(*units)
+    return model
+
+
+def _check_task(head: Any, targets: TargetSpec) -> None:
+    """Raise `InputError` if a head would read the members' number of outputs as something else."""
+    spec = None if isinstance(head, Mapping) else resolve_head(head)
+    if isinstance(spec, HeadSpec) and spec.task != targets.task:
+        raise InputError(
+            f"head: expected one for {targets.task.name}, which the members predict, got one for "
+            f"{spec.task.name}. Leave it out, or say with num_classes what the new outputs are."
+        )
 
 
 def _common_targets(members: Sequence[Any]) -> TargetSpec:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
 from tl_keras.inputs.preprocessing import pixel_range_of
 from tl_keras.models.pooling import GlobalPooling
+from tl_keras.models.transfer_model import ONLY_TASK
 
 LEAST = 1e-7
 
@@ -90,7 +92,10 @@ class FusedPredictions(keras.layers.Layer):
     """Predictions of several models, averaged or side by side.
 
     Averaged, `logits = log Σ w p / Σ w` for classes, so that their softmax is the mean of the
-    members' probabilities; the logit of the mean for several labels; the mean for values.
+    members' probabilities; the logit of the mean for several labels. The mean of values is in
+    standard units, `(Σ w v / Σ w − mean) / scale`, as a head learns them; it is computed from the
+    members' standard values, which have digits that values far from 0 have not. Both numbers are
+    weights that no gradient trains. Side by side, values are in each member's standard units.
 
     Args:
         members: Transfer models with a head and the same single task.
@@ -101,7 +106,7 @@ class FusedPredictions(keras.layers.Layer):
         images: `(batch, height, width, channels)`, 0–255.
 
     Returns:
-        float32 logits `(batch, size)`, or the members' probabilities or values
+        float32 logits `(batch, size)`, or the members' probabilities or standard values
         `(batch, members · size)`.
     """
 
@@ -120,8 +125,39 @@ class FusedPredictions(keras.layers.Layer):
         """Darkest and brightest value of the images that all members take; None for 8 bits."""
         return self.members[0].pixel_range
 
+    @property
+    def averages_values(self) -> bool:
+        """Whether the outputs are a regression's, in standard units that can be set."""
+        return self.shares is not None and self.members[0].targets.task.standardized
+
     def build(self, input_shape):
-        """Do nothing: the members are built."""
+        """Create the units of averaged values; the members are built."""
+        if not self.averages_values:
+            return
+        size = (self.members[0].targets.size,)
+        self.mean = self.add_weight(name="mean", shape=size, initializer="zeros", trainable=False)
+        self.scale = self.add_weight(name="scale", shape=size, initializer="ones", trainable=False)
+
+    def common_units(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return mean and standard deviation of all members' training data, None if not known.
+
+        That of a mixture, `M = Σ w mᵢ` and `S² = Σ w (sᵢ² + (mᵢ − M)²)` with `Σ w = 1`.
+        """
+        scales = [member.target_scales[ONLY_TASK] for member in self.members]
+        if not all(one.is_known for one in scales):
+            return None
+        share = np.array(self.shares)[:, None] / sum(self.shares)
+        means, widths = (
+            np.array([one.numpy() for one in column], np.float64)
+            for column in zip(*((one.mean, one.scale) for one in scales), strict=True)
+        )
+        mean = (share * means).sum(axis=0)
+        return mean, np.sqrt((share * (widths**2 + (means - mean) ** 2)).sum(axis=0))
+
+    def assign_scale(self, mean, scale) -> None:
+        """Set the units `(size,)` of averaged values."""
+        self.mean.assign(np.asarray(mean, np.float32))
+        self.scale.assign(np.asarray(scale, np.float32))
 
     def call(self, images, training=None):
         """Compute the predictions for a batch of images."""
@@ -129,10 +165,17 @@ class FusedPredictions(keras.layers.Layer):
         parts = [_predictions(member, images, task, training) for member in self.members]
         if self.shares is None:
             return ops.concatenate(parts, axis=-1)
+        if task.standardized:
+            parts = list(map(self._in_own_units, self.members, parts))
         total = sum(self.shares)
         return task.open(
             sum(part * (share / total) for part, share in zip(parts, self.shares, strict=True))
         )
+
+    def _in_own_units(self, member, values):
+        """Return a member's standard values in this layer's units."""
+        units = member.target_scales[ONLY_TASK]
+        return (values * units.scale + (units.mean - self.mean)) / self.scale
 
     def get_config(self):
         """Return what `from_config` needs to build the same layer."""
@@ -152,7 +195,7 @@ class FusedPredictions(keras.layers.Layer):
 
 def _predictions(member, images, task, training):
     logits = member.forward(images, bool(training)).logits
-    return member.activate(logits) if task.standardized else task.close(logits)
+    return logits if task.standardized else task.close(logits)
 
 
 def _deserialised(configs, custom_objects):

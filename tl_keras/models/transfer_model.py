@@ -18,6 +18,7 @@ from tl_keras.models.regression_layers import TargetScale
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError
+from tl_keras.utils.legacy_hdf5 import check_not_hdf5, check_not_written_as_hdf5
 
 ONLY_TASK = "predictions"
 """What the task of a model with one unnamed head is called."""
@@ -252,12 +253,7 @@ class TransferModel(keras.Model):
         Raises:
             InputError: If the path names HDF5, which does not keep the parts of this model.
         """
-        if str(filepath).lower().endswith((".h5", ".hdf5")):
-            raise InputError(
-                f"filepath: expected a path that ends in .keras, got {str(filepath)!r}: HDF5 files "
-                "do not load again without the classes of this package. Use "
-                "model.save('model.keras'), or model.save_weights('model.weights.h5') for weights."
-            )
+        check_not_hdf5(str(filepath))
         return super().save(filepath, overwrite=overwrite, **kwargs)
 
     def set_weights(self, weights):
@@ -266,7 +262,12 @@ class TransferModel(keras.Model):
         finalize_normalization(self)
 
     def get_config(self):
-        """Return what `from_config` needs to build the same model, less its weights."""
+        """Return what `from_config` needs to build the same model, less its weights.
+
+        Raises:
+            InputError: If Keras asks in order to write HDF5, whichever way it was called.
+        """
+        check_not_written_as_hdf5()
         targets = self._targets
         if isinstance(targets, Mapping):
             targets = {name: spec.config() for name, spec in targets.items()}

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
+from tl_keras.models.fusion_layers import FusedPredictions
 from tl_keras.models.heads import CosineClassifier, Head
 from tl_keras.models.regression_layers import CenteredDense, TargetScale, change_units
 from tl_keras.models.transfer_model import ONLY_TASK, TransferModel
@@ -133,18 +134,30 @@ def _in_words(mean: np.ndarray, scale: np.ndarray) -> str:
 
 
 def _last_layer(model: TransferModel, task: str) -> Any:
+    """Return the layer whose outputs are a regression's values in standard units, or None."""
     head = getattr(model.head, "heads", {}).get(task, model.head)
-    return head.stack[-1] if isinstance(head, Head) and head.stack else None
+    if isinstance(head, Head) and head.stack:
+        return head.stack[-1]
+    backbone = model.backbone
+    is_average = isinstance(backbone, FusedPredictions) and backbone.averages_values
+    return backbone if is_average and isinstance(head, Head) else None
 
 
 def _takes_scale(layer: TargetScale, last: Any) -> bool:
-    if layer.given is not None or not isinstance(last, (CenteredDense, CosineClassifier)):
+    known = CenteredDense, CosineClassifier, FusedPredictions
+    if layer.given is not None or not isinstance(last, known):
         return False
     return not layer.is_known or (isinstance(last, CenteredDense) and last.is_new)
 
 
 def _set_scale(layer: TargetScale, last: Any, mean: np.ndarray, scale: np.ndarray) -> None:
     """Set the units; a head that was trained without them predicts what it did."""
+    if isinstance(last, FusedPredictions):
+        last.assign_scale(mean, scale)
+        for member in last.members:
+            own = member.target_scales[ONLY_TASK], _last_layer(member, ONLY_TASK)
+            if _takes_scale(*own):
+                _set_scale(*own, mean, scale)
     if isinstance(last, CenteredDense) and not last.is_new:
         change_units(last, layer, mean, scale)
     layer.assign_scale(mean, scale)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tl_keras.data import Epochs
-from tl_keras.data.read_errors import elements_of, next_batch
+from tl_keras.data.read_errors import SameCount, elements_of, next_batch
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.training.distributed.agreement import from_chief, several_workers
 from tl_keras.training.finite import check_loss
@@ -48,6 +48,7 @@ class StageEpochs:
         data: StageData,
         callbacks: RunCallbacks,
         signals: StopSignals,
+        held_out_count: SameCount,
     ):
         self.plan, self.stage, self.state = plan, plan.stages[number], state
         self.settings, self.steps = plan.settings, plan.steps
@@ -55,7 +56,7 @@ class StageEpochs:
         self.watches = all(one.validates for one in plan.objectives)
         self.later, self.pace, self.has_stepped = len(plan.stages) - number - 1, Pace(), False
         self.patience = plan.settings.patience(self.stage)
-        self.validation = data.validation
+        self.validation, self.held_out_count = data.validation, held_out_count
         self.with_others = several_workers(plan.strategy)
         progress = state.progress
         self.last = progress.stage_starts[-1] + self.stage.epochs
@@ -229,6 +230,7 @@ class StageEpochs:
             self.hooks.on_test_batch_end(number)
             if not self.with_others:
                 self.signals.check()
+        self.held_out_count.check(int(totals.counts[2].numpy()))
         logs = totals.means(self.validation_step.names)
         self.hooks.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items()}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import keras
 
 from tl_keras.data import Epochs
+from tl_keras.data.read_errors import SameCount
 from tl_keras.schedules import Audit, Stage, apply_freezing
 from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.data_checks import warn_of_changing_order
@@ -78,6 +79,7 @@ class Trainer:
             networks=networks,
             callbacks=plan.settings.callbacks,
         )
+        self.held_out_count = SameCount("validation")
         self.audits: list[Audit] = []
 
     @contextlib.contextmanager
@@ -137,7 +139,9 @@ class Trainer:
         try:
             self._start_heads(data)
             with StopSignals() as signals, shared_statistics(plan.model, plan.strategy):
-                epochs = StageEpochs(plan, number, state, data, self.callbacks, signals)
+                epochs = StageEpochs(
+                    plan, number, state, data, self.callbacks, signals, self.held_out_count
+                )
                 check_agreement(plan.strategy, {"cache": str(epochs.element_spec)})
                 try:
                     ended_early = epochs.run()

@@ -4,8 +4,11 @@ import contextlib
 import errno
 import os
 import pathlib
+import stat
 import time
 import weakref
+
+from tl_keras.utils.regular_files import read_regular
 
 try:
     import fcntl
@@ -13,6 +16,8 @@ except ImportError:
     fcntl = None
 
 STALE_SECONDS = 600.0
+_LONGEST_NOTE = 2**16
+_AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 REFRESH_SECONDS = 60.0
 UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What `flock` says on a file system that has no locks."""
@@ -24,7 +29,8 @@ class FileLock:
     Where the system has `flock`, the lock is the system's. Elsewhere the file's being there is
     the lock, and it counts for nothing once it has not been refreshed for ten minutes. A lock that
     nobody gives back is given back with the object, or at the end of the process. Forks of the
-    process do not hold it, so that none of them keeps it when the process is killed.
+    process do not hold it, so that none of them keeps it when the process is killed. A link under
+    the file's name is not followed: the note would be written over what it leads to.
 
     Args:
         path: The file. It is there while the lock is held, and goes with it.
@@ -53,8 +59,8 @@ class FileLock:
             note: What others may read in the file while the lock is held.
 
         Raises:
-            OSError: If the file cannot be made, or, with a number out of `UNSUPPORTED`, if the file
-                system has no locks.
+            OSError: If the file cannot be made, or something else has its name, a link for example;
+                or, with a number out of `UNSUPPORTED`, if the file system has no locks.
         """
         if not self.is_held:
             file = self._lock_by_system() if fcntl else self._lock_by_creation()
@@ -70,7 +76,7 @@ class FileLock:
     def note(self) -> str:
         """Return what the holder wrote into the file; empty where there is nothing to be read."""
         try:
-            return self.path.read_text(encoding="utf-8", errors="replace")
+            return read_regular(self.path, _LONGEST_NOTE).decode(errors="replace")
         except OSError:
             return ""
 
@@ -96,10 +102,17 @@ class FileLock:
 
     def _lock_by_system(self) -> int | None:
         while True:
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
+                file = os.open(self.path, os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o644)
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise OSError(errno.ELOOP, f"{self.path.name} is a link") from error
+                raise
+            try:
+                if not stat.S_ISREG(os.fstat(file).st_mode):
+                    raise OSError(errno.EEXIST, f"{self.path.name} is no file")
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(file), os.stat(self.path)):
+                if os.path.samestat(os.fstat(file), os.lstat(self.path)):
                     return file
             except FileNotFoundError:
                 pass  # the holder before removed it meanwhile, so that the lock is of no file
@@ -154,9 +167,12 @@ def _give_back(path: pathlib.Path, file: int, holder: int) -> None:
 
 
 def is_locked(path: str | os.PathLike) -> bool:
-    """Return whether a process that lives holds the lock on a file; remove the file if not."""
+    """Return whether a process that lives holds the lock on a file; remove the file if not.
+
+    What is no file, a link for example, is no lock, and stays.
+    """
     lock = FileLock(path)
-    if not lock.path.exists():
+    if lock.path.is_symlink() or not lock.path.is_file():
         return False
     held = not lock.acquire()
     lock.release()

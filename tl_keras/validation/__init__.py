@@ -3,6 +3,15 @@
 Scores and splits ask for the `domain` of each sample themselves, through scikit-learn's metadata
 routing. `cross_validate` and `fit_search` switch that on for their own time; importing this package
 switches nothing.
+
+scikit-learn's own functions raise some errors before they call anything of this package:
+
+* `Pipeline.fit does not accept the domain parameter`: metadata routing is off. Call
+  `sklearn.set_config(enable_metadata_routing=True)` first, or `fit_search` and `cross_validate`.
+* `'<' not supported between instances of 'NoneType' and 'str'`, `Input y contains NaN`: the default
+  `cv` stratifies by labels, some of which are missing. Pass `cv=DomainSplit(5)`.
+* The same, or `Input y_true contains NaN`, with that `cv`: scores such as `"accuracy"` compare
+  predictions with missing labels. Pass `scoring=reverse_validation()`.
 """
 
 from tl_keras.validation.circular_validation import circular_validation

@@ -1,5 +1,6 @@
 """Named arrays and a little JSON in one file that is either complete or not there."""
 
+import contextlib
 import io
 import json
 import pathlib
@@ -11,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.utils.errors import warn_user
+from tl_keras.utils.regular_files import open_regular
 from tl_keras.utils.writing import written_whole
 
 CONTENTS = "contents.json"
@@ -43,7 +45,7 @@ def write_arrays(
 def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
     """Return what `write_arrays` wrote; None, with a warning, if a byte of it has changed."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             contents = json.loads(archive.read(CONTENTS))
             return dict(_arrays(archive, contents)), contents["state"]
     except Exception as error:  # A damaged archive can fail in any part of zipfile and NumPy.
@@ -54,7 +56,7 @@ def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, An
 def checked_state(path: pathlib.Path) -> dict[str, Any] | None:
     """Return the state if `read_arrays` would return it, with one array in memory at a time."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             contents = json.loads(archive.read(CONTENTS))
             for _ in _arrays(archive, contents):
                 pass
@@ -66,10 +68,20 @@ def checked_state(path: pathlib.Path) -> dict[str, Any] | None:
 def read_state(path: pathlib.Path) -> dict[str, Any] | None:
     """Return the state alone, or None if it cannot be read."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             return json.loads(archive.read(CONTENTS))["state"]
     except Exception:  # As above.
         return None
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
+    """Open what `write_arrays` wrote: a file, of as many bytes as its members have."""
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if any(one.compress_type != zipfile.ZIP_STORED for one in members):
+            raise zipfile.BadZipFile("it has compressed members")
+        yield archive
 
 
 def _arrays(archive: zipfile.ZipFile, contents: dict) -> Iterator[tuple[str, np.ndarray]]:

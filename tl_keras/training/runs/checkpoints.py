@@ -1,5 +1,6 @@
 """Checkpoints: the whole state of a training in one file that is either complete or not there."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -11,9 +12,11 @@ import numpy as np
 
 from tl_keras.training.runs.array_files import read_arrays, read_state, write_arrays
 from tl_keras.utils.errors import InputError
+from tl_keras.utils.writing import remove_partials
 
 KEPT = 2
 NAME = re.compile(r"checkpoint-(\d{6,})\.zip")
+BEST_OF_EPOCH = re.compile(r"best-epoch-(\d{4,})\.zip")
 RUN = "run"
 """Key in a checkpoint's state: the digest of the configuration of the run that it belongs to."""
 
@@ -128,6 +131,24 @@ def checkpoint_states(folder: pathlib.Path) -> list[dict[str, Any]]:
     """Return the states of all checkpoints that can be read, without their arrays."""
     states = map(read_state, checkpoint_files(folder))
     return [state for state in states if state is not None]
+
+
+def remove_checkpoints(folder: pathlib.Path) -> None:
+    """Remove what a run wrote into its folder of checkpoints, and the folder if that is all.
+
+    Other files stay, those of a callback of the user's for example; so does a link in the place of
+    the folder.
+    """
+    if not folder.is_dir():
+        return
+    for names in ("checkpoint-*.zip", "best-epoch-*.zip"):
+        remove_partials(folder, names)
+    for file in folder.iterdir():
+        if NAME.fullmatch(file.name) or BEST_OF_EPOCH.fullmatch(file.name):
+            with contextlib.suppress(OSError):
+                file.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def checkpoint_files(folder: pathlib.Path) -> list[pathlib.Path]:

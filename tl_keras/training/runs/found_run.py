@@ -10,10 +10,9 @@ import pathlib
 from typing import Any
 
 from tl_keras.training.runs.array_files import checked_state
-from tl_keras.training.runs.checkpoints import RUN, checkpoint_files, is_of_run
+from tl_keras.training.runs.checkpoints import BEST_OF_EPOCH, RUN, checkpoint_files, is_of_run
 from tl_keras.training.runs.identity import check_same_run
 from tl_keras.training.runs.run_directory import (
-    BEST_OF_EPOCH,
     CONFIG_FILE,
     HISTORY_FILE,
     MODEL_FILE,
@@ -22,6 +21,7 @@ from tl_keras.training.runs.run_directory import (
     RunDirectory,
 )
 from tl_keras.utils.errors import InputError, listed, warn_user
+from tl_keras.utils.regular_files import read_regular
 
 ASIDE = "set-aside-{}"
 REMEDY = "Choose another directory, or pass overwrite=True to replace what is there."
@@ -247,7 +247,7 @@ def _new_folder(parent: pathlib.Path) -> pathlib.Path:
 def _json_dict(path: pathlib.Path) -> dict[str, Any] | None:
     """Return what a JSON file holds, or None if that is no dict or cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(path).decode())
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import pathlib
-import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,14 +15,17 @@ import numpy as np
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.training.runs.array_files import read_arrays, write_arrays
 from tl_keras.training.runs.checkpoints import (
+    BEST_OF_EPOCH,
     RUN,
     checkpoint_states,
     is_of_run,
     read_checkpoint,
+    remove_checkpoints,
     write_checkpoint,
 )
 from tl_keras.training.runs.run_lock import run_lock
 from tl_keras.utils.errors import InputError, first_line, warn_user
+from tl_keras.utils.regular_files import read_regular
 from tl_keras.utils.writing import (
     disk_error,
     opened_whole,
@@ -49,7 +51,6 @@ RUN_FILES = (
     *(SUMMARY_FILE, CURVES_FILE, CONFIG_FILE),
 )
 BYTES_OF_A_WEIGHT = 4
-BEST_OF_EPOCH = re.compile(r"best-epoch-(\d{4,})\.zip")
 
 
 class RunDirectory:
@@ -111,12 +112,12 @@ class RunDirectory:
             # The model first: without it, what is left after a crash is no finished run.
             for name in RUN_FILES:
                 (self.path / name).unlink(missing_ok=True)
-            shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+            remove_checkpoints(self.checkpoints)
 
     def clear_checkpoints(self) -> None:
         """Remove checkpoints of a run that never got to its first step."""
         if self.writes:
-            shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+            remove_checkpoints(self.checkpoints)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file."""
@@ -129,7 +130,7 @@ class RunDirectory:
         """Read a JSON file of the run that is there."""
         path = self.path / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return json.loads(read_regular(path).decode())
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(
                 f"output: {str(path)!r} cannot be read ({first_line(error)}). Choose another "
@@ -163,7 +164,7 @@ class RunDirectory:
                 model.save(partial)
                 if weights:
                     _extract(partial, WEIGHTS_IN_MODEL, self.path / BEST_WEIGHTS_FILE)
-        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        remove_checkpoints(self.checkpoints)
 
     def write_checkpoint(self, arrays: Mapping[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write a checkpoint, and remove best weights that no checkpoint speaks of any more."""
