@@ -1,8 +1,7 @@
 """Metrics as pure functions of NumPy arrays.
 
 Every function takes what is true and what was predicted, both `(n, size)`, and gives a dict from
-metric name to float. A metric that the data leave undefined is NaN: the AUC of a class that no
-example has, R² of a constant target.
+metric name to float, NaN where the data leave it undefined: the AUC of a class without examples.
 """
 
 import numpy as np
@@ -237,9 +236,8 @@ def expected_calibration_error(
 
 
 def _ratios(true: np.ndarray, predicted: np.ndarray, average: str, undefined: float = 0.0) -> dict:
-    values = sklearn_metrics.precision_recall_fscore_support(
-        true, predicted, average=average, zero_division=undefined
-    )
+    ratios_of = sklearn_metrics.precision_recall_fscore_support
+    values = ratios_of(true, predicted, average=average, zero_division=undefined)
     return dict(zip(("precision", "recall", "f1"), values, strict=False))
 
 

@@ -28,10 +28,7 @@ def graph_nodes(graph: Any) -> Iterator[Any]:
 
 
 def functional_graph(layer: Any) -> Any:
-    """Return the Functional model behind a Functional or built Sequential model, else None.
-
-    Keras does not export the class.
-    """
+    """Return the Functional model behind a Functional or built Sequential model, else None."""
     import keras
 
     if isinstance(layer, keras.Sequential):
@@ -45,10 +42,7 @@ def attached_mask(tensor: Any) -> Any:
 
 
 def own_weights(layer: Any) -> Sequence[Any]:
-    """Return a layer's own variables that optimizers may change, also while it is frozen.
-
-    `trainable_weights` is empty then, and counts the layers inside.
-    """
+    """Return a layer's own variables that optimizers may change, also while it is frozen."""
     return layer._trainable_variables
 
 
@@ -63,10 +57,7 @@ def set_own_trainable(layer: Any, trainable: bool) -> None:
 
 
 def is_random_preprocessing(layer: Any) -> bool:
-    """Tell whether a layer is one of Keras' random preprocessing layers, or was made of one.
-
-    They have no common public class.
-    """
+    """Tell whether a layer is, or was made of, one of Keras' random preprocessing layers."""
     modules = (kind.__module__ for kind in type(layer).__mro__)
     return bool(layer._seed_generators) and any(".layers.preprocessing." in one for one in modules)
 
@@ -100,6 +91,15 @@ def in_safe_mode() -> bool:
     from keras.src.saving import serialization_lib
 
     return bool(serialization_lib.in_safe_mode())
+
+
+def writes_legacy_config() -> bool:
+    """Tell whether Keras is writing a whole model as HDF5; its scope for that is not public."""
+    try:
+        from keras.src.backend.common import global_state
+    except ImportError:  # Another version may have no such format.
+        return False
+    return bool(global_state.get_global_attribute("use_legacy_config", False))
 
 
 def clear_losses(model: Any) -> None:

@@ -4,6 +4,7 @@
 of its own when it writes HDF5. That scope is the one sign that reaches a layer.
 """
 
+from tl_keras.utils.compat import writes_legacy_config
 from tl_keras.utils.errors import InputError
 
 HDF5 = (".h5", ".hdf5")
@@ -18,16 +19,8 @@ def check_not_hdf5(path: str) -> None:
 
 def check_not_written_as_hdf5() -> None:
     """Raise `InputError` while Keras writes a whole model as HDF5; called for a layer's config."""
-    if _in_legacy_scope():
+    if writes_legacy_config():
         _refuse("got one of HDF5")
-
-
-def _in_legacy_scope() -> bool:
-    try:
-        from keras.src.backend.common import global_state
-    except ImportError:  # Private to Keras: another version may have no such format.
-        return False
-    return bool(global_state.get_global_attribute("use_legacy_config", False))
 
 
 def _refuse(what: str) -> None:
