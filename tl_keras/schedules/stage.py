@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted, did_you_mean
+from tl_keras.utils.misplaced import OF_STAGES, points_from
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 BLOCKS_SHARE = 0.1
@@ -38,12 +39,13 @@ class Stage:
             next one its square, … From above 0 to 1.
         learning_rates: Block name, pattern for block names, or `"head"` → peak learning rate > 0,
             instead of what `layer_decay` gives. The first one that fits a block counts.
-        clip_norm: Longest gradient over all weights together, > 0; longer ones are scaled down.
+        global_clipnorm: Longest gradient over all weights together, > 0; longer ones are
+            scaled down.
         accumulation: Slices, ≥ 1, that a batch is cut into, to save memory; their gradients are
             summed before the update.
-        ema: Share m, between 0 and 1, of the old value in the moving average of the weights,
-            m · average + (1 − m) · weight, which is what is measured and kept. In the n-th update
-            it is at most n/(n + 9), so that the weights that the stage began with are soon
+        ema_momentum: Share m, between 0 and 1, of the old value in the moving average of the
+            weights, m · average + (1 − m) · weight, which is what is measured and kept. In the n-th
+            update it is at most n/(n + 9), so that the weights that the stage began with are soon
             forgotten. Statistics of BatchNorm layers that update are averaged along.
         augment: Whether the run's augmentation, if there is any, is at work in this stage. Without
             it, frozen blocks run once per image.
@@ -62,9 +64,9 @@ class Stage:
     learning_rates: Mapping[str, float] | None = dataclasses.field(
         default=None, kw_only=True, hash=False
     )
-    clip_norm: float | None = dataclasses.field(default=None, kw_only=True)
+    global_clipnorm: float | None = dataclasses.field(default=None, kw_only=True)
     accumulation: int = dataclasses.field(default=1, kw_only=True)
-    ema: float | None = dataclasses.field(default=None, kw_only=True)
+    ema_momentum: float | None = dataclasses.field(default=None, kw_only=True)
     augment: bool = dataclasses.field(default=True, kw_only=True)
     name: str = dataclasses.field(default="", kw_only=True)
 
@@ -115,8 +117,8 @@ class Stage:
             ("weight_decay", "a number ≥ 0", lambda value: 0 <= value < math.inf),
             ("warmup", "a share from 0 to below 1", lambda value: 0 <= value < 1),
             ("layer_decay", "a factor above 0 and up to 1", lambda value: 0 < value <= 1),
-            ("clip_norm", "a number > 0 or None", lambda value: 0 < value < math.inf),
-            ("ema", "a number between 0 and 1 or None", lambda value: 0 < value < 1),
+            ("global_clipnorm", "a number > 0 or None", lambda value: 0 < value < math.inf),
+            ("ema_momentum", "a number between 0 and 1 or None", lambda value: 0 < value < 1),
         ):
             value = getattr(self, field)
             optional = expected.endswith("None") or field in ("learning_rate", "warmup")
@@ -166,6 +168,9 @@ class Stage:
         if self.unfreeze < 1:
             return f"upper {self.unfreeze:.0%} of the blocks"
         return f"upper {counted(int(self.unfreeze), 'block')}"
+
+
+Stage.__init__ = points_from(OF_STAGES)(Stage.__init__)
 
 
 def _is_number(value: Any) -> bool:

@@ -74,7 +74,7 @@ def build_optimizer(
     """
     arguments = {
         "learning_rate": learning_rate_of(stage, total_steps),
-        "global_clipnorm": stage.clip_norm,
+        "global_clipnorm": stage.global_clipnorm,
     }
     decay = stage.weight_decay or None
     if stage.optimizer == "sgd":
@@ -90,7 +90,7 @@ def build_optimizer(
         optimizer.exclude_from_weight_decay(var_list=undecayed)
     scaled = any(factor != 1.0 for factor in (factors or {}).values())
     # Keras clips each replica's gradients by themselves; the wrapper clips their sum.
-    if scaled or stage.clip_norm is not None:
+    if scaled or stage.global_clipnorm is not None:
         optimizer = LayerwiseLearningRate(optimizer, factors or {})
     if scale_loss:
         optimizer = LossScale(optimizer)
