@@ -1,6 +1,5 @@
 """What makes two runs the same run, and what to say where they are not."""
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -138,7 +137,7 @@ def _common(plan: RunPlan) -> dict[str, Any]:
     """Return what decides the result besides model and data."""
     settings = plan.settings
     return {
-        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
+        "stages": [stage.config() for stage in plan.stages],
         "objectives": [objective.config() for objective in plan.objectives],
         "batch_size": settings.batch_size,
         "seed": settings.seed,
