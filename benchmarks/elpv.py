@@ -25,7 +25,14 @@ def schedule(epochs: int) -> tuple[tl.Stage, ...]:
     """Return the schedule that is measured."""
     return (
         tl.Stage(10, learning_rate=1e-3, augment=False),
-        tl.Stage(epochs, unfreeze=11, learning_rate=3e-4, warmup=0.1, clip_norm=1.0, ema=0.99),
+        tl.Stage(
+            epochs,
+            unfreeze=11,
+            learning_rate=3e-4,
+            warmup=0.1,
+            global_clipnorm=1.0,
+            ema_momentum=0.99,
+        ),
     )
 
 

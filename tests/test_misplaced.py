@@ -12,6 +12,7 @@ from tl_keras.utils.misplaced import (
     OF_BUILDING,
     OF_EVALUATION,
     OF_PRETRAINING,
+    OF_STAGES,
     OF_TRAINING,
     points_from,
 )
@@ -22,6 +23,7 @@ FUNCTIONS = {
     tl.build_transfer_model: OF_BUILDING,
     tl.evaluate: OF_EVALUATION,
     tl.compare: OF_EVALUATION,
+    tl.Stage: OF_STAGES,
 }
 
 
@@ -52,7 +54,7 @@ def test_what_is_advised_exists():
         for remedy in table.values():
             if remedy.startswith("It is called "):
                 assert remedy.removeprefix("It is called ").split("=")[0] in known
-    tl.Stage(10, optimizer="sgd", learning_rate=0.01, weight_decay=1e-4, clip_norm=1.0)
+    tl.Stage(10, optimizer="sgd", learning_rate=0.01, weight_decay=1e-4, global_clipnorm=1.0)
     tl.schedules.two_stage(head_epochs=10, epochs=8)
     tl.heads.HeadSpec(pooling="max", dropout=0.2)
 

@@ -88,10 +88,17 @@ def test_no_command_shows_the_help_and_fails(tl_keras_cli):
         (["evaluate", "x", "y", "--batch-size", "0"], "--batch-size"),
         (["train", "x", "-o", "y", "--layer-decay", "0"], "'--layer-decay': expected a number abo"),
         (["train", "x", "-o", "y", "--layer-decay", "2"], "above 0 and up to 1, got 2"),
-        (["train", "x", "-o", "y", "--clip-norm", "0"], "'--clip-norm': expected a number above"),
+        (
+            ["train", "x", "-o", "y", "--global-clipnorm", "0"],
+            "'--global-clipnorm': expected a number above",
+        ),
         (["train", "x", "-o", "y", "--learning-rate", "0"], "'--learning-rate': expected a number"),
-        (["train", "x", "-o", "y", "--ema", "0"], "above 0 and below 1, got 0"),
-        (["train", "x", "-o", "y", "--ema", "1"], "'--ema': expected a number above 0 and below 1"),
+        (["train", "x", "-o", "y", "--ema", "0.9"], "--ema is called --ema-momentum"),
+        (["train", "x", "-o", "y", "--ema-momentum", "0"], "above 0 and below 1, got 0"),
+        (
+            ["train", "x", "-o", "y", "--ema-momentum", "1"],
+            "'--ema-momentum': expected a number above 0 and below 1",
+        ),
     ],
 )
 def test_mistakes_in_the_command_are_one_line_and_exit_code_2(tl_keras_cli, words, text):

@@ -58,7 +58,7 @@ def test_controls_reach_every_stage(tl_keras_cli, tiny_backbone, pictures, tmp_p
     code, _, err = tl_keras_cli(
         *("train", pictures, "--output", run, "--backbone", tiny_backbone),
         *("--schedule", "two_stage", "--head-epochs", 1, "--epochs", 1, "--learning-rate", 1e-4),
-        *("--layer-decay", 0.5, "--clip-norm", 1, "--ema", 0.9, "--accumulation", 2),
+        *("--layer-decay", 0.5, "--global-clipnorm", 1, "--ema-momentum", 0.9, "--accumulation", 2),
         *("--augment", "flips", "--augment", "mixup", "--deterministic"),
         "--tensorboard",
     )
@@ -66,8 +66,8 @@ def test_controls_reach_every_stage(tl_keras_cli, tiny_backbone, pictures, tmp_p
     config = json.loads((run / "config.json").read_text())
     assert [stage["learning_rate"] for stage in config["stages"]] == [1e-3, 1e-4]
     for stage in config["stages"]:
-        assert (stage["layer_decay"], stage["clip_norm"]) == (0.5, 1)
-        assert (stage["ema"], stage["accumulation"]) == (0.9, 2)
+        assert (stage["layer_decay"], stage["global_clipnorm"]) == (0.5, 1)
+        assert (stage["ema_momentum"], stage["accumulation"]) == (0.9, 2)
     assert config["deterministic"] is True
     augmentation = json.dumps(config["augmentation"])
     assert augmentation.index("RandomFlip") < augmentation.index("MixUp")

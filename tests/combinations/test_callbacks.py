@@ -290,7 +290,7 @@ def test_backup_and_restore_continues_a_killed_stage(tmp_path):
 
 
 def test_moving_averages_are_measured_with_and_without_swap_ema_weights():
-    stage = tl.Stage(2, optimizer="sgd", learning_rate=RATE, ema=0.5)
+    stage = tl.Stage(2, optimizer="sgd", learning_rate=RATE, ema_momentum=0.5)
     losses = [
         quick(callbacks, stage).history["val_loss"]
         for callbacks in ([], [keras.callbacks.SwapEMAWeights()])
@@ -301,7 +301,7 @@ def test_moving_averages_are_measured_with_and_without_swap_ema_weights():
 @pytest.mark.parametrize(
     ("callback", "stages", "text"),
     [
-        (keras.callbacks.SwapEMAWeights(), None, "ema=0.99"),
+        (keras.callbacks.SwapEMAWeights(), None, "ema_momentum=0.99"),
         (keras.callbacks.BackupAndRestore("x"), (tl.Stage(1), tl.Stage(1)), "output="),
     ],
 )

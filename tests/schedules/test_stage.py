@@ -22,11 +22,22 @@ from tl_keras.utils.errors import InputError
         ({"epochs": 1, "learning_rate": True}, "learning_rate: expected a number > 0, got True"),
         ({"epochs": 1, "layer_decay": 0.0}, "layer_decay: expected a factor above 0 and up to 1"),
         ({"epochs": 1, "layer_decay": 1.1}, "layer_decay: expected a factor .*, got 1.1"),
-        ({"epochs": 1, "clip_norm": 0}, "clip_norm: expected a number > 0 or None, got 0"),
+        ({"epochs": 1, "clip_norm": 1.0}, "clip_norm: Stage has no such .* called global_clipnorm"),
+        ({"epochs": 1, "ema": 0.9}, "ema: Stage has no such .* called ema_momentum"),
+        (
+            {"epochs": 1, "global_clipnorm": 0},
+            "global_clipnorm: expected a number > 0 or None, got 0",
+        ),
         ({"epochs": 1, "accumulation": 0}, "accumulation: expected a whole number ≥ 1, got 0"),
         ({"epochs": 1, "accumulation": True}, "accumulation: expected a whole number"),
-        ({"epochs": 1, "ema": 1.0}, "ema: expected a number between 0 and 1 or None, got 1.0"),
-        ({"epochs": 1, "ema": float("nan")}, "ema: expected a number between 0 and 1"),
+        (
+            {"epochs": 1, "ema_momentum": 1.0},
+            "ema_momentum: expected a number between 0 and 1 or None, got 1.0",
+        ),
+        (
+            {"epochs": 1, "ema_momentum": float("nan")},
+            "ema_momentum: expected a number between 0 and 1",
+        ),
         ({"epochs": 1, "learning_rates": [1e-3]}, r"→ learning rate, got \[0.001\]"),
         ({"epochs": 1, "learning_rates": {"stem": 0.0}}, "→ number > 0, got 'stem': 0.0"),
     ],
@@ -38,7 +49,9 @@ def test_bad_stages_say_what_was_expected(arguments, text):
 
 def test_stages_are_values_that_can_be_hashed_and_written_as_json():
     rates = {"stem": 1e-5, "head": 1}
-    stage = tl.Stage(2, layer_decay=0.7, learning_rates=rates, clip_norm=1.0, ema=0.99)
+    stage = tl.Stage(
+        2, layer_decay=0.7, learning_rates=rates, global_clipnorm=1.0, ema_momentum=0.99
+    )
     same = dataclasses.replace(stage)
     assert stage == same and hash(stage) == hash(same)
     assert len({stage, same, tl.Stage(2), tl.Stage(2, accumulation=2)}) == 3

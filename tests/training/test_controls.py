@@ -53,7 +53,7 @@ def test_the_model_ends_with_the_moving_average(blobs):
             self.kernels.append(self.model.head.trainable_weights[0].numpy())
 
     trace, momentum = Trace(), 0.2
-    stage = tl.Stage(2, learning_rate=0.05, ema=momentum)
+    stage = tl.Stage(2, learning_rate=0.05, ema_momentum=momentum)
     keras.utils.set_random_seed(0)
     average = tl.build_transfer_model(tiny_network(), 3).head.trainable_weights[0].numpy()
     run = train(blobs, stage, callbacks=[trace])
@@ -88,7 +88,7 @@ def test_statistics_that_update_are_averaged_with_the_weights(blobs):
             values.append([w.numpy() for w in self.model.weights])
 
     values = []
-    stage = tl.Stage(2, unfreeze="all", batch_norm="update", learning_rate=0.05, ema=0.2)
+    stage = tl.Stage(2, unfreeze="all", batch_norm="update", learning_rate=0.05, ema_momentum=0.2)
     run = train(blobs, stage, callbacks=[Trace()])
     average, names = values[0], [weight.path for weight in run.model.weights]
     for step, later in enumerate(values[1:]):
@@ -105,7 +105,7 @@ def test_statistics_that_update_are_averaged_with_the_weights(blobs):
 
 def test_validation_measures_the_moving_average(blobs):
     x, y = blobs
-    run = train(blobs, tl.Stage(3, learning_rate=0.05, ema=0.8), validation=(x, y))
+    run = train(blobs, tl.Stage(3, learning_rate=0.05, ema_momentum=0.8), validation=(x, y))
     report = tl.evaluate(run.model, (x, y), verbose=False)
     np.testing.assert_allclose(report.metrics["log_loss"], min(run.history["val_loss"]), rtol=1e-4)
 
@@ -122,7 +122,12 @@ def test_clipping_bounds_the_update(blobs):
 
     moves = []
     stage = tl.Stage(
-        1, optimizer="sgd", learning_rate=1.0, clip_norm=1e-3, weight_decay=0.0, decay="constant"
+        1,
+        optimizer="sgd",
+        learning_rate=1.0,
+        global_clipnorm=1e-3,
+        weight_decay=0.0,
+        decay="constant",
     )
     train(blobs, stage, callbacks=[Kernel()])
     # The first step of Nesterov momentum 0.9 moves by 1.9 times the clipped gradient.

@@ -46,7 +46,9 @@ def test_patience_is_a_fifth_of_the_stage_and_its_warm_up():
 
 def test_auto_is_on_with_validation_data_and_a_schedule_that_we_chose():
     assert decided().early_stopping == "auto"
-    assert decided([dataclasses.replace(s, ema=0.9) for s in CHOSEN]).early_stopping == "auto"
+    assert (
+        decided([dataclasses.replace(s, ema_momentum=0.9) for s in CHOSEN]).early_stopping == "auto"
+    )
     assert decided(early_stopping=4).early_stopping == 4
     assert decided([tl.Stage(30), tl.Stage(40, unfreeze="all")]).early_stopping is None
     assert decided(tl.schedules.two_stage()).early_stopping is None

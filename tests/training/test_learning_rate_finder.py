@@ -154,7 +154,14 @@ def model(network):
     [
         None,
         tl.Stage(1, unfreeze=1, optimizer="sgd", learning_rates={"head": 1e-2}, accumulation=2),
-        tl.Stage(1, unfreeze="all", batch_norm="update", layer_decay=0.5, ema=0.9, clip_norm=1.0),
+        tl.Stage(
+            1,
+            unfreeze="all",
+            batch_norm="update",
+            layer_decay=0.5,
+            ema_momentum=0.9,
+            global_clipnorm=1.0,
+        ),
     ],
 )
 def test_the_model_is_left_as_it_was(stage, model, blobs):

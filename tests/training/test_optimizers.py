@@ -38,7 +38,7 @@ def test_a_stage_names_its_optimizer(name, kind):
         optimizer = built(stage(optimizer=name, weight_decay=weight_decay), two_variables())
         assert type(optimizer) is kind and optimizer.built
     factors = {"dense/kernel": 0.1, "dense/bias": 1.0}
-    wrapped = built(stage(optimizer=name, ema=0.9), two_variables(), factors=factors)
+    wrapped = built(stage(optimizer=name, ema_momentum=0.9), two_variables(), factors=factors)
     assert type(wrapped) is LayerwiseLearningRate and wrapped.factors == factors
     assert type(wrapped.inner_optimizer) is kind
     ones = dict.fromkeys(factors, 1.0)
@@ -116,7 +116,7 @@ def test_kernels_of_every_kind_are_decayed():
 @pytest.mark.parametrize("factors", [None, {"dense/kernel": 0.2}])
 def test_gradients_are_clipped_by_the_norm_of_all(factors):
     variables = two_variables()
-    clipping = stage(optimizer="sgd", weight_decay=0.0, clip_norm=0.5)
+    clipping = stage(optimizer="sgd", weight_decay=0.0, global_clipnorm=0.5)
     optimizer = built(clipping, variables, factors=factors)
     optimizer.apply([tf.constant(KERNEL), tf.constant(BIAS)], variables)
     norm = np.sqrt((KERNEL**2).sum() + (BIAS**2).sum())
@@ -201,7 +201,7 @@ def test_an_overflow_on_any_replica_skips_the_step(two_devices):
 def test_clipping_measures_the_sum_over_replicas(two_devices):
     with two_devices.scope():
         variables = two_variables()
-        clipping = stage(optimizer="sgd", weight_decay=0.0, clip_norm=0.5)
+        clipping = stage(optimizer="sgd", weight_decay=0.0, global_clipnorm=0.5)
         optimizer = built(clipping, variables)
     random = np.random.default_rng(0)
     shares = [random.normal(size=shape).astype("float32") for shape in ((2, 4, 3), (2, 3))]

@@ -68,7 +68,9 @@ def test_l1_moves_all_alike_and_not_past_the_start(weight):
     np.testing.assert_allclose(list(found.values()), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("controls", [{"clip_norm": 1e-3}, {"accumulation": 2}, {"ema": 1e-3}])
+@pytest.mark.parametrize(
+    "controls", [{"global_clipnorm": 1e-3}, {"accumulation": 2}, {"ema_momentum": 1e-3}]
+)
 def test_clipping_micro_batches_and_averages_do_not_change_it(controls):
     _, found = distances(L2SP(weight=1.0), **controls)
     expected = (1.0 - RATE) ** STEPS

@@ -114,7 +114,7 @@ def test_two_crashes_and_rare_checkpoints(undisturbed, tmp_path):
 
 def test_random_layers_and_augmentation_go_on_too(undisturbed, tmp_path):
     data, _ = undisturbed
-    stages = (tl.Stage(3, unfreeze="all", ema=0.9, accumulation=2, learning_rate=1e-3),)
+    stages = (tl.Stage(3, unfreeze="all", ema_momentum=0.9, accumulation=2, learning_rate=1e-3),)
     flips = {"augmentation": keras.layers.RandomFlip(seed=1)}
     whole = train(data, None, stages=stages, **flips)
     with pytest.raises(Stop):

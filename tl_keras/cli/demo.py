@@ -67,7 +67,12 @@ def demo(output: str, quick: bool = False) -> None:
         train,
         validation,
         schedule=Stage(
-            epochs, unfreeze=11, learning_rate=3e-4, warmup=0.1, clip_norm=1.0, ema=0.99
+            epochs,
+            unfreeze=11,
+            learning_rate=3e-4,
+            warmup=0.1,
+            global_clipnorm=1.0,
+            ema_momentum=0.99,
         ),
         batch_size=16,
         label_smoothing=0.1,

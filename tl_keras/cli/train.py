@@ -50,8 +50,9 @@ def train(
     head_epochs: options.HeadEpochs = None,
     learning_rate: options.LearningRate = None,
     layer_decay: options.LayerDecay = 1.0,
-    clip_norm: options.ClipNorm = None,
-    ema: options.Ema = None,
+    global_clipnorm: options.GlobalClipnorm = None,
+    ema_momentum: options.EmaMomentum = None,
+    renamed: options.Renamed = None,
     accumulation: options.Accumulation = 1,
     batch_size: options.BatchSize = 32,
     validation: data_options.Validation = None,
@@ -168,8 +169,8 @@ def train(
     stages = with_controls(
         chosen,
         layer_decay=layer_decay,
-        clip_norm=clip_norm,
-        ema=ema,
+        global_clipnorm=global_clipnorm,
+        ema_momentum=ema_momentum,
         accumulation=accumulation,
     )
     callbacks = []

@@ -157,7 +157,7 @@ LayerDecay = Annotated[
     ),
 ]
 
-ClipNorm = Annotated[
+GlobalClipnorm = Annotated[
     float | None,
     typer.Option(
         callback=between(0),
@@ -166,7 +166,7 @@ ClipNorm = Annotated[
     ),
 ]
 
-Ema = Annotated[
+EmaMomentum = Annotated[
     float | None,
     typer.Option(
         callback=between(0, 1),
@@ -204,3 +204,13 @@ Tensorboard = Annotated[
         "--tensorboard", help="Write RUN/tensorboard for TensorBoard.", rich_help_panel=TRAINING
     ),
 ]
+
+
+def _refuse(value: str | None) -> None:
+    if value is not None:
+        raise typer.BadParameter(
+            "--clip-norm is called --global-clipnorm, and --ema is called --ema-momentum."
+        )
+
+
+Renamed = Annotated[str | None, typer.Option("--clip-norm", "--ema", hidden=True, callback=_refuse)]

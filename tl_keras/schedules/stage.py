@@ -6,8 +6,23 @@ import numbers
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import keras
+
+from tl_keras.schedules.own_parts import (
+    Rate,
+    Schedule,
+    check_optimizer,
+    clips,
+    described,
+    is_own_rate,
+    own_decay,
+    own_rate,
+    peak_of,
+    rates_of,
+)
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted, did_you_mean
+from tl_keras.utils.misplaced import OF_STAGES, points_from
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 BLOCKS_SHARE = 0.1
@@ -23,12 +38,18 @@ class Stage:
             the head), a share below 1 (that share of the blocks, rounded up), `"all"`, or a
             pattern for block names (`"block6*"`, as in `fnmatch`).
         learning_rate: Peak learning rate of what trains, > 0. By default 1e-3 for the head (1e-2
-            with SGD where it trains alone), 1e-4 for the blocks: larger rates can destroy them.
+            with SGD where it trains alone), 1e-4 for the blocks: larger rates can destroy them; or
+            what an optimizer object has. A `keras.optimizers.schedules.LearningRateSchedule`, of
+            the steps of the stage, or a function from the stage's epoch, from 0, to the rate, is
+            followed as it is, without warm-up and decay.
         batch_norm: `"frozen"`: every BatchNormalization layer of the backbone keeps its statistics
             and its scale. `"update"`: those in unfrozen blocks train as usual.
-        optimizer: `"adamw"`, `"adam"` or `"sgd"` (with Nesterov momentum 0.9).
-        weight_decay: Decoupled weight decay; left out for biases, normalisation, scales, class
-            tokens, and embeddings of positions and of words.
+        optimizer: `"adamw"`, `"adam"`, `"sgd"` (with Nesterov momentum 0.9), or an object, such as
+            `keras.optimizers.Lion(1e-4)`. Each stage trains with a copy made from its
+            configuration.
+        weight_decay: Decoupled weight decay, by default 1e-4, or what an optimizer object has; left
+            out for biases, normalisation, scales, class tokens, and embeddings of positions and of
+            words.
         warmup: Share of the stage's steps in which the learning rate rises from 0; itself from 0
             to below 1. By default 0.1 where blocks train at their default rate with cosine decay,
             else 0.
@@ -38,12 +59,13 @@ class Stage:
             next one its square, … From above 0 to 1.
         learning_rates: Block name, pattern for block names, or `"head"` → peak learning rate > 0,
             instead of what `layer_decay` gives. The first one that fits a block counts.
-        clip_norm: Longest gradient over all weights together, > 0; longer ones are scaled down.
+        global_clipnorm: Longest gradient over all weights together, > 0; longer ones are
+            scaled down.
         accumulation: Slices, ≥ 1, that a batch is cut into, to save memory; their gradients are
             summed before the update.
-        ema: Share m, between 0 and 1, of the old value in the moving average of the weights,
-            m · average + (1 − m) · weight, which is what is measured and kept. In the n-th update
-            it is at most n/(n + 9), so that the weights that the stage began with are soon
+        ema_momentum: Share m, between 0 and 1, of the old value in the moving average of the
+            weights, m · average + (1 − m) · weight, which is what is measured and kept. In the n-th
+            update it is at most n/(n + 9), so that the weights that the stage began with are soon
             forgotten. Statistics of BatchNorm layers that update are averaged along.
         augment: Whether the run's augmentation, if there is any, is at work in this stage. Without
             it, frozen blocks run once per image.
@@ -52,19 +74,21 @@ class Stage:
 
     epochs: int
     unfreeze: int | float | str = dataclasses.field(default=0, kw_only=True)
-    learning_rate: float | None = dataclasses.field(default=None, kw_only=True)
+    learning_rate: Rate | None = dataclasses.field(default=None, kw_only=True)
     batch_norm: Literal["frozen", "update"] = dataclasses.field(default="frozen", kw_only=True)
-    optimizer: Literal["adamw", "adam", "sgd"] = dataclasses.field(default="adamw", kw_only=True)
-    weight_decay: float = dataclasses.field(default=1e-4, kw_only=True)
+    optimizer: Literal["adamw", "adam", "sgd"] | keras.optimizers.Optimizer = dataclasses.field(
+        default="adamw", kw_only=True
+    )
+    weight_decay: float | None = dataclasses.field(default=None, kw_only=True)
     warmup: float | None = dataclasses.field(default=None, kw_only=True)
     decay: Literal["cosine", "constant"] = dataclasses.field(default="cosine", kw_only=True)
     layer_decay: float = dataclasses.field(default=1.0, kw_only=True)
     learning_rates: Mapping[str, float] | None = dataclasses.field(
         default=None, kw_only=True, hash=False
     )
-    clip_norm: float | None = dataclasses.field(default=None, kw_only=True)
+    global_clipnorm: float | None = dataclasses.field(default=None, kw_only=True)
     accumulation: int = dataclasses.field(default=1, kw_only=True)
-    ema: float | None = dataclasses.field(default=None, kw_only=True)
+    ema_momentum: float | None = dataclasses.field(default=None, kw_only=True)
     augment: bool = dataclasses.field(default=True, kw_only=True)
     name: str = dataclasses.field(default="", kw_only=True)
 
@@ -73,6 +97,7 @@ class Stage:
         for field in ("epochs", "accumulation"):
             object.__setattr__(self, field, whole(getattr(self, field), field))
         self._check_unfreeze()
+        self._check_own_parts()
         self._check_numbers()
         self._check_learning_rates()
         for field, known in (
@@ -81,6 +106,8 @@ class Stage:
             ("decay", ("cosine", "constant")),
         ):
             value = getattr(self, field)
+            if isinstance(value, keras.optimizers.Optimizer) and field == "optimizer":
+                continue
             if value not in known:
                 raise InputError(
                     f"{field}: expected one of {known}, got {value!r}."
@@ -93,13 +120,25 @@ class Stage:
     def head_rate(self) -> float:
         """Peak learning rate of the head, unless `learning_rates` names another."""
         if self.learning_rate is not None:
-            return self.learning_rate
+            return peak_of(self.learning_rate, self.epochs)
         return 1e-2 if self.optimizer == "sgd" and self.unfreeze == 0 else 1e-3
 
     @property
     def block_rate(self) -> float:
         """Peak learning rate of the backbone's blocks, before `layer_decay`."""
         return self.head_rate * (1.0 if self.learning_rate is not None else BLOCKS_SHARE)
+
+    @property
+    def follows_own_rate(self) -> bool:
+        """Whether the learning rate has a course of its own, without warm-up and decay."""
+        return is_own_rate(self.learning_rate)
+
+    def config(self) -> dict[str, Any]:
+        """Return all that decides how the stage trains, as JSON."""
+        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        for name in ("optimizer", "learning_rate"):
+            fields[name] = described(fields[name], self.epochs)
+        return fields
 
     @property
     def warmup_share(self) -> float:
@@ -109,18 +148,46 @@ class Stage:
         is_default = self.unfreeze != 0 and self.learning_rate is None
         return 0.1 if is_default and self.decay == "cosine" else 0.0
 
+    def _check_own_parts(self):
+        """Check an optimizer object and a rate of its own, and take from them what is not given."""
+        optimizer, decay = self.optimizer, 1e-4
+        if isinstance(optimizer, keras.optimizers.Optimizer):
+            check_optimizer(optimizer)
+            decay = own_decay(optimizer)
+            if self.weight_decay not in (None, decay):
+                raise InputError(
+                    f"weight_decay: the optimizer has its own, {decay}. Leave the argument out."
+                )
+            if self.global_clipnorm is not None and clips(optimizer):
+                raise InputError(
+                    "global_clipnorm: the optimizer clips by itself. Leave one of the two out."
+                )
+            if self.learning_rate is None:
+                object.__setattr__(self, "learning_rate", own_rate(optimizer))
+        if self.weight_decay is None:
+            object.__setattr__(self, "weight_decay", decay)
+        if not self.follows_own_rate:
+            return
+        if not isinstance(self.learning_rate, Schedule):
+            rates_of(self.learning_rate, self.epochs)
+        if self.warmup:
+            raise InputError(
+                "warmup: the learning rate has a course of its own. Leave warmup out, or give "
+                "learning_rate as a number."
+            )
+
     def _check_numbers(self):
         for field, expected, fits in (
             ("learning_rate", "a number > 0", lambda value: 0 < value < math.inf),
             ("weight_decay", "a number ≥ 0", lambda value: 0 <= value < math.inf),
             ("warmup", "a share from 0 to below 1", lambda value: 0 <= value < 1),
             ("layer_decay", "a factor above 0 and up to 1", lambda value: 0 < value <= 1),
-            ("clip_norm", "a number > 0 or None", lambda value: 0 < value < math.inf),
-            ("ema", "a number between 0 and 1 or None", lambda value: 0 < value < 1),
+            ("global_clipnorm", "a number > 0 or None", lambda value: 0 < value < math.inf),
+            ("ema_momentum", "a number between 0 and 1 or None", lambda value: 0 < value < 1),
         ):
             value = getattr(self, field)
             optional = expected.endswith("None") or field in ("learning_rate", "warmup")
-            if value is None and optional:
+            if (value is None and optional) or (field == "learning_rate" and is_own_rate(value)):
                 continue
             if not _is_number(value) or not fits(value):
                 raise InputError(f"{field}: expected {expected}, got {value!r}.")
@@ -166,6 +233,9 @@ class Stage:
         if self.unfreeze < 1:
             return f"upper {self.unfreeze:.0%} of the blocks"
         return f"upper {counted(int(self.unfreeze), 'block')}"
+
+
+Stage.__init__ = points_from(OF_STAGES)(Stage.__init__)
 
 
 def _is_number(value: Any) -> bool:

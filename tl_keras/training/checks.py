@@ -202,7 +202,8 @@ def _check_batches(stage: Stage, batch_size: int, replicas: int, counts: Sequenc
 def _check_learning_rate(stage: Stage, callbacks: tuple[keras.callbacks.Callback, ...]) -> None:
     setters = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
     names = [type(callback).__name__ for callback in callbacks if isinstance(callback, setters)]
-    if names and (stage.decay != "constant" or stage.warmup_share):
+    changes = stage.follows_own_rate or stage.decay != "constant" or stage.warmup_share
+    if names and changes:
         raise InputError(
             f"callbacks: {names[0]} sets the learning rate, which stage {stage.name!r} changes by "
             "itself. Give the stage decay='constant' and warmup=0, or leave the callback out."

@@ -9,8 +9,8 @@ from tl_keras.data.rows import row_batches
 from tl_keras.utils.errors import InputError
 
 ADVICE = (
-    "Lower the stage's learning_rate, set its clip_norm=1.0, look for extreme values in the data, "
-    "or train in float32."
+    "Lower the stage's learning_rate, set its global_clipnorm=1.0, look for extreme values in the "
+    "data, or train in float32."
 )
 NAMED_EXAMPLES = 4
 

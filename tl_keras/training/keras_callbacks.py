@@ -69,16 +69,16 @@ def check_callbacks(callbacks: Callbacks, stages: Sequence[Stage]) -> None:
                 "callbacks: BackupAndRestore stores no stage, so that a schedule of several cannot "
                 "be resumed from it. Use output='some/directory', which resumes any schedule."
             )
-        without = [stage.name for stage in stages if stage.ema is None]
+        without = [stage.name for stage in stages if stage.ema_momentum is None]
         if isinstance(callback, keras.callbacks.SwapEMAWeights) and without:
             raise InputError(
                 f"callbacks: SwapEMAWeights needs a moving average, and stage {without[0]!r} keeps "
-                "none. Set Stage(…, ema=0.99); validation then measures it by itself."
+                "none. Set Stage(…, ema_momentum=0.99); validation then measures it by itself."
             )
 
 
 def called(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
-    """Return the callbacks to call: a stage with `ema` does what SwapEMAWeights would undo."""
+    """Return those to call: a stage with `ema_momentum` does what SwapEMAWeights would undo."""
     return [one for one in callbacks if not isinstance(one, keras.callbacks.SwapEMAWeights)]
 
 

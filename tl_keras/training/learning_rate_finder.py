@@ -151,7 +151,7 @@ def _checked_stage(stage: Stage | None) -> Stage:
         raise InputError(f"stage: expected one tl.Stage or None, got {stage!r}.")
     rate = stage.head_rate if stage.unfreeze == 0 else stage.block_rate
     return dataclasses.replace(
-        stage, learning_rate=rate, decay="constant", warmup=0.0, ema=None, accumulation=1
+        stage, learning_rate=rate, decay="constant", warmup=0.0, ema_momentum=None, accumulation=1
     )
 
 

@@ -221,10 +221,10 @@ class Trainer:
         signals.leave(interruption(path), self.plan.settings.say)
 
     def _average(self, stage: Stage) -> WeightAverage | None:
-        if stage.ema is None:
+        if stage.ema_momentum is None:
             return None
         changing = changing_variables(self.plan.model, self.plan.trained_variables())
-        return WeightAverage(changing, stage.ema)
+        return WeightAverage(changing, stage.ema_momentum)
 
     def _optimizer(self, stage: Stage) -> keras.optimizers.Optimizer:
         plan = self.plan

@@ -26,6 +26,9 @@ def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         called = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
         known = tuple(inspect.signature(function).parameters)
+        called = function.__name__
+        if called == "__init__":
+            called = function.__qualname__.split(".")[-2]
         overlap = set(known) & set(remedies)
         if overlap:
             raise ValueError(f"{called} has the arguments {sorted(overlap)} itself")
@@ -55,7 +58,9 @@ OF_TRAINING = {
     "learning_rate": "Each stage has its own: schedule=tl.Stage(10, learning_rate=1e-4).",
     "lr": "Each stage has its own: schedule=tl.Stage(10, learning_rate=1e-4).",
     "weight_decay": "Each stage has its own: schedule=tl.Stage(10, weight_decay=1e-4).",
-    "clipnorm": "Each stage has its own: schedule=tl.Stage(10, clip_norm=1.0).",
+    "clipnorm": "Each stage has its own: schedule=tl.Stage(10, global_clipnorm=1.0).",
+    "global_clipnorm": "Each stage has its own: schedule=tl.Stage(10, global_clipnorm=1.0).",
+    "ema_momentum": "Each stage has its own: schedule=tl.Stage(10, ema_momentum=0.99).",
     "epochs": "Stages have epochs: schedule=tl.Stage(10) for ten, or "
     "schedule=tl.schedules.two_stage(head_epochs=10, epochs=8).",
     "initial_epoch": "With output='folder' a run that was stopped resumes by itself.",
@@ -84,6 +89,16 @@ OF_TRAINING = {
     "save_dir": "It is called output=….",
     "checkpoint_dir": "It is called output=….",
     "jit_compile": "Training steps are compiled by tf.function, and not by XLA.",
+}
+OF_STAGES = {
+    "clip_norm": "It is called global_clipnorm=….",
+    "clipnorm": "Gradients are clipped together: global_clipnorm=….",
+    "ema": "It is called ema_momentum=….",
+    "use_ema": "A stage with ema_momentum=0.99 keeps the average.",
+    "lr": "It is called learning_rate=….",
+    "warmup_steps": "It is a share of the stage's steps: warmup=0.1.",
+    "callbacks": "They are of the run: tl.fine_tune(…, callbacks=[…]).",
+    "batch_size": "It is of the run: tl.fine_tune(…, batch_size=…).",
 }
 _OF_LABELS = (
     "validation_data",

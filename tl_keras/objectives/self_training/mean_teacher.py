@@ -56,8 +56,8 @@ class MeanTeacher(Objective):
     little is learned.
 
     All weights are averaged, BatchNorm statistics included, so the run needs memory for a second
-    set of weights. The teacher is kept in checkpoints and not in the trained model; `Stage(ema=m)`
-    gives the model such an average in the end.
+    set of weights. The teacher is kept in checkpoints and not in the trained model;
+    `Stage(ema_momentum=m)` gives the model such an average in the end.
 
     Args:
         momentum: m, from 0 to below 1: how slowly the teacher follows. In the first updates it

@@ -1,6 +1,5 @@
 """What makes two runs the same run, and what to say where they are not."""
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -20,6 +19,8 @@ from tl_keras.utils.errors import InputError
 
 NOTED = ("tl_keras", "tensorflow", "keras", "replicas", "deterministic", "callbacks")
 """Differences that are said and do not forbid to go on."""
+BEFORE = {"global_clipnorm": "clip_norm", "ema_momentum": "ema"}
+"""Fields of stages → their names before, in which runs that are there may be described."""
 UNIMPORTANT = ("name", "seed", "trainable", "dtype")
 
 
@@ -49,7 +50,10 @@ def run_config(plan: RunPlan) -> dict[str, Any]:
 
 def config_digest(config: dict[str, Any]) -> str:
     """Return the digest of what `check_same_run` compares and does not merely note."""
-    return _digest({key: value for key, value in config.items() if key not in NOTED})
+    counted = {key: value for key, value in config.items() if key not in NOTED}
+    # Checkpoints hold digests: those of the names before stay what they were.
+    stages = [_renamed(stage, BEFORE) for stage in config["stages"]]
+    return _digest(counted | {"stages": stages})
 
 
 def shared_facts(plan: RunPlan) -> dict[str, Any]:
@@ -87,6 +91,9 @@ def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     Raises:
         InputError: If data, model, schedule or settings differ; each difference is named.
     """
+    if isinstance(found.get("stages"), list):
+        now = {before: name for name, before in BEFORE.items()}
+        found = found | {"stages": [_renamed(stage, now) for stage in found["stages"]]}
     differing = [key for key in wanted if found.get(key) != wanted[key]]
     notes = [key for key in differing if key in NOTED]
     changed = [key for key in differing if key not in notes]
@@ -119,11 +126,17 @@ def _differences(key: str, before: Any, now: Any) -> list[str]:
     return differences(key, before, now)
 
 
+def _renamed(stage: Any, names: dict[str, str]) -> Any:
+    if not isinstance(stage, dict):
+        return stage
+    return {names.get(name, name): value for name, value in stage.items()}
+
+
 def _common(plan: RunPlan) -> dict[str, Any]:
     """Return what decides the result besides model and data."""
     settings = plan.settings
     return {
-        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
+        "stages": [stage.config() for stage in plan.stages],
         "objectives": [objective.config() for objective in plan.objectives],
         "batch_size": settings.batch_size,
         "seed": settings.seed,

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tl_keras.schedules.layerwise import LayerwiseLearningRate
+from tl_keras.schedules.own_parts import clips, copy_of, course_of
 from tl_keras.schedules.stage import Stage
 from tl_keras.training.step.weight_decay import is_decayed
 from tl_keras.utils.compat import flatten_layers
@@ -28,7 +29,12 @@ class LossScale(keras.optimizers.LossScaleOptimizer):
 def learning_rate_of(
     stage: Stage, total_steps: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the stage's learning rate: warm-up, then cosine decay to 0 or a constant."""
+    """Return the stage's learning rate: warm-up, then cosine decay to 0 or a constant.
+
+    One with a course of its own is followed instead.
+    """
+    if stage.follows_own_rate:
+        return course_of(stage.learning_rate, stage.epochs, total_steps)
     warmup_steps = round(stage.warmup_share * total_steps)
     if stage.decay == "cosine":
         return keras.optimizers.schedules.CosineDecay(
@@ -73,12 +79,12 @@ def build_optimizer(
         scale_loss: Whether to wrap it in dynamic loss scaling, for float16.
         factors: `variable.path` → factor on the learning rate, as `factors_of` gives them.
     """
-    arguments = {
-        "learning_rate": learning_rate_of(stage, total_steps),
-        "global_clipnorm": stage.clip_norm,
-    }
+    rate = learning_rate_of(stage, total_steps)
+    arguments = {"learning_rate": rate, "global_clipnorm": stage.global_clipnorm}
     decay = stage.weight_decay or None
-    if stage.optimizer == "sgd":
+    if isinstance(stage.optimizer, keras.optimizers.Optimizer):
+        optimizer = copy_of(stage.optimizer, rate, stage.global_clipnorm)
+    elif stage.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(
             momentum=0.9, nesterov=True, weight_decay=decay, **arguments
         )
@@ -91,7 +97,7 @@ def build_optimizer(
         optimizer.exclude_from_weight_decay(var_list=undecayed)
     scaled = any(factor != 1.0 for factor in (factors or {}).values())
     # Keras clips each replica's gradients by themselves; the wrapper clips their sum.
-    if scaled or stage.clip_norm is not None:
+    if scaled or stage.global_clipnorm is not None or clips(stage.optimizer):
         optimizer = LayerwiseLearningRate(optimizer, factors or {})
     if scale_loss:
         optimizer = LossScale(optimizer)
