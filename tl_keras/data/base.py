@@ -171,7 +171,7 @@ class Examples(abc.ABC):
         return found
 
     def _element_spec(self, spec: Specs) -> Any:
-        return batch_spec(self.spec, self.encoded_targets(spec))
+        return batch_spec(self.spec, None if spec is None else self.encoded_targets(spec))
 
     def row_names(self, rows: np.ndarray) -> list[str]:
         """Name examples for a message; none where rows have no fixed place in the data.

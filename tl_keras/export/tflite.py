@@ -117,6 +117,10 @@ def _representative(model: TransferModel, data: Any) -> Callable[[], Iterator[di
         tf.nest.map_structure(lambda one, own: tf.cast(one, own.dtype).numpy(), x, takes)
         for x in batches
     ]
+    if not found:
+        raise InputError(
+            f"representative: expected at least one {model.modality.singular}, got none."
+        )
     if examples.paths is None:
         seen = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *found)
         warn_of_doubtful_values(model, {"representative": as_domains((seen, None))})
