@@ -218,7 +218,6 @@ def test_wrong_paths(folder, tmp_path):
     noise().save(tmp_path / "flat" / "one.png")
     (tmp_path / "nothing").mkdir()
     (tmp_path / "hollow" / "cats").mkdir(parents=True)
-    one = write_folder(tmp_path / "one", {"cats": 2})
     (tmp_path / "notes.txt").write_text("text")
     for name, content in [
         ("columns", "file,label\na.png,cat\n"),
@@ -232,7 +231,6 @@ def test_wrong_paths(folder, tmp_path):
         (tmp_path / "flat", r"holds 1 image without class subfolders. Expected one subfolder per"),
         (tmp_path / "nothing", "holds no images. Expected one subfolder per class"),
         (tmp_path / "hollow", "subfolders of .* are empty"),
-        (one, "at least two classes in .* got only the class 'cats'"),
         (tmp_path / "notes.txt", "a file ending in .csv"),
         (tmp_path / "columns.csv", "columns path,label, got file,label. Add or rename path"),
         (tmp_path / "blank.csv", "got an empty file"),
@@ -242,6 +240,52 @@ def test_wrong_paths(folder, tmp_path):
     ]:
         with pytest.raises(InputError, match=text):
             image_folder(path)
+
+
+def test_one_class_is_read_to_test_on_and_not_to_train_on(folder, tmp_path):
+    images = image_folder(folder, image_size=16)
+    cats = image_folder(write_folder(tmp_path / "one", {"cats": 4}), image_size=16)
+    assert cats.class_names == ("cats",) and "cats" in cats.summary() and len(cats) == 4
+    model = tl.build_transfer_model(tiny_network(), labels=images.class_names)
+    both, alone = (tl.predict(model, one).rows for one in (images, cats))
+    assert [row["label"] for row in alone] == [row["label"] for row in both][:4]
+    right = np.mean([row["label"] == "cats" for row in alone])
+    report = tl.evaluate(model, cats, verbose=False)
+    assert report["accuracy"] == pytest.approx(right)
+    report.plot(tmp_path / "report.png")
+    with pytest.raises(InputError, match="all examples are of one class, 'cats'; training needs"):
+        tl.fine_tune(model, cats, verbose=False)
+    tl.fine_tune(model, images, cats, schedule=tl.Stage(1), verbose=False)
+    with pytest.raises(InputError, match=r"unknown labels \['cats'\]"):
+        tl.evaluate(tl.build_transfer_model(tiny_network(), labels=["a", "b"]), cats, verbose=False)
+
+
+def test_one_class_for_one_output_is_the_one_that_the_model_names(tmp_path):
+    cats = image_folder(write_folder(tmp_path / "one", {"cats": 4}), image_size=16)
+    head = {"head": "multi_label"}
+    named = tl.build_transfer_model(tiny_network(), labels=["cats"], **head)
+    assert cats.encoded_targets(named.targets).tolist() == [[1.0]] * 4
+    assert 0 <= tl.evaluate(named, cats, verbose=False)["exact_match"] <= 1
+    with pytest.raises(InputError, match="all examples are of one class, 'cats'"):
+        tl.fine_tune(named, cats, verbose=False)
+    unnamed = tl.build_transfer_model(tiny_network(), 1, **head)
+    with pytest.raises(InputError, match="it is unknown whether that is the class which counts as"):
+        tl.evaluate(unnamed, cats, verbose=False)
+
+
+def test_one_class_is_refused_where_it_is_split_or_may_hold_the_classes(tmp_path):
+    one = write_folder(tmp_path / "one", {"cats": 4})
+    text = "at least two classes in .* got only the class 'cats'.* Without split, one class is read"
+    with pytest.raises(InputError, match=text):
+        image_folder(one, split=(0.5, 0.5))
+    outer = write_folder(tmp_path / "outer", {"pets/cats": 2, "pets/dogs": 2})
+    with pytest.raises(
+        InputError, match=r"got only the class 'pets'.* one level deeper: pass '.*p"
+    ):
+        image_folder(outer)
+    file = next((one / "cats").iterdir())
+    (tmp_path / "one.csv").write_text(f"path,label\none/cats/{file.name},cats\n")
+    assert image_folder(tmp_path / "one.csv").class_names == ("cats",)
 
 
 def test_images_of_another_size_than_the_models_are_read_again(folder):

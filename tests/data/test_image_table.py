@@ -297,7 +297,10 @@ def test_splits_share_out_labels_values_and_tasks(folder):
         ({"label": "tags", "separator": ""}, "separator: expected text"),
         ({"label": {"a": "tags"}, "separator": " "}, "none of the tasks .'a'. is said to have"),
         ({"label": "tags", "task": "classification", "separator": " "}, "has no separator"),
-        ({"label": "one"}, r"at least 2 classes in the columns \['one'\], got \['1'\]"),
+        (
+            {"label": "one", "split": (0.5, 0.5)},
+            r"at least 2 classes in the columns \['one'\], got \['1'\]. Without split, one is read",
+        ),
     ],
 )
 def test_wrong_arguments(folder, arguments, text):
@@ -305,6 +308,35 @@ def test_wrong_arguments(folder, arguments, text):
     with warnings.catch_warnings(), pytest.raises(InputError, match=text):
         warnings.simplefilter("ignore")
         read(write(folder, columns), **{"label": "tags", **arguments})
+
+
+def test_one_class_is_read_to_test_on_and_not_to_train_on(folder):
+    kinds = np.array(["new", "old"] * 6)
+    table = {"path": paths(), "kind": kinds, "only": "old", "age": np.arange(12) / 3}
+    columns = {"kind": "only", "age": "age"}
+    task = {"age": "regression"}
+    one, tasks, all_tasks = (
+        image_table(write(folder, table), image_size=16, **arguments)
+        for arguments in (
+            {"label": "only"},
+            {"label": columns, "task": task},
+            {"label": {**columns, "kind": "kind"}, "task": task},
+        )
+    )
+    model = tl.build_transfer_model(tiny_network(), labels=["new", "old"])
+    assert tl.evaluate(model, one, verbose=False)["accuracy"] <= 1
+    assert one.encoded_targets(model.targets).tolist() == [[0.0, 1.0]] * 12
+    with pytest.raises(InputError, match="all examples are of one class, 'old'; training needs"):
+        tl.fine_tune(model, one, verbose=False)
+    model = tl.build_transfer_model(
+        tiny_network(),
+        all_tasks.num_classes,
+        head={"kind": "linear", "age": "regression"},
+        labels=all_tasks.class_names,
+    )
+    assert tl.evaluate(model, tasks, verbose=False)["kind"]["accuracy"] <= 1
+    with pytest.raises(InputError, match="one class of the task 'kind', 'old'; training needs"):
+        tl.fine_tune(model, tasks, verbose=False)
 
 
 def test_wrong_tables(folder):

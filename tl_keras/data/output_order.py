@@ -79,6 +79,12 @@ def output_order(
     if labels is None:
         if is_rows or (spec.size == 1 and len(names) == 2):
             return None
+        if spec.size == 1:
+            raise InputError(
+                f"{argument}: the data has {list(names)[:NAMES_AT_MOST]}, and the model one output "
+                "without a label, so that it is unknown whether that is the class which counts as "
+                "1. Build the model with labels=['name of that class']."
+            )
         if spec.size != len(names):
             raise InputError(
                 f"{argument}: the model has num_classes={spec.size} without class names, the data "

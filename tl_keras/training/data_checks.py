@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data import Examples
-from tl_keras.data.base import Specs
+from tl_keras.data.base import Specs, Targets
 from tl_keras.data.domains import DomainExamples
 from tl_keras.data.output_order import check_same_names
 from tl_keras.models.model_inputs import check_examples
@@ -102,16 +102,31 @@ def checked_targets(model: TransferModel, targets: Specs, examples: Examples, ar
     return examples.encoded_targets(targets)
 
 
-def check_classes(encoded: Sequence[np.ndarray], targets: Specs, argument: str) -> None:
-    """Raise `InputError` if the labels of all domains together are of one class."""
-    if not encoded or not isinstance(targets, TargetSpec) or not targets.task.one_class:
-        return
-    present = np.flatnonzero(sum(np.nansum(one, axis=0) for one in encoded))
-    if len(present) == 1:
-        raise InputError(
-            f"{argument}: all examples are of one class, "
-            f"{targets.output_names[present[0]]!r}; training needs at least two."
-        )
+def check_classes(encoded: Sequence[Targets], targets: Specs, argument: str) -> None:
+    """Raise `InputError` if the labels of all domains together are of one class, of some task."""
+    specs = targets if isinstance(targets, Mapping) else {"": targets}
+    for task, spec in specs.items():
+        own = [one[task] if task else one for one in encoded]
+        only = _only_class(own, spec) if own and spec is not None else None
+        if only is not None:
+            where = f" of the task {task!r}" if task else ""
+            raise InputError(
+                f"{argument}: all examples are of one class{where}, {only!r}; training needs at "
+                "least two."
+            )
+
+
+def _only_class(encoded: Sequence[np.ndarray], spec: TargetSpec) -> str | None:
+    """Return the class that all labelled examples have, or None if there are others, or none."""
+    if spec.task.one_class:
+        present = np.flatnonzero(sum(np.nansum(one, axis=0) for one in encoded))
+        return spec.output_names[present[0]] if len(present) == 1 else None
+    if not spec.task.has_classes or spec.size > 1:
+        return None
+    found = np.unique(np.concatenate([one[~np.isnan(one)] for one in encoded]))
+    if found.tolist() not in ([0.0], [1.0]):
+        return None
+    return spec.output_names[0] if found[0] else f"not {spec.output_names[0]}"
 
 
 REMEDY = (

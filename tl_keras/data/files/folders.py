@@ -42,6 +42,9 @@ def image_folder(
     images are reported in one table, and so are pipes, devices and files of more than 1 GiB. JPEG,
     PNG, BMP, GIF and WebP are read by their content, whatever their extension says.
 
+    A folder of one class is read to test or predict on, or as one of several domains; `fine_tune`
+    refuses to learn from it alone.
+
     Args:
         path: The folder, or the CSV file; its paths are relative to the file.
         image_size: Height and width in pixels, one number for a square; proportions may change.
@@ -58,8 +61,9 @@ def image_folder(
         One `ImageFolder`, or a tuple of them, all with the same `class_names`.
 
     Raises:
-        InputError: If the path or an argument cannot be used, fewer than two classes have
-            readable images, or there are problems and `on_problem="refuse"`.
+        InputError: If the path or an argument cannot be used, there is no readable image, fewer
+            than two classes have some and there is a `split` or the only folder holds folders, or
+            there are problems and `on_problem="refuse"`.
 
     Example:
         train, validation, test = image_folder("cells/", split=(0.7, 0.15, 0.15))
@@ -74,7 +78,7 @@ def image_folder(
     files = [listed[row] for row in usable]
     problems = [*problems, *found, *_lost_classes(listed, files)]
     report_problems(problems, on_problem, "path", repr(os.fspath(path)))
-    class_names = _check_classes(files, problems, path)
+    class_names = _check_classes(files, problems, path, is_split=fractions is not None)
     number = {name: index for index, name in enumerate(class_names)}
     labels = np.array([number[file.label] for file in files], np.int64)
 
@@ -103,15 +107,23 @@ def _lost_classes(listed: Sequence[LabelledFile], files: Sequence[LabelledFile])
 
 
 def _check_classes(
-    files: Sequence[LabelledFile], problems: Sequence[Problem], path: Any
+    files: Sequence[LabelledFile], problems: Sequence[Problem], path: Any, *, is_split: bool
 ) -> list[str]:
+    """Return the names of the classes that files have, in order.
+
+    Raises:
+        InputError: If there is none, or one where a split needs two or more, or the folders inside
+            that of the only class seem to be the classes.
+    """
     class_names = sorted_names(file.label for file in files)
-    if len(class_names) < 2:
+    deeper = deeper_hint(pathlib.Path(path).expanduser()) if len(class_names) < 2 else ""
+    if not class_names or (len(class_names) == 1 and (is_split or deeper)):
         got = f"only the class {class_names[0]!r}" if class_names else "no readable image at all"
         table = problem_table(problems, ROWS_IN_A_MESSAGE)
         raise InputError(
             f"path: expected images of at least two classes in {os.fspath(path)!r}, got {got}. "
             "Add a subfolder (or label) with images for each class."
-            + (deeper_hint(pathlib.Path(path).expanduser()) + (table and "\n" + table))
+            + (" Without split, one class is read, to test on." if class_names and is_split else "")
+            + (deeper + (table and "\n" + table))
         )
     return class_names

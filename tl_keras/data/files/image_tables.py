@@ -25,7 +25,7 @@ from tl_keras.inputs.decoding.problems import Problem, problem_table
 from tl_keras.inputs.preprocessing import check_pixel_range
 from tl_keras.tasks.base import Task
 from tl_keras.utils.cluster import join_cluster
-from tl_keras.utils.errors import InputError
+from tl_keras.utils.errors import InputError, counted
 
 Columns = str | Sequence[str]
 
@@ -83,8 +83,8 @@ def image_table(
         `build_transfer_model` takes as `num_classes` and `labels`.
 
     Raises:
-        InputError: If a column or an argument cannot be used, a task of classes has fewer than
-            two, no image is left, or there are problems and `on_problem="refuse"`.
+        InputError: If a column or an argument cannot be used, a task has no class, or one where
+            there is a `split`, no image is left, or there are problems and `on_problem="refuse"`.
 
     Example:
         train, test = image_table("tags.csv", label="tags", separator="|", split=(0.8, 0.2))
@@ -115,7 +115,7 @@ def image_table(
         for name, columns in tasks.items()
     }
     for name, one in labels.items():
-        _check_labels(one, tasks[name], problems)
+        _check_labels(one, tasks[name], problems, is_split=fractions is not None)
     parts = [np.arange(len(files))]
     if fractions is not None:
         parts = _split([file.path for file in files], list(labels.values()), fractions, seed)
@@ -152,11 +152,16 @@ def _split(
     return balanced_split(names, numbers, fractions, seed)
 
 
-def _check_labels(labels: FileLabels, columns: TaskColumns, problems: Sequence[Problem]) -> None:
-    least = 2 if labels.task.one_class else 1
+def _check_labels(
+    labels: FileLabels, columns: TaskColumns, problems: Sequence[Problem], *, is_split: bool
+) -> None:
+    least = 2 if labels.task.one_class and is_split else 1
     if len(labels.names) < least:
         shown = problem_table(problems, ROWS_IN_A_MESSAGE)
         raise InputError(
-            f"label{columns.key}: expected images of at least {least} classes in the columns "
-            f"{columns.columns}, got {list(labels.names)}." + (shown and "\n" + shown)
+            f"label{columns.key}: expected images of at least "
+            f"{counted(least, 'class', 'classes')} in the columns {columns.columns}, got "
+            f"{list(labels.names)}."
+            + (" Without split, one is read, to test on." if least == 2 else "")
+            + (shown and "\n" + shown)
         )
