@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
+from tl_keras.data.image_headers import first_frame_alone
 
 from tests.data.images import encode, noise, smooth, with_orientation
 from tl_keras.data import decode_and_resize, decode_batch, decode_image, resize_image
@@ -165,3 +166,38 @@ def test_saved_decoder_gives_the_same_pixels(tmp_path):
     assert answers.shape == (3, 9, 12, 3)
     for content, answer in zip(contents, answers, strict=True):
         np.testing.assert_array_equal(answer, decode_and_resize(content, (9, 12)))
+
+
+@pytest.fixture(scope="module")
+def cut_in_graph():
+    return tf.function(first_frame_alone, input_signature=[tf.TensorSpec([], tf.string)])
+
+
+@pytest.mark.parametrize("options", [{}, {"comment": b"c" * 700}, {"interlace": 0}])
+def test_frames_behind_the_first_do_not_reach_the_decoder(options, cut_in_graph):
+    """TensorFlow would unpack them all: a megabyte may hold twenty of 64 MB."""
+    more = [noise(3, seed=seed).quantize(256) for seed in (1, 2)]
+    content = encode(noise(3), "GIF", save_all=True, append_images=more, duration=9, **options)
+    for cut in (first_frame_alone, cut_in_graph):
+        alone = cut(content).numpy()
+        assert len(alone) < len(content) and content.startswith(alone[:-1]) and alone[-1:] == b";"
+        image = Image.open(io.BytesIO(alone))
+        assert image.n_frames == 1
+        np.testing.assert_array_equal(image.convert("RGB"), with_pillow(content))
+        assert cut(alone).numpy() == alone
+
+
+def test_what_ends_in_its_first_frame_or_is_no_gif_stays(cut_in_graph):
+    content = LOSSLESS["gif"]
+    for other in (content[:-40], content[:11], content[:6], b"", LOSSLESS["png rgb"], b"GIF89a,"):
+        assert cut_in_graph(other).numpy() == other
+
+
+def test_blocks_of_one_byte_have_a_bound(monkeypatch):
+    monkeypatch.setattr("tl_keras.data.image_headers._MOST_BLOCKS_OF_A_FRAME", 320)
+    content = LOSSLESS["gif"]
+    start = content.index(b",", 13 + 6 * 2 ** (content[10] % 8)) + 11
+    end = b"\0;"
+    for blocks, read in ((310, 310), (400, 320)):
+        alone = first_frame_alone(content[:start] + b"\1a" * blocks + end).numpy()
+        assert alone[start:] == b"\1a" * read + (end if read == blocks else b"\1;")

@@ -88,6 +88,11 @@ def declared_sizes() -> dict[str, bytes]:
         start = content.index(b",") + 5
         content[start : start + 4] = struct.pack("<HH", side, side)
         found[f"gif frame {side}"] = bytes(content)
+    content = _encode(one, "GIF")
+    for side in (0, 65_500):
+        frame = bytearray(content[content.index(b",") : -1])
+        frame[5:9] = struct.pack("<HH", side, side)
+        found[f"gif later frames {side}"] = content[:-1] + bytes(frame) * 5 + b";"
     content = bytearray(_encode(one, "WEBP"))
     start = content.index(b"\x9d\x01\x2a") + 3
     content[start : start + 4] = struct.pack("<HH", 16_383, 16_383)

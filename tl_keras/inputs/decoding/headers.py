@@ -31,6 +31,10 @@ _RGB_MASKS = b"\0\0\xff\0\0\xff\0\0\xff\0\0\0"
 _HEADER = 66
 """So many bytes hold every field that is looked at."""
 _MOST_BLOCKS = 1000
+_MOST_BLOCKS_OF_A_FRAME = 2**17
+"""33 MB in blocks of full length."""
+
+_BLOCKS_AT_A_TIME = 32
 
 
 def refusal(encoded: tf.Tensor) -> tf.Tensor:
@@ -115,9 +119,8 @@ def _bmp(header: tf.Tensor) -> tf.Tensor:
 
 def _gif(header: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
     """Look at the size of the screen and at that of the first frame."""
-    data, flags = to_bytes(encoded), header[10]
-    colors = tf.where(flags >= 128, tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8), 0)
-    frame = read_bytes(data, _first_frame(data, 13 + 3 * colors), 9)
+    data = to_bytes(encoded)
+    frame = read_bytes(data, _first_frame(data, 13 + 3 * _colors(header[10])), 9)
     is_too_large = _is_too_large(_integer(header, 6, 2), _integer(header, 8, 2))
     is_too_large |= _is_too_large(_integer(frame, 5, 2), _integer(frame, 7, 2))
     return _first((is_too_large, TOO_LARGE))
@@ -137,6 +140,61 @@ def _first_frame(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
         goes_on, step, (start, tf.constant(False)), maximum_iterations=_MOST_BLOCKS
     )
     return offset
+
+
+def first_frame_alone(encoded: tf.Tensor) -> tf.Tensor:
+    """Cut a GIF after its first frame, the only one that is read.
+
+    TensorFlow unpacks all of them first, each of up to 4 GiB, from files of some megabytes.
+
+    Args:
+        encoded: The content of a file, a scalar string tensor; what is no GIF stays as it is.
+
+    Returns:
+        The content, as short as it may be; what ends inside of its first frame stays as it is.
+    """
+    is_gif = tf.strings.substr(encoded, 0, 4) == b"GIF8"
+    return tf.cond(is_gif, lambda: _cut(encoded), lambda: encoded)
+
+
+def _cut(encoded: tf.Tensor) -> tf.Tensor:
+    data = to_bytes(encoded)
+    frame = _first_frame(data, 13 + 3 * _colors(read_bytes(data, 10, 1)[0]))
+    # A descriptor of ten bytes, its own colours, the length of codes, and blocks of a length each.
+    start = frame + 11 + 3 * _colors(read_bytes(data, frame + 9, 1)[0])
+    end = _end_of_blocks(data, start)
+    size = tf.size(data, out_type=tf.int64)
+    begin = tf.constant(0, tf.int64)
+    alone = tf.strings.substr(encoded, begin, tf.minimum(end + 1, size)) + b";"
+    # What has more blocks is cut inside of its frame, and damaged for that.
+    return tf.where((read_bytes(data, frame, 1)[0] == 0x2C) & (end < size), alone, encoded)
+
+
+def _end_of_blocks(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """Return where the block of length 0 is that ends a frame, or a place behind the data."""
+    padded = tf.pad(data, [[0, 257]])  # No block reaches further, and there they end.
+
+    def length(offset: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(padded, offset), tf.int64)
+
+    def step(offset: tf.Tensor) -> tuple[tf.Tensor]:
+        for _ in range(_BLOCKS_AT_A_TIME):  # Turns of a loop take longer than what is in them.
+            found = length(offset)
+            offset += found + tf.minimum(found, 1)
+        return (offset,)
+
+    (end,) = tf.while_loop(
+        lambda offset: length(offset) > 0,
+        step,
+        (tf.minimum(start, tf.size(data, out_type=tf.int64)),),
+        maximum_iterations=_MOST_BLOCKS_OF_A_FRAME // _BLOCKS_AT_A_TIME,
+    )
+    return end
+
+
+def _colors(flags: tf.Tensor) -> tf.Tensor:
+    """Return how many colours a table has, by the byte that says whether there is one."""
+    return tf.where(flags >= 128, tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8), 0)
 
 
 def _webp(header: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:

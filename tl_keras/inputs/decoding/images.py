@@ -6,7 +6,7 @@ TensorFlow, and a picture gives the same pixels in training and in production.
 
 import tensorflow as tf
 
-from tl_keras.inputs.decoding.headers import reason_for_failure, refusal
+from tl_keras.inputs.decoding.headers import first_frame_alone, reason_for_failure, refusal
 from tl_keras.inputs.decoding.orientation import apply_orientation, exif_orientation
 from tl_keras.inputs.decoding.stored_pixels import PNG_DEPTH, stored_pixels, tried
 
@@ -184,7 +184,7 @@ def _decode_as_stored(
     """Decode to RGB without a look at the orientation; fail where the file is not an image."""
     reason = refusal(encoded)
     with tf.control_dependencies([tf.debugging.Assert(reason == "", [reason])]):
-        encoded = tf.identity(encoded)
+        encoded = first_frame_alone(encoded)
     return stored_pixels(encoded, pixel_range, lambda operation, content: operation(content))
 
 
@@ -195,7 +195,7 @@ def _try_to_decode(
     refused = refusal(encoded)
     stored = tf.cond(
         refused == "",
-        lambda: stored_pixels(encoded, pixel_range, tried),
+        lambda: stored_pixels(first_frame_alone(encoded), pixel_range, tried),
         lambda: tf.zeros([0, 0, 3], pixel_type(pixel_range)),
     )
     is_explained = (tf.size(stored) > 0) | (refused != "")
