@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
-from tl_keras.data.image_headers import first_frame_alone
+from tl_keras.inputs.decoding.headers import first_frame_alone
 
 from tests.data.images import encode, noise, smooth, with_orientation
 from tl_keras.data import decode_and_resize, decode_batch, decode_image, resize_image
@@ -194,7 +194,7 @@ def test_what_ends_in_its_first_frame_or_is_no_gif_stays(cut_in_graph):
 
 
 def test_blocks_of_one_byte_have_a_bound(monkeypatch):
-    monkeypatch.setattr("tl_keras.data.image_headers._MOST_BLOCKS_OF_A_FRAME", 320)
+    monkeypatch.setattr("tl_keras.inputs.decoding.headers._MOST_BLOCKS_OF_A_FRAME", 320)
     content = LOSSLESS["gif"]
     start = content.index(b",", 13 + 6 * 2 ** (content[10] % 8)) + 11
     end = b"\0;"
