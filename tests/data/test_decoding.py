@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
-from tl_keras.inputs.decoding.headers import first_frame_alone
 
 from tests.data.images import encode, noise, smooth, with_orientation
 from tl_keras.data import decode_and_resize, decode_batch, decode_image, resize_image
+from tl_keras.inputs.decoding.headers import first_frame_alone
 
 RGB, RGBA, GRAY = noise(3), noise(4), noise(1)
 PALETTE = RGB.quantize(40)

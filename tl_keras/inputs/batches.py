@@ -1,6 +1,7 @@
 """Batches of examples that a model is called with: what is checked, and how they are run."""
 
 import operator
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -137,3 +138,31 @@ def in_batches(function: Callable[[Any], Any], x: Any, batch_size: int) -> Any:
         batch = tf.nest.map_structure(operator.itemgetter(rows), x)
         parts.append(tf.nest.map_structure(np.asarray, function(batch)))
     return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def batches_of_examples(modality: Any, x: Any, batch_size: int | None) -> tuple[Any, int | None]:
+    """Return what Keras predicts: image folders and other examples as batches without labels.
+
+    Args:
+        modality: Of the model.
+        x: What `model.predict` was given.
+        batch_size: The same; 32 for examples if it is None.
+
+    Returns:
+        `x` as it was with its batch size, or a dataset and None.
+
+    Raises:
+        InputError: If `x` names files, or examples were read for another model.
+    """
+    first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
+    if isinstance(first, (str, os.PathLike)):
+        raise InputError(
+            f"x: expected {modality.plural}, got the name {os.fspath(first)!r}. For files "
+            "and folders call tl.predict(model, files)."
+        )
+    if not hasattr(x, "encoded_targets"):  # Examples, which this room knows nothing of.
+        return x, batch_size
+    x = x.read_for(modality.spec)
+    modality.check_reading(x, "x")
+    modality.check_spec(x.spec, "x", files=bool(x.paths))
+    return x.batches(None, batch_size or 32), None

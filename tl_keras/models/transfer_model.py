@@ -1,6 +1,5 @@
 """The model that everything else works on: preprocessing, backbone and head in one."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,17 +10,15 @@ import tensorflow as tf
 from tl_keras.backbones.cuts import Blocks, find_blocks
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.inputs.base import Modality
-from tl_keras.inputs.batches import check_end, in_batches
+from tl_keras.inputs.batches import batches_of_examples, check_end, in_batches
 from tl_keras.inputs.modalities import modality_of_config
-from tl_keras.models.heads import Head, HeadSpec
+from tl_keras.models.closing import ONLY_TASK, closed, closing_layers, float32_activation
+from tl_keras.models.heads import Head
 from tl_keras.models.regression_layers import TargetScale
-from tl_keras.tasks.targets import TargetSpec
+from tl_keras.tasks.targets import TargetSpec, targets_config, targets_of_config
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.legacy_hdf5 import check_not_hdf5, check_not_written_as_hdf5
-
-ONLY_TASK = "predictions"
-"""What the task of a model with one unnamed head is called."""
 
 
 class Forward(NamedTuple):
@@ -81,8 +78,8 @@ class TransferModel(keras.Model):
     ):
         inputs = modality.keras_inputs()
         logits = head(backbone(preprocessing(inputs)))
-        closing = _closing_layers(activation, targets, head)
-        super().__init__(inputs=inputs, outputs=_map(closing, logits), name=name)
+        closing = closing_layers(activation, targets, head)
+        super().__init__(inputs=inputs, outputs=closed(closing, logits), name=name)
         self.preprocessing = preprocessing
         self.backbone = backbone
         self.head = head
@@ -139,14 +136,14 @@ class TransferModel(keras.Model):
         A backbone in which nothing is trained runs as in inference: what is frozen is a fixed
         function, without dropped paths or changing statistics.
         """
-        return self.forward_from_feature_map(self.feature_map(images, training), training)
+        return self.forward_from_featureclosed(self.featureclosed(images, training), training)
 
-    def feature_map(self, images, training: bool = False):
+    def featureclosed(self, images, training: bool = False):
         """Return the backbone's output `(batch, …, channels)` for a batch of images."""
         training = bool(training) and bool(self.backbone.trainable_variables)
         return self.backbone(self.preprocessing(images), training=training)
 
-    def forward_from_feature_map(self, feature_map, training: bool = False) -> Forward:
+    def forward_from_featureclosed(self, feature_map, training: bool = False) -> Forward:
         """Run the head on the backbone's output."""
         if not isinstance(self.head, Head):
             # Heads of several tasks share pooled features; a layer of the user's own reads the map.
@@ -162,8 +159,8 @@ class TransferModel(keras.Model):
         names = self._activation if several else (ONLY_TASK,)
         activations = self._activation if several else {ONLY_TASK: self._activation}
         scales = self.target_scales
-        return _map(
-            {name: scales.get(name) or _float32_activation(activations[name]) for name in names},
+        return closed(
+            {name: scales.get(name) or float32_activation(activations[name]) for name in names},
             logits,
         )
 
@@ -189,17 +186,7 @@ class TransferModel(keras.Model):
                 infinite values or text beside them, or is a dataset without an end and `steps` is
                 None.
         """
-        first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
-        if isinstance(first, (str, os.PathLike)):
-            raise InputError(
-                f"x: expected {self.modality.plural}, got the name {os.fspath(first)!r}. For files "
-                "and folders call tl.predict(model, files)."
-            )
-        if hasattr(x, "encoded_targets"):  # Examples, which this module knows nothing of.
-            x = x.read_for(self.modality.spec)
-            self.modality.check_reading(x, "x")
-            self.modality.check_spec(x.spec, "x", files=bool(x.paths))
-            x, batch_size = x.batches(None, batch_size or 32), None
+        x, batch_size = batches_of_examples(self.modality, x, batch_size)
         if steps is None:
             check_end(x)
         self.modality.check_predicted(x)
@@ -235,7 +222,7 @@ class TransferModel(keras.Model):
         return self._in_batches("logits", lambda x: self.forward(x).logits, images, batch_size)
 
     def _pooled_features(self, images):
-        return self.head.pool(self.feature_map(images))
+        return self.head.pool(self.featureclosed(images))
 
     def _in_batches(self, name: str, function: Callable, images, batch_size: int):
         batch_size = whole(batch_size, "batch_size")
@@ -268,18 +255,13 @@ class TransferModel(keras.Model):
             InputError: If Keras asks in order to write HDF5, whichever way it was called.
         """
         check_not_written_as_hdf5()
-        targets = self._targets
-        if isinstance(targets, Mapping):
-            targets = {name: spec.config() for name, spec in targets.items()}
-        elif targets is not None:
-            targets = targets.config()
         return {
             "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "head": keras.saving.serialize_keras_object(self.head),
             "modality": keras.saving.serialize_keras_object(self.modality),
             "activation": self.activation,
-            "targets": targets,
+            "targets": targets_config(self._targets),
             "several_tasks": isinstance(self._targets, Mapping),
             "name": self.name,
         }
@@ -292,40 +274,6 @@ class TransferModel(keras.Model):
             key: keras.saving.deserialize_keras_object(config.pop(key), custom_objects)
             for key in ("preprocessing", "backbone", "head")
         }
-        targets = config.pop("targets")
-        if config.pop("several_tasks"):
-            targets = {name: TargetSpec.from_config(spec) for name, spec in targets.items()}
-        elif targets is not None:
-            targets = TargetSpec.from_config(targets)
+        targets = targets_of_config(config.pop("targets"), config.pop("several_tasks"))
         modality = modality_of_config(config, custom_objects)
         return cls(**layers, modality=modality, targets=targets, **config)
-
-
-def _map(functions: Mapping[str, Callable], logits):
-    if isinstance(logits, Mapping):
-        return {name: functions[name](value) for name, value in logits.items()}
-    return functions[ONLY_TASK](logits)
-
-
-def _closing_layers(activation, targets, head) -> dict[str, keras.layers.Layer]:
-    """Return task name → the layer from the head's output to predictions."""
-    if isinstance(activation, Mapping):
-        heads = getattr(head, "heads", {})
-        return {
-            task: _closing_layer(task, activation[task], targets[task], heads.get(task))
-            for task in activation
-        }
-    return {ONLY_TASK: _closing_layer(ONLY_TASK, activation, targets, head)}
-
-
-def _closing_layer(name: str, activation: str | None, spec: TargetSpec | None, head):
-    if spec is None or not spec.task.standardized:
-        return keras.layers.Activation(activation, dtype="float32", name=name)
-    head_spec = getattr(head, "spec", HeadSpec())
-    given = head_spec.target_mean, head_spec.target_scale
-    return TargetScale(spec.size, *given, dtype="float32", name=name)
-
-
-def _float32_activation(activation: str | None) -> Callable:
-    function = keras.activations.get(activation)
-    return lambda logits: function(keras.ops.cast(logits, "float32"))

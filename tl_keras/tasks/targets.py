@@ -133,3 +133,17 @@ def _missing_in_graph(y: tf.Tensor, encoded: tf.Tensor, *, minus_one: bool) -> t
     if minus_one:
         missing |= tf.reduce_all(values == -1.0, axis=1)
     return missing
+
+
+def targets_config(targets: "TargetSpec | Mapping[str, TargetSpec] | None") -> Any:
+    """Return what `targets_of_config` makes the same specs of, as JSON."""
+    if isinstance(targets, Mapping):
+        return {name: spec.config() for name, spec in targets.items()}
+    return None if targets is None else targets.config()
+
+
+def targets_of_config(config: Any, several: bool) -> "TargetSpec | dict[str, TargetSpec] | None":
+    """Return the specs of one task, or of several by name, from their configuration."""
+    if several:
+        return {name: TargetSpec.from_config(spec) for name, spec in config.items()}
+    return None if config is None else TargetSpec.from_config(config)
