@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tl_keras.frozen.feature_cache import PRECISIONS
 from tl_keras.frozen.function_digest import trace
+from tl_keras.utils.constants import constant_function, constant_graph
 from tl_keras.utils.errors import InputError, did_you_mean
 from tl_keras.utils.memory import available_bytes
 
@@ -139,22 +140,18 @@ def fold_concrete(
         Exception: Of any kind, if the graph is too large, holds something that is no constant, or
             does not run on this device.
     """
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     size = sum(math.prod(v.shape) * v.dtype.size for v in concrete.graph.variables)
     if size > LARGEST_GRAPH:
         raise ValueError(f"its weights take {size / 1e9:.1f} GB")
     if COPIES * size > available_bytes() / 2:
         raise ValueError(f"it would take {COPIES * size / 1e9:.0f} GB of memory, and less is free")
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    if rewrite is not None:
-        frozen = rewrite(frozen)
+    call = constant_graph(concrete) if rewrite is None else rewrite(constant_function(concrete))
     like = like or concrete
     dtypes = [tensor.dtype for tensor in like.outputs]
 
     @tf.function(input_signature=[spec], autograph=False)
     def run(images):
-        values = tf.nest.flatten(frozen(images))
+        values = tf.nest.flatten(call(images))
         values = [tf.cast(value, dtype) for value, dtype in zip(values, dtypes, strict=True)]
         return tf.nest.pack_sequence_as(like.structured_outputs, values)
 
