@@ -19,7 +19,7 @@ CEILINGS = {
     "target kinds": 0,
     "private names": 0,
     "long files": 3,
-    "many parameters": 2,
+    "many parameters": 0,
 }
 """Promise → how many places may break it. They can only fall, to 0."""
 

@@ -37,8 +37,7 @@ from tl_keras.data.augmentation.augment import batch_seed
 from tl_keras.data.domains import as_domains
 from tl_keras.objectives import Setup
 from tl_keras.schedules import apply_freezing
-from tl_keras.training.checks import resolve_settings
-from tl_keras.training.plan import RunPlan
+from tl_keras.training.plan import RunPlan, Settings
 from tl_keras.training.step import train_step
 from tl_keras.training.step.means import Totals
 from tl_keras.utils.errors import InputError
@@ -194,7 +193,7 @@ class Cell:
     def plan(self, stage: tl.Stage) -> RunPlan:
         """Return a plan whose stages have two steps each, the running one included."""
         stages = (dataclasses.replace(stage, epochs=2),) * (self.stages + 1)
-        settings = resolve_settings(batch_size=1000, seed=0, verbose=False, target_labels=self.used)
+        settings = Settings(batch_size=1000, seed=0, verbose=False, target_labels=self.used)
         return RunPlan(
             model=self.model,
             objectives=tuple(self.objectives),

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.objectives import Batch, Setup
-from tl_keras.training.step.domain_pass import domain_pass, global_counts
+from tl_keras.training.step.domain_pass import Training, domain_pass, global_counts
 
 
 def images(count, seed=0):
@@ -22,9 +22,8 @@ def one_pass(model, domains, *, teachers=None, progress=0.5) -> Batch:
             labels[np.asarray(pair[1]) < 0] = np.nan
             y[name] = tf.constant(labels)
     counts = global_counts(x, y)
-    return domain_pass(
-        model, model.forward, x, y, counts, progress=progress, teachers=teachers, training=True
-    )
+    asked = Training(progress=progress, teachers=teachers)
+    return domain_pass(model, model.forward, x, y, counts, asked)
 
 
 def setup_of(model, domains) -> Setup:

@@ -18,7 +18,7 @@ from tl_keras.objectives.alignment.batch_norm_statistics import (
     moved_statistics,
     pooled_statistics,
 )
-from tl_keras.training.step.domain_pass import domain_pass
+from tl_keras.training.step.domain_pass import Training, domain_pass
 from tl_keras.utils.errors import InputError
 
 
@@ -249,7 +249,7 @@ def test_while_training_each_domain_is_normalised_by_itself(apart):
     x = {"source": tf.constant(images(6)), "target": tf.constant(images(6, 1, top=120))}
     counts = {name: Counts(tf.constant(6.0), None) for name in x}
     objectives = [tl.objectives.AdaBN()] if apart else []
-    batch = domain_pass(model, model.forward, x, {}, counts, objectives=objectives, training=True)
+    batch = domain_pass(model, model.forward, x, {}, counts, Training(objectives))
     alone = model.forward(x["target"], training=True).features
     assert np.allclose(batch["target"].features, alone, rtol=1e-3, atol=1e-4) == apart
 

@@ -7,7 +7,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.objectives import Batch, Setup
 from tl_keras.schedules import apply_freezing
-from tl_keras.training.step.domain_pass import domain_pass, global_counts
+from tl_keras.training.step.domain_pass import Training, domain_pass, global_counts
 
 
 def images(count, seed=0):
@@ -38,13 +38,5 @@ def viewed(model, domains, *objectives) -> Batch:
             labels = np.eye(3, dtype=np.float32)[pair[1]]
             labels[np.asarray(pair[1]) < 0] = np.nan
             y[name] = tf.constant(labels)
-    return domain_pass(
-        model,
-        model.forward,
-        x,
-        y,
-        global_counts(x, y),
-        objectives=objectives,
-        seed=tf.constant([1, 2], tf.int64),
-        training=True,
-    )
+    asked = Training(objectives, seed=tf.constant([1, 2], tf.int64))
+    return domain_pass(model, model.forward, x, y, global_counts(x, y), asked)

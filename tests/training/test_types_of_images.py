@@ -7,7 +7,7 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.objectives import Distillation, Supervised
 from tl_keras.objectives.batch import pooled
-from tl_keras.training.step.domain_pass import domain_pass, global_counts
+from tl_keras.training.step.domain_pass import Training, domain_pass, global_counts
 
 
 def both_and_floats(blobs):
@@ -49,7 +49,7 @@ def test_bytes_beside_floats_train_as_floats(blobs, stored, tmp_path):
 
 def passed(x, **settings):
     model = tl.build_transfer_model(tiny_network(), 3)
-    return domain_pass(model, model.forward, x, {}, global_counts(x, {}), training=True, **settings)
+    return domain_pass(model, model.forward, x, {}, global_counts(x, {}), Training(**settings))
 
 
 def test_what_objectives_and_teachers_read_is_of_one_type(blobs):

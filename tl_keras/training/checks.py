@@ -1,5 +1,6 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
+import dataclasses
 import importlib.util
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,7 +22,6 @@ from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted, listed, warn_user
 
-EVERY_FIVE_MINUTES = Checkpoints()
 OF_LABELS = (Joint, MultiTask, Supervised)
 
 
@@ -77,34 +77,21 @@ def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tupl
     return objectives
 
 
-def resolve_settings(
-    *,
-    batch_size: Any,
-    seed: Any,
-    verbose: Any,
-    early_stopping: Any = None,
-    augmentation: Any = None,
-    callbacks: Any = (),
-    checkpoints: Any = EVERY_FIVE_MINUTES,
-    cache: Any = None,
-    target_labels: Any = True,
-) -> Settings:
-    """Return arguments of what trains as settings.
+def resolve_settings(asked: Settings) -> Settings:
+    """Return settings of arguments as they were given, checked.
 
     Raises:
         InputError: If one of them cannot be used.
     """
-    settings = Settings(
-        batch_size=whole(batch_size, "batch_size"),
-        early_stopping=resolve_early_stopping(early_stopping),
-        augmentation=resolve_augmentation(augmentation),
-        callbacks=_resolve_callbacks(callbacks),
-        seed=_resolve_seed(seed),
-        checkpoints=checkpoints,
-        cache=cache,
-        verbose=verbose,
-        target_labels=target_labels,
+    settings = dataclasses.replace(
+        asked,
+        batch_size=whole(asked.batch_size, "batch_size"),
+        early_stopping=resolve_early_stopping(asked.early_stopping),
+        augmentation=resolve_augmentation(asked.augmentation),
+        callbacks=_resolve_callbacks(asked.callbacks),
+        seed=_resolve_seed(asked.seed),
     )
+    target_labels, checkpoints, cache = asked.target_labels, asked.checkpoints, asked.cache
     if not isinstance(target_labels, bool):
         raise InputError(f"target_labels: expected True or False, got {target_labels!r}.")
     if not isinstance(checkpoints, Checkpoints):

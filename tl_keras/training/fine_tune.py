@@ -15,7 +15,6 @@ from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, auto, resolve_schedule
 from tl_keras.training import trainer
 from tl_keras.training.checks import (
-    EVERY_FIVE_MINUTES,
     check_model,
     resolve_objectives,
     resolve_settings,
@@ -32,7 +31,7 @@ from tl_keras.training.data_checks import (
 )
 from tl_keras.training.distributed.lost_workers import readable_worker_errors
 from tl_keras.training.early_stopping import with_early_stopping
-from tl_keras.training.plan import RunPlan
+from tl_keras.training.plan import EVERY_FIVE_MINUTES, RunPlan, Settings
 from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.training.runs.run import Run
 from tl_keras.utils.cluster import join_cluster
@@ -141,7 +140,7 @@ def fine_tune(
     """
     check_model(model)
     warn_of_compile(model)
-    settings = resolve_settings(
+    settings = Settings(
         batch_size=batch_size,
         early_stopping=early_stopping,
         augmentation=augmentation,
@@ -152,6 +151,7 @@ def fine_tune(
         verbose=verbose,
         target_labels=target_labels,
     )
+    settings = resolve_settings(settings)
     if isinstance(settings.early_stopping, int) and validation is None:
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     join_cluster()

@@ -23,7 +23,7 @@ from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.checks import check_model, resolve_settings
 from tl_keras.training.data_checks import check_classes, checked_domains
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
-from tl_keras.training.plan import RunPlan
+from tl_keras.training.plan import RunPlan, Settings
 from tl_keras.training.regression_heads import standard_targets
 from tl_keras.training.step.domain_pass import ForwardPass
 from tl_keras.training.step.means import Totals
@@ -97,7 +97,8 @@ def find_learning_rate(
     """
     check_model(model)
     stage = _checked_stage(stage)
-    settings = resolve_settings(batch_size=batch_size, seed=seed, verbose=verbose)
+    settings = Settings(batch_size=batch_size, seed=seed, verbose=verbose)
+    settings = resolve_settings(settings)
     steps = whole(steps, "steps")
     if steps < 10:
         raise InputError(f"steps: expected at least 10, got {steps}.")

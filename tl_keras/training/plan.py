@@ -16,34 +16,35 @@ from tl_keras.objectives import Objective, is_target
 from tl_keras.schedules import Stage
 from tl_keras.training.runs.checkpoints import Checkpoints
 
+EVERY_FIVE_MINUTES = Checkpoints()
 LEAST_PATIENCE = 3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """How a run trains, the same in all of its stages.
 
     Attributes:
         batch_size: Examples per update over all replicas.
+        seed: Seed of orders and augmentation.
+        verbose: Whether to show progress.
         early_stopping: Epochs without a better validation loss after which a stage ends, `"auto"`
             for a number that goes with the length of the stage, or None.
         augmentation: Layers that change training batches, in order.
         callbacks: Keras callbacks.
-        seed: Seed of orders and augmentation.
         checkpoints: When the state is saved.
         cache: Where features of frozen layers are kept; None to compute them in every epoch.
-        verbose: Whether to show progress.
         target_labels: Whether objectives learn from labels of target domains.
     """
 
     batch_size: int
-    early_stopping: int | Literal["auto"] | None
-    augmentation: tuple[keras.layers.Layer, ...]
-    callbacks: tuple[keras.callbacks.Callback, ...]
     seed: int
-    checkpoints: Checkpoints
-    cache: FeatureCache | None
     verbose: bool
+    early_stopping: int | Literal["auto"] | None = None
+    augmentation: tuple[keras.layers.Layer, ...] = ()
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    checkpoints: Checkpoints = EVERY_FIVE_MINUTES
+    cache: FeatureCache | None = None
     target_labels: bool = True
 
     def learns_from(self, domain: str) -> bool:

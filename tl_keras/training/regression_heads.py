@@ -233,7 +233,7 @@ def _rows(model, strategy, forward, batches, steps, tasks, domains) -> dict[str,
 
     def replica(x, y):
         x, y = ({name: both[name] for name in domains} for both in (x, y))
-        batch = domain_pass(model, forward, x, y, global_counts(x, y), training=False)
+        batch = domain_pass(model, forward, x, y, global_counts(x, y))
         domain = pooled(list(batch.values()))
         found = {}
         for task in tasks:

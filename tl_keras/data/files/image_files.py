@@ -1,9 +1,10 @@
 """Labelled image files as examples."""
 
 import abc
+import functools
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,12 +102,12 @@ class ImageFiles(Examples):
             if targets is not None:
                 y = tf.nest.map_structure(tf.convert_to_tensor, targets)
 
+        decode = _decoder(tuple(self.image_size), self.pixel_range)
+
         @tf.autograph.experimental.do_not_convert
         def load(rows: tf.Tensor) -> Any:
             images = tf.map_fn(
-                lambda path: decode_and_resize(
-                    tf.io.read_file(path), self.image_size, self.pixel_range
-                ),
+                lambda path: decode(tf.io.read_file(path)),
                 tf.gather(paths, rows),
                 fn_output_signature=self.spec,
             )
@@ -187,3 +188,14 @@ class ImageFolder(ImageFiles):
                 "Read such labels from a table with tl.data.image_table."
             )
         return encode_labels(self.labels, spec, "data: classes", self.class_names)
+
+
+@functools.cache
+def _decoder(size: tuple[int, int], pixel_range: tuple[float, float] | None) -> Callable:
+    """Return `decode_and_resize` as a function that is traced once a process, not once a pass."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def decode(encoded):
+        return decode_and_resize(encoded, size, pixel_range)
+
+    return decode

@@ -1,5 +1,6 @@
 """One forward pass over the batches of all domains and their views."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,26 @@ from tl_keras.frozen.taught_examples import without_outputs
 from tl_keras.models.transfer_model import Forward, TransferModel
 from tl_keras.objectives import Batch, Counts, DomainBatch, Objective
 from tl_keras.training.step.empty_shares import filled
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What a pass that trains is asked for.
+
+    Attributes:
+        objectives: Say which views there are.
+        progress: Share of the stage that has passed.
+        seed: int64 `(2,)`, of the views of this batch.
+        teachers: Name → function of images, for teachers whose outputs do not come with `x`.
+        sliced: Whether this is one micro-batch of several, so that totals are its own.
+    """
+
+    objectives: Sequence[Objective] = ()
+    progress: Any = 1.0
+    seed: Any = None
+    teachers: Mapping[str, Callable[[Any], Any]] | None = None
+    sliced: bool = False
+
 
 ForwardPass = Callable[[Any, bool], Forward]
 
@@ -38,13 +59,7 @@ def domain_pass(
     x: Mapping[str, Any],
     y: Mapping[str, Any],
     counts: Mapping[str, Counts],
-    *,
-    objectives: Sequence[Objective] = (),
-    progress: Any = 1.0,
-    seed: Any = None,
-    teachers: Mapping[str, Callable[[Any], Any]] | None = None,
-    sliced: bool = False,
-    training: bool,
+    asked: Training | None = None,
 ) -> Batch:
     """Run the network once over what one replica has of all domains.
 
@@ -58,13 +73,10 @@ def domain_pass(
         x: Domain name → what the network reads; shares can be empty.
         y: Domain name → targets, for domains with labels.
         counts: Of the whole batch.
-        objectives: Say which views there are; none in validation.
-        progress: Share of the stage that has passed.
-        seed: int64 `(2,)`, of the views of this batch.
-        teachers: Name → function of images, for teachers whose outputs do not come with `x`.
-        sliced: Whether this is one micro-batch of several, so that totals are its own.
-        training: Whether dropout and the like are at work.
+        asked: What training asks for; None where nothing trains, and dropout and the like rest.
     """
+    training, asked = asked is not None, asked or Training()
+    objectives = asked.objectives
     inputs, outputs, reals, labels = {}, {}, {}, {}
     for name, values in x.items():
         whole = (values, y[name]) if name in y else (values,)
@@ -73,10 +85,10 @@ def domain_pass(
         reals[name] = tf.fill(tf.shape(tf.nest.flatten(inputs[name])[0])[:1], real)
         labels[name] = rest[0] if rest else None
     inputs = _of_one_type(inputs)
-    for teacher, function in (teachers or {}).items():
+    for teacher, function in (asked.teachers or {}).items():
         for name, values in inputs.items():
             outputs[name][teacher] = tf.stop_gradient(function(values))
-    views = _views(objectives, inputs, seed, model.pixel_range) if training else {}
+    views = _views(objectives, inputs, asked.seed, model.pixel_range) if training else {}
     keyed = dict(views)
     if not views or not all(one.reads_views_only for one in objectives):
         keyed = {(None, name): values for name, values in inputs.items()} | views
@@ -108,9 +120,9 @@ def domain_pass(
         views=by_view,
         targets=model.targets,
         model=model,
-        progress=tf.cast(progress, tf.float32),
+        progress=tf.cast(asked.progress, tf.float32),
         rerun=rerun,
-        total=tf.stop_gradient if sliced else _total_over_replicas,
+        total=tf.stop_gradient if asked.sliced else _total_over_replicas,
     )
 
 

@@ -13,7 +13,13 @@ from tl_keras.training.plan import RunPlan
 from tl_keras.training.step.accumulation import accumulate
 from tl_keras.training.step.averaging import WeightAverage
 from tl_keras.training.step.batch_means import measured_on
-from tl_keras.training.step.domain_pass import ForwardPass, domain_pass, global_counts, step_seed
+from tl_keras.training.step.domain_pass import (
+    ForwardPass,
+    Training,
+    domain_pass,
+    global_counts,
+    step_seed,
+)
 from tl_keras.training.step.means import Totals
 from tl_keras.training.step.pulls import Pulls, apply_changes, update_of
 from tl_keras.training.step.step_errors import idle_objectives, require_gradient
@@ -97,19 +103,14 @@ def make_train_step(
         step = tf.cast(optimizer.iterations.value, tf.int64)
         # Persistent for `idle_objectives`; what only that asks for is left out of the graph.
         with tf.GradientTape(persistent=True) as tape:
-            batch = domain_pass(
-                model,
-                forward,
-                x,
-                y,
-                counts,
-                objectives=objectives,
-                progress=tf.cast(step, tf.float32) / total_steps,
-                seed=step_seed(plan.settings.seed, number, step * accumulation + slice_index),
-                teachers=teachers,
+            asked = Training(
+                objectives,
+                tf.cast(step, tf.float32) / total_steps,
+                step_seed(plan.settings.seed, number, step * accumulation + slice_index),
+                teachers,
                 sliced=accumulation > 1,
-                training=True,
             )
+            batch = domain_pass(model, forward, x, y, counts, asked)
             seen = batch if plan.settings.target_labels else without_target_labels(batch)
             losses = weighted_losses(objectives, seen)
             loss = losses["loss"]

@@ -24,7 +24,7 @@ def make_validation_step(plan: RunPlan, element_spec: Any, forward: ForwardPass)
 
     def replica_step(x, y, stop):
         counts = global_counts(x, y)
-        batch = domain_pass(plan.model, forward, x, y, counts, training=False)
+        batch = domain_pass(plan.model, forward, x, y, counts)
         losses = weighted_losses(measured, batch, never_nothing=True)
         sums = measured_on(measured, batch, losses, plan.replicas)
         return over_replicas(sums, counts, stop)
