@@ -136,14 +136,14 @@ class TransferModel(keras.Model):
         A backbone in which nothing is trained runs as in inference: what is frozen is a fixed
         function, without dropped paths or changing statistics.
         """
-        return self.forward_from_featureclosed(self.featureclosed(images, training), training)
+        return self.forward_from_feature_map(self.feature_map(images, training), training)
 
-    def featureclosed(self, images, training: bool = False):
+    def feature_map(self, images, training: bool = False):
         """Return the backbone's output `(batch, …, channels)` for a batch of images."""
         training = bool(training) and bool(self.backbone.trainable_variables)
         return self.backbone(self.preprocessing(images), training=training)
 
-    def forward_from_featureclosed(self, feature_map, training: bool = False) -> Forward:
+    def forward_from_feature_map(self, feature_map, training: bool = False) -> Forward:
         """Run the head on the backbone's output."""
         if not isinstance(self.head, Head):
             # Heads of several tasks share pooled features; a layer of the user's own reads the map.
@@ -222,7 +222,7 @@ class TransferModel(keras.Model):
         return self._in_batches("logits", lambda x: self.forward(x).logits, images, batch_size)
 
     def _pooled_features(self, images):
-        return self.head.pool(self.featureclosed(images))
+        return self.head.pool(self.feature_map(images))
 
     def _in_batches(self, name: str, function: Callable, images, batch_size: int):
         batch_size = whole(batch_size, "batch_size")
