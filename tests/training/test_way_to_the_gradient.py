@@ -22,7 +22,7 @@ class Looks(tl.objectives.Objective):
 
 def test_nine_frames_in_four_files(network):
     model = tl.build_transfer_model(network, num_classes=2)
-    shape = (4, *model.image_shape)
+    shape = (4, *model.modality.shape)
     x = np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
     looks = Looks()
     tl.fine_tune(
