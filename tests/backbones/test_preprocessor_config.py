@@ -112,3 +112,35 @@ def test_what_does_not_determine_the_scaling_gives_none(config):
 )
 def test_sizes(config, size):
     assert image_size_of(config) == size
+
+
+HALF = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        HALF | {"rescale_factor": "abc"},
+        HALF | {"rescale_factor": [1]},
+        HALF | {"rescale_factor": 1e-320},
+        HALF | {"image_std": [0, 1, 1]},
+        HALF | {"image_std": 0},
+        HALF | {"image_mean": "grey"},
+        HALF | {"image_mean": [float("nan")] * 3},
+        HALF | {"image_mean": []},
+        HALF | {"image_mean": {"red": 1}},
+        HALF | {"image_std": [10**400]},
+    ],
+)
+def test_values_that_are_no_numbers_to_use(config):
+    with pytest.raises(InputError, match=r"preprocessor_config\.json holds values that cannot be"):
+        preprocessing_of(config)
+
+
+@pytest.mark.parametrize(
+    "size",
+    ["big", [1, 2, 3], -5, 10**30, [[1], 2], float("inf"), {"height": "x", "width": 3}],
+)
+def test_sizes_that_are_none(size):
+    with pytest.raises(InputError, match=r"preprocessor_config\.json holds values that cannot be"):
+        image_size_of({"size": size})

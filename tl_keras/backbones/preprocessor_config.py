@@ -1,14 +1,17 @@
 """Image preprocessing as Hugging Face states it: `preprocessor_config.json`."""
 
+import contextlib
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tl_keras.inputs.preprocessing import ImagePreprocessing
-from tl_keras.utils.errors import InputError
+from tl_keras.utils.errors import InputError, first_line
 
 FILE = "preprocessor_config.json"
+_LONGEST_SIDE = 2**16
 
 
 def read_preprocessor_config(preset: str) -> Mapping[str, Any] | None:
@@ -44,6 +47,22 @@ def _fetched(preset: str) -> Mapping[str, Any] | None:
         return None
 
 
+@contextlib.contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Raise `InputError` in place of what values raise that are no numbers, or none to use."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(
+            f"backbone: the preset's {FILE} holds values that cannot be used "
+            f"({first_line(error)}). Correct it, or remove the file and pass "
+            "input_shape= and preprocessing=."
+        ) from error
+
+
+@_readable_errors()
 def preprocessing_of(config: Mapping[str, Any] | None) -> ImagePreprocessing | None:
     """Return preprocessing of 0–255 pixels, or None where the config does not determine it.
 
@@ -64,9 +83,12 @@ def preprocessing_of(config: Mapping[str, Any] | None) -> ImagePreprocessing | N
     mean, std = config.get("image_mean"), config.get("image_std")
     if mean is None or std is None:
         return None
+    std = _scaled(std, factor)
+    if 0.0 in (std if isinstance(std, list) else [std]):
+        raise ValueError("an image_std of 0")
     return ImagePreprocessing(
         mean=_scaled(mean, factor),
-        std=_scaled(std, factor),
+        std=std,
         reverse_channels=reverse,
         name="preprocessing",
     )
@@ -74,9 +96,13 @@ def preprocessing_of(config: Mapping[str, Any] | None) -> ImagePreprocessing | N
 
 def _scaled(values: Any, factor: float) -> float | list[float]:
     several = isinstance(values, (list, tuple))
-    return [float(value) / factor for value in values] if several else float(values) / factor
+    scaled = [float(value) / factor for value in (values if several else [values])]
+    if not scaled or not all(map(math.isfinite, scaled)):
+        raise ValueError(f"{values!r}, divided by {factor}")
+    return scaled if several else scaled[0]
 
 
+@_readable_errors()
 def image_size_of(config: Mapping[str, Any] | None) -> tuple[int, int] | None:
     """Return height and width of the images: of the crop where there is one."""
     config = config or {}
@@ -87,4 +113,9 @@ def image_size_of(config: Mapping[str, Any] | None) -> tuple[int, int] | None:
         height, width = size.get("height", side), size.get("width", side)
     else:
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
-    return (int(height), int(width)) if height and width else None
+    if not (height and width):
+        return None
+    height, width = int(height), int(width)
+    if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
+        raise ValueError(f"images of {height} × {width} pixels")
+    return height, width
