@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from tl_keras.arrays.frames import column_names, match_columns, stack_frames
 from tl_keras.arrays.marks import is_missing, keep_marks
 from tl_keras.utils.errors import InputError
 
@@ -174,16 +175,18 @@ def stack_domains(**domains: tuple[Any, Any]) -> tuple[Any, np.ndarray, np.ndarr
     """Stack the samples of several domains into `X`, `y` and `domain`.
 
     Args:
-        **domains: Domain name → `(X, y)`, with `X` `(n, features)` dense or sparse, and `y`
-            `(n,)` or None for a domain without labels.
+        **domains: Domain name → `(X, y)`, with `X` `(n, features)` dense, sparse or a table, and
+            `y` `(n,)` or None for a domain without labels. Columns with names are matched by them,
+            in the order of the first table.
 
     Returns:
-        `X` `(Σn, features)`, sparse if any part is; `y` `(Σn,)`, where unlabelled samples are −1
-        for whole numbers, which are taken for classes, NaN for floats and None for strings;
-        `domain` `(Σn,)`, the names.
+        `X` `(Σn, features)`, sparse if any part is; a DataFrame with a new index if all parts are
+        DataFrames with named columns, each of which keeps its name and type. `y` `(Σn,)`, where
+        unlabelled samples are −1 for whole numbers, which are taken for classes, NaN for floats
+        and None for strings; `domain` `(Σn,)`, the names.
 
     Raises:
-        InputError: If parts do not fit together.
+        InputError: If parts do not fit together: numbers of features or names of columns differ.
 
     Example:
         >>> X, y, domain = stack_domains(source=([[0.0], [1.0]], [0, 1]), target=([[2.0]], None))
@@ -196,8 +199,9 @@ def stack_domains(**domains: tuple[Any, Any]) -> tuple[Any, np.ndarray, np.ndarr
     for name, pair in domains.items():
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise InputError(f"{name}: expected (X, y), with y=None for a domain without labels.")
-        x = pair[0] if scipy.sparse.issparse(pair[0]) else np.asarray(pair[0])
-        if x.ndim != 2:
+        known = scipy.sparse.issparse(pair[0]) or column_names(pair[0]) is not None
+        x = pair[0] if known else np.asarray(pair[0])
+        if len(x.shape) != 2:
             raise InputError(f"{name}: expected X of shape (samples, features), got {x.shape}.")
         parts[name] = x
         labels[name] = None if pair[1] is None else np.asarray(keep_marks(pair[1]))
@@ -206,16 +210,24 @@ def stack_domains(**domains: tuple[Any, Any]) -> tuple[Any, np.ndarray, np.ndarr
                 f"{name}: expected y of shape ({x.shape[0]},), one label per sample of X, got "
                 f"{labels[name].shape}."
             )
+    parts = match_columns(parts)
     widths = {name: x.shape[1] for name, x in parts.items()}
     if len(set(widths.values())) > 1:
         raise InputError(
             f"stack_domains: the domains have different numbers of features, {widths}. Bring "
             "them to the same features first."
         )
-    any_sparse = any(scipy.sparse.issparse(x) for x in parts.values())
-    stack = (lambda rows: scipy.sparse.vstack(rows, format="csr")) if any_sparse else np.vstack
     name_of = np.concatenate([np.full(x.shape[0], name) for name, x in parts.items()])
-    return stack(list(parts.values())), _stacked_labels(parts, labels), name_of
+    return _stacked_samples(parts), _stacked_labels(parts, labels), name_of
+
+
+def _stacked_samples(parts: dict) -> Any:
+    frame = stack_frames(parts)
+    if frame is not None:
+        return frame
+    if any(scipy.sparse.issparse(x) for x in parts.values()):
+        return scipy.sparse.vstack(list(parts.values()), format="csr")
+    return np.vstack([np.asarray(x) for x in parts.values()])
 
 
 def _stacked_labels(parts: dict, labels: dict) -> np.ndarray:

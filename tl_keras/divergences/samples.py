@@ -8,6 +8,7 @@ import scipy.sparse
 from sklearn.utils import check_array
 
 from tl_keras.arrays.checks import check_size
+from tl_keras.arrays.frames import match_columns
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.memory import check_memory
 
@@ -19,16 +20,16 @@ def checked_pair(source: Any, target: Any, fewest: int = 1) -> tuple[Any, Any]:
 
     Args:
         source: `(n, features)`.
-        target: `(m, features)`.
+        target: `(m, features)`. Columns of two tables are matched by their names.
         fewest: Samples that each must have.
 
     Raises:
-        InputError: If they differ in features, are too few, or so large that their powers
-            overflow, or so small that they vanish.
+        InputError: If they differ in features or their names, are too few, or so large that their
+            powers overflow, or so small that they vanish.
         ValueError: If a set is not finite or not two-dimensional.
     """
     pair = {}
-    for name, X in (("source", source), ("target", target)):
+    for name, X in match_columns({"source": source, "target": target}).items():
         X = check_array(
             X, accept_sparse="csr", dtype=np.float64, ensure_min_samples=0, input_name=name
         )
