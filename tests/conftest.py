@@ -85,14 +85,14 @@ def little_memory(monkeypatch) -> Callable[[float], None]:
 
 @pytest.fixture
 def no_waiting():
-    """Fail a test that waits for half a minute, as in a pipe; where that is deep inside, exit."""
+    """Fail a test that waits for five minutes, as in a pipe; where that is deep inside, exit."""
 
     def fail(number, frame):
         pytest.fail("it waits without end")
 
     before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(30)
-    faulthandler.dump_traceback_later(60, exit=True)
+    signal.alarm(300)
+    faulthandler.dump_traceback_later(600, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
     signal.alarm(0)
