@@ -93,6 +93,6 @@ def test_fingerprints(blobs):
     with pytest.raises(InputError, match=FAILED):
         as_examples(failing(blobs, 0, error=True)).fingerprint()
     again = as_examples(failing(blobs, 1, error=True))
-    assert again.digest_in_order()
+    assert again.fingerprint_in_order()
     with pytest.raises(InputError, match=FAILED):
         _ = again.has_fixed_order
