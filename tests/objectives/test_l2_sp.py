@@ -105,7 +105,7 @@ class Module(SavedModelBackbone):
 
 
 def test_weights_of_a_saved_model_cannot_be_replaced():
-    backbone = types.SimpleNamespace(_flatten_layers=lambda: [Module()])
+    backbone = types.SimpleNamespace(_flatten_layers=lambda **_: [Module()])
     setup = types.SimpleNamespace(model=types.SimpleNamespace(backbone=backbone))
     with pytest.raises(InputError, match="'module' is a SavedModel, whose weights cannot be"):
         require_replaceable(setup, tl.objectives.DELTA())

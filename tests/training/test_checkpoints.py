@@ -136,11 +136,11 @@ def test_a_signal_waits_for_the_check_and_the_second_one_does_not(ctrl_c):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            signals.leave()
+            signals.leave("asked to stop", print)
     with StopSignals() as signals:
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(SystemExit, match=re.escape("143")):
-            signals.leave()
+            signals.leave("asked to stop", print)
 
 
 @pytest.mark.parametrize("linked", [False, True])
