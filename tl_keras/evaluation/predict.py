@@ -14,6 +14,7 @@ from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.terminal import can_redraw
+from tl_keras.utils.tracing import PerBatch
 
 PROGRESS_AFTER_SECONDS = 5.0
 
@@ -54,7 +55,9 @@ def predict(
     for model in models:
         check_examples(model, examples, "data")
     batches = examples.batches(spec, batch_size)
-    forward = _forward(models, examples.element_spec())
+    forward = PerBatch(
+        lambda x: [_predictions(model, x) for model in models], examples.element_spec()
+    )
     total = int(batches.cardinality())
     bar = tqdm(
         batches,
@@ -72,16 +75,6 @@ def predict(
     if not targets:
         raise InputError("data: expected at least one example, got none.")
     return _concatenate(targets), [_concatenate(list(of)) for of in zip(*outputs, strict=True)]
-
-
-def _forward(models: Sequence[TransferModel], x: tf.TensorSpec) -> Any:
-    """Return one graph function from a batch to the outputs of all models."""
-
-    @tf.function(input_signature=[x], autograph=False)
-    def forward(batch):
-        return [_predictions(model, batch) for model in models]
-
-    return forward
 
 
 def _predictions(model: TransferModel, batch: tf.Tensor) -> Any:

@@ -11,6 +11,7 @@ from tl_keras.models.model_inputs import check_examples
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
+from tl_keras.utils.tracing import PerBatch
 
 
 class Outputs(NamedTuple):
@@ -30,12 +31,11 @@ class Outputs(NamedTuple):
 def compiled_forward(model: TransferModel) -> Callable[[Any], Any]:
     """Return the function from images to features and logits in inference mode, compiled."""
 
-    @tf.function(reduce_retracing=True, autograph=False)
     def forward(images):
         passed = model.forward(images)
         return passed.features, passed.logits
 
-    return forward
+    return PerBatch(forward, model.modality.batch_spec)
 
 
 def outputs_of(

@@ -19,6 +19,7 @@ from tl_keras.predictions.predictor import Scores, predictor_of
 from tl_keras.predictions.table import Predictions, result
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted, decodable, warn_user
+from tl_keras.utils.tracing import PerBatch
 
 
 def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 32) -> Predictions:
@@ -100,9 +101,7 @@ def _is_name(value: Any) -> bool:
 def _of_examples(
     model: TransferModel, examples: Examples, batch_size: int
 ) -> Iterator[tuple[str | Path, Scores, str]]:
-    forward = tf.function(
-        lambda x: model(x, training=False), reduce_retracing=True, autograph=False
-    )
+    forward = PerBatch(lambda x: model(x, training=False), model.modality.batch_spec)
     row = 0
     for x in examples.batches(None, batch_size):
         found = tf.nest.map_structure(np.asarray, forward(x))

@@ -92,6 +92,8 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
     """
     import tensorflow as tf
 
+    from tl_keras.utils.tracing import PerBatch
+
     if model.modality.raw_name is None:
         raise InputError(
             f"{argument}: expected a model of images of one size, got one with the input "
@@ -100,10 +102,11 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
     several = isinstance(model.targets, dict)
     targets = model.targets if several else {"": model.targets}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def outputs(contents):
+    def scores_and_errors(contents):
         examples, error = model.modality.from_raw(contents)
         return model(examples, training=False), error
+
+    outputs = PerBatch(scores_and_errors, tf.TensorSpec([None]))
 
     def run(contents: list[bytes]) -> tuple[Scores, list[str]]:
         found, error = outputs(tf.constant(contents, tf.string))

@@ -14,6 +14,7 @@ from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives.self_supervised.reconstruction import Reconstruction
 from tl_keras.utils.arguments import hidden_units, whole
 from tl_keras.utils.errors import InputError
+from tl_keras.utils.tracing import PerBatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +54,11 @@ class Autoencoder:
         """
         decoder = self.decoder
 
-        @tf.function(reduce_retracing=True, autograph=False)
-        def run(batch):
+        def reconstructed(batch):
             decoded = decoder(tf.cast(self.model.feature_map(batch), tf.float32))
             return preprocessing.from_eight_bits(255.0 * decoded, self.model.pixel_range)
 
+        run = PerBatch(reconstructed, self.model.modality.batch_spec)
         parts = [run(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
         return np.concatenate([part.numpy() for part in parts])
 

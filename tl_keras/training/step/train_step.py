@@ -23,7 +23,7 @@ from tl_keras.training.step.domain_pass import (
 from tl_keras.training.step.means import Totals
 from tl_keras.training.step.pulls import Pulls, apply_changes, update_of
 from tl_keras.training.step.step_errors import idle_objectives, require_gradient
-from tl_keras.utils.compat import clear_losses
+from tl_keras.utils.compat import clear_losses, counted_alone
 from tl_keras.utils.errors import InputError
 
 
@@ -57,7 +57,7 @@ class Step:
             self.names = tuple(means)
             return totals.add(means, count, stops)
 
-        self.run = run
+        self.run = counted_alone(run)
 
 
 def make_train_step(
