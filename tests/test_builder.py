@@ -144,6 +144,46 @@ def test_preprocessing_keeps_what_it_has_learned(tmp_path):
         np.testing.assert_array_equal(model.preprocessing(images), layer(images))
 
 
+def test_features_follow_constants_that_are_set(tmp_path):
+    images = IMAGES.astype(np.float32)
+    models = []
+    for shift in (0.0, 50.0):
+        layer = keras.layers.Normalization()
+        layer.adapt(images + shift)
+        models.append(tl.build_transfer_model(tiny_network(), 3, preprocessing=layer))
+    first, second = models
+    before, expected = first.features(images), second.features(images)
+    assert np.abs(before - expected).max() > 0.01
+    second.save_weights(tmp_path / "second.weights.h5")
+    own = first.get_weights()
+    first.set_weights(second.get_weights())
+    np.testing.assert_allclose(first.features(images), expected, rtol=1e-5)
+    first.set_weights(own)
+    np.testing.assert_allclose(first.features(images), before, rtol=1e-5)
+    first.load_weights(tmp_path / "second.weights.h5")
+    np.testing.assert_allclose(first.features(images), expected, rtol=1e-5)
+
+
+def test_a_modality_brings_its_range():
+    modality = tl.inputs.Images((16, 16, 3), pixel_range=(0, 4095))
+    model = tl.build_transfer_model(tiny_network(), 3, modality=modality)
+    same = tl.build_transfer_model(tiny_network(), 3, pixel_range=(0, 4095))
+    assert model.pixel_range == model.modality.pixel_range == (0, 4095)
+    deep = IMAGES.astype(np.float32) * 16
+    np.testing.assert_array_equal(model.features(deep), same.features(deep))
+
+
+def test_attributes_of_before_name_those_of_now():
+    model = tl.build_transfer_model(tiny_network(), class_names=["a", "b"])
+    assert not hasattr(model, "labels")
+    with pytest.raises(tl.InputError, match=r"model\.class_names"):
+        _ = model.labels
+    report = tl.evaluate(model, (IMAGES, ["a", "b", "a"]), verbose=False)
+    assert not hasattr(report, "kind")
+    with pytest.raises(tl.InputError, match=r"report\.task\.name"):
+        _ = report.kind
+
+
 @pytest.mark.parametrize("task", ["head", "images", "preprocessing", "tiny_0"])
 def test_tasks_are_not_called_as_parts_of_the_model_are(task):
     refused(

@@ -147,6 +147,29 @@ def test_an_average_of_regressions_learns_in_any_unit(unit, tmp_path):
     assert r2(y[80:], model.predict(x[80:], verbose=0)) > r2(y[80:], before[80:]) - 0.05
 
 
+def test_files_of_averages_without_units_predict_what_they_did():
+    x, _ = brightness(count=24)
+    members = [member(seed, 1, head="regression") for seed in (1, 2)]
+    model = tl.build_fusion_model(members, how="average")
+    expected = np.mean([one.predict(x, verbose=0) for one in members], axis=0)
+    model.backbone.load_own_variables({})
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5)
+
+
+def test_files_of_values_side_by_side_in_other_units_are_refused():
+    members = [member(seed, 1, head="regression") for seed in (1, 2)]
+    layer = tl.build_fusion_model(members, how="stack").backbone
+    assert type(layer).from_config(layer.get_config()).shares is None
+    config = layer.get_config()
+    del config["side_by_side"]
+    with pytest.raises(tl.InputError, match=r"standard units now\. Build the fusion again"):
+        type(layer).from_config(config)
+    classes = tl.build_fusion_model([member(1), member(2)], how="stack").backbone
+    config = classes.get_config()
+    del config["side_by_side"]
+    assert type(classes).from_config(config).shares is None
+
+
 def test_an_average_takes_the_units_that_members_have_not():
     x, y = brightness(count=40)
     y = np.concatenate([1e2 * y + 2e5, 1e-8 * y], axis=1)

@@ -82,3 +82,14 @@ def test_a_layer_stands_alone():
         tiny_network(), 2, head=tl.heads.HeadSpec(task=task, layer=own_head(2))
     )
     assert model.activation == "sigmoid" and model.targets.task == task
+
+
+def test_padding_does_not_count_in_its_features():
+    tokens = keras.Input((6,), dtype="int32")
+    network = keras.Model(tokens, keras.layers.Embedding(9, 4, mask_zero=True)(tokens))
+    head = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = tl.build_transfer_model(network, 2, head=head)
+    x = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]], np.int32)
+    vectors = network.layers[-1].embeddings.numpy()
+    expected = [vectors[[1, 2]].mean(axis=0), vectors[3:9].mean(axis=0)]
+    np.testing.assert_allclose(model.features(x), expected, rtol=1e-5)

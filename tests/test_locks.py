@@ -140,7 +140,7 @@ def test_a_link_is_not_followed(tmp_path):
     link.symlink_to(precious)
     assert not is_locked(link) and link.is_symlink()
     lock = FileLock(link)
-    if locks.fcntl is None:  # There, what has the name is somebody's lock.
+    if locks.fcntl is None:  # There, what has the name belongs to another process.
         assert not lock.acquire("mine")
     else:
         with pytest.raises(OSError, match=r"run\.lock is a link"):
@@ -148,7 +148,7 @@ def test_a_link_is_not_followed(tmp_path):
     assert precious.read_text() == "years of work"
 
 
-def test_a_pipe_is_no_lock_and_holds_nobody_up(tmp_path, no_waiting):
+def test_a_pipe_is_no_lock_and_does_not_block(tmp_path, no_waiting):
     path = tmp_path / "run.lock"
     os.mkfifo(path)
     assert not is_locked(path) and path.exists()

@@ -18,7 +18,7 @@ CEILINGS = {
     "image_shape": 0,
     "target kinds": 0,
     "private names": 0,
-    "long files": 3,
+    "long files": 0,
     "many parameters": 0,
 }
 """Promise → how many places may break it. They can only fall, to 0."""

@@ -100,7 +100,7 @@ def test_links_of_hugging_faces_cache_stay_inside(saved, tmp_path):
 @pytest.mark.parametrize(
     "name", ["fingerprint.pb", "variables/variables.index", "variables/pipe", "more/pipe"]
 )
-def test_pipes_hold_nobody_up(module, name, trust, no_waiting):
+def test_pipes_do_not_block(module, name, trust, no_waiting):
     (module / name).parent.mkdir(exist_ok=True)
     (module / name).unlink(missing_ok=True)
     os.mkfifo(module / name)

@@ -110,7 +110,7 @@ def test_integers_stay_as_they_are():
     assert batch.dtype == tf.int32 and int(batch[0, 0]) == large
     data = tf.data.Dataset.from_tensor_slices(x).batch(2)
     assert next(iter(as_examples(data, wanted=model.modality.spec).batches(None, 3)))[0, 0] == large
-    with pytest.raises(InputError, match="takes whole numbers"):
+    with pytest.raises(InputError, match="takes integers"):
         tl.fine_tune(model, (np.full((3, 6), 1.5), [0, 1, 0]), schedule=STAGES)
     with pytest.raises(InputError, match="takes int32, got values in"):
         tl.fine_tune(model, (x + 2**40, [0, 1, 0]), schedule=STAGES)

@@ -30,7 +30,7 @@ def in_batches(size):
 
 
 @pytest.mark.parametrize("source", [singles, functools.partial(in_batches, 3)])
-def test_a_function_is_read_anew_in_each_pass(source):
+def test_a_function_is_called_again_in_each_pass(source):
     examples = as_examples(source)
     assert len(examples) == 7 and examples.has_labels and examples.has_fixed_order
     for _ in range(2):

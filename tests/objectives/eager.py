@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tl_keras.models.transfer_model import Forward
+from tl_keras.models.forward import Forward
 from tl_keras.objectives import Batch, Counts, DomainBatch, Setup
 
 

@@ -222,7 +222,7 @@ def test_a_damaged_best_epoch_does_not_block(directories, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["config.json", "history.json", "summary.json", "model.keras"])
-def test_a_pipe_in_place_of_a_file_holds_nobody_up(tmp_path, name, no_waiting):
+def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path, name, no_waiting):
     os.mkfifo(tmp_path / name)
     directory = RunDirectory(tmp_path)
     directory.run = config_digest({})

@@ -142,6 +142,14 @@ def test_a_run_with_an_own_optimizer_resumes(blobs, tmp_path):
             {"learning_rate": lambda epoch: -0.1},
             "learning_rate: expected a function of the epoch.*got -0.1 in epoch 0",
         ),
+        ({"learning_rate": lambda epoch: 0.0}, "learning_rate: expected a rate above 0, got 0 in"),
+        (
+            {
+                "learning_rate": Schedules.CosineDecay(0.0, 20, warmup_target=0.1, warmup_steps=3),
+                "learning_rates": {"head": 0.1},
+            },
+            "learning_rates: rates of blocks are peaks",
+        ),
         (
             {"learning_rate": lambda: 0.1},
             "learning_rate: expected a function of the epoch.*in epoch 0 it failed",

@@ -42,7 +42,7 @@ def model_backbone(
             network.backbone,
             copy_of_layer(network.preprocessing),
             tuple(input_shape or network.modality.shape or ()),
-            modality=None if input_shape else network.modality,
+            modality=modality_of_shape(input_shape) if input_shape else network.modality,
         )
     own = getattr(network, "input_shape", None) if network.built else None
     if isinstance(own, (list, dict)) or (own and isinstance(own[0], (tuple, list))):

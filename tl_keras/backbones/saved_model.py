@@ -68,10 +68,8 @@ class SavedModelBackbone(keras.layers.Layer):
             needs `trust`, or signature or output aren't clear (the message lists what there is).
 
     Example:
-        ```python
-        backbone = tl_keras.SavedModelBackbone("modules/mobilenet_v2")
-        features = backbone(keras.Input((224, 224, 3)))
-        ```
+        >>> backbone = SavedModelBackbone("modules/mobilenet_v2")  # doctest: +SKIP
+        >>> features = backbone(keras.Input((224, 224, 3)))  # doctest: +SKIP
     """
 
     def __init__(
@@ -204,10 +202,7 @@ class SavedModelBackbone(keras.layers.Layer):
             self._load(module_in_file(folder, self.source, self.name, self._safe))
 
     def _ensure_loaded(self) -> None:
-        """Load the module of a layer that was built from its config, as a clone is.
-
-        The source isn't followed where a file that was loaded in safe mode names it, nor by clones.
-        """
+        """Load the module of a layer built from its config; a source in a file isn't followed."""
         if self._endpoint is not None:
             return
         files = find_live_files(self._spec.fingerprint)

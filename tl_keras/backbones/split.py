@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 
 from tl_keras.backbones.cuts import Block
-from tl_keras.utils.compat import attached_mask, functional_graph, graph_nodes
+from tl_keras.utils.compat import functional_graph, graph_nodes, mask_of
 
 MOST_TENSORS = 2
 LOWER, UPPER, ACROSS = "lower", "upper", "across"
@@ -177,7 +177,7 @@ def _runs_its_graph(network: keras.Model) -> bool:
 
 def _can_be_cut(tensors: Sequence[keras.KerasTensor]) -> bool:
     """Return whether the tensors are few and carry no Keras mask, which a file would not keep."""
-    masked = any(attached_mask(tensor) is not None for tensor in tensors)
+    masked = any(mask_of(tensor) is not None for tensor in tensors)
     return len(tensors) <= MOST_TENSORS and not masked
 
 

@@ -159,7 +159,7 @@ def _check_integers(x: np.ndarray, dtype: tf.DType, argument: str) -> None:
         return
     if x.dtype.kind == "f" and not np.array_equal(x, np.floor(x)):
         raise InputError(
-            f"{argument}: the model takes whole numbers ({dtype.name}), got others. Pass integers, "
+            f"{argument}: the model takes integers ({dtype.name}), got fractions. Pass integers, "
             "or build the model with modality=tl.inputs.Features(shape, 'float32')."
         )
     if x.min() < dtype.min or x.max() > dtype.max:

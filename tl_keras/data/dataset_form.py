@@ -95,7 +95,7 @@ def dtypes_of(x: Any, wanted: Any, argument: str) -> Any:
     found = read_dtype(x.dtype, wanted)
     if found.is_integer and x.dtype.is_floating:
         raise InputError(
-            f"{argument}: the model takes whole numbers ({found.name}), got a dataset of "
+            f"{argument}: the model takes integers ({found.name}), got a dataset of "
             f"{x.dtype.name}. Round and cast them with .map."
         )
     return found

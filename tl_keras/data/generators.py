@@ -11,7 +11,7 @@ from tl_keras.utils.errors import InputError, describe
 
 
 def generated(function: Callable[[], Iterator[Any]], argument: str) -> tf.data.Dataset:
-    """Return a dataset over what a function generates, called anew in each pass.
+    """Return a dataset over what a function generates, called again in each pass.
 
     Args:
         function: Takes nothing and returns an iterator over `x` or `(x, y)`; the first element of

@@ -82,8 +82,8 @@ def output_order(
         if spec.size == 1:
             raise InputError(
                 f"{argument}: the data has {list(names)[:NAMES_AT_MOST]}, and the model one output "
-                "without a label, so that it is unknown whether that is the class which counts as "
-                "1. Build the model with labels=['name of that class']."
+                "without a name, so that it is unknown whether that is the class which counts as "
+                "1. Build the model with class_names=['name of that class']."
             )
         if spec.size != len(names):
             raise InputError(

@@ -14,7 +14,7 @@ from tl_keras.evaluation.tables import jsonable, number, text_table, write_json
 from tl_keras.plots.figure import Picture
 from tl_keras.tasks.base import Task
 from tl_keras.tasks.targets import TargetSpec
-from tl_keras.utils.errors import InputError, counted, did_you_mean
+from tl_keras.utils.errors import InputError, Renamed, counted, did_you_mean
 
 ROWS_SHOWN = 30
 
@@ -45,6 +45,11 @@ class Report:
     targets: np.ndarray
     probabilities: np.ndarray
     positive: str | None = None
+
+    @property
+    def kind(self) -> Any:
+        """Not there any more: `task` is."""
+        raise Renamed("report.kind: the kind of target is report.task, its name report.task.name.")
 
     @classmethod
     def of(

@@ -10,9 +10,10 @@ from tl_keras.backbones.cuts import Block
 from tl_keras.backbones.split import Split, split_network
 from tl_keras.frozen.folding import fold
 from tl_keras.frozen.function_digest import trace
+from tl_keras.models.forward import Forward
 from tl_keras.models.heads import Head
 from tl_keras.models.pooling import GlobalPooling
-from tl_keras.models.transfer_model import Forward, TransferModel
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.schedules.freezing import is_batch_norm
 from tl_keras.utils.compat import flatten_layers, is_random_preprocessing
 

@@ -93,6 +93,8 @@ def build_transfer_model(
     tasks = _read_tasks(num_classes, head, class_names)
     shape = read_shape(input_shape, modality)
     resolved = resolve_backbone(backbone, weights=weights, input_shape=shape, trust=bool(trust))
+    if pixel_range is None and modality is not None:
+        pixel_range = modality.pixel_range
     modality = modality or resolved.modality or Images(resolved.input_shape)
     preprocessing = preprocessing_of(resolved, preprocessing, pixel_range)
     if isinstance(num_classes, Mapping):

@@ -39,7 +39,17 @@ def _closing_layer(name: str, activation: str | None, spec: TargetSpec | None, h
     return TargetScale(spec.size, *given, dtype="float32", name=name)
 
 
-def float32_activation(activation: str | None) -> Callable:
-    """Return an activation by name that computes in float32."""
+def closing_functions(activation: Any, scales: Mapping[str, Callable]) -> dict[str, Callable]:
+    """Return task name → what `closed` applies: the layer of its units, or its activation.
+
+    Args:
+        activation: Name of an activation or None, or task name → that.
+        scales: Task name → the layer that brings a regression's values to the user's unit.
+    """
+    named = activation if isinstance(activation, Mapping) else {ONLY_TASK: activation}
+    return {task: scales.get(task) or _float32_activation(one) for task, one in named.items()}
+
+
+def _float32_activation(activation: str | None) -> Callable:
     function = keras.activations.get(activation)
     return lambda logits: function(keras.ops.cast(logits, "float32"))

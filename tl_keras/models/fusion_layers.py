@@ -7,10 +7,12 @@ import numpy as np
 from keras import ops
 
 from tl_keras.inputs.preprocessing import pixel_range_of
+from tl_keras.models.closing import ONLY_TASK
 from tl_keras.models.pooling import GlobalPooling
-from tl_keras.models.transfer_model import ONLY_TASK
+from tl_keras.utils.errors import InputError
 
 LEAST = 1e-7
+STANDARD = "standard units"
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -183,14 +185,30 @@ class FusedPredictions(keras.layers.Layer):
             **super().get_config(),
             "members": [keras.saving.serialize_keras_object(one) for one in self.members],
             "shares": self.shares,
+            "side_by_side": STANDARD,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Build the layer from `get_config`'s answer, with fresh weights."""
+        """Build the layer from `get_config`'s answer, with fresh weights.
+
+        Raises:
+            InputError: If a head was trained on members' values in the users' units.
+        """
         config = {key: value for key, value in config.items() if key != "autocast"}
-        config["members"] = _deserialised(config["members"], custom_objects)
-        return cls(**config)
+        is_read = config.pop("side_by_side", None) == STANDARD
+        layer = cls(**{**config, "members": _deserialised(config["members"], custom_objects)})
+        if layer.shares is None and layer.members[0].targets.task.standardized and not is_read:
+            raise InputError(
+                "path: the file holds regressions side by side in their users' units, and these "
+                "are standard units now. Build the fusion again from its members, and train it."
+            )
+        return layer
+
+    def load_own_variables(self, store):
+        """Load the units; averages that were saved without are in the user's, 0 and 1."""
+        if store.keys():
+            super().load_own_variables(store)
 
 
 def _predictions(member, images, task, training):

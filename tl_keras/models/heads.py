@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
-from tl_keras.inputs.masks import mask_of
 from tl_keras.models.head_specs import (
     NAMED_HEADS,
     HeadSpec,
@@ -21,6 +20,7 @@ from tl_keras.models.head_specs import (
 )
 from tl_keras.models.pooling import AttentionPooling, GeneralizedMeanPooling, GlobalPooling
 from tl_keras.models.regression_layers import CenteredDense
+from tl_keras.utils.compat import mask_of
 
 __all__ = [
     "NAMED_HEADS",

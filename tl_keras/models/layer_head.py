@@ -9,6 +9,7 @@ from keras import ops
 
 from tl_keras.models.heads import Head, HeadSpec
 from tl_keras.models.pooling import GlobalPooling
+from tl_keras.utils.compat import mask_of
 from tl_keras.utils.errors import InputError
 
 CLOSED = ("softmax", "sigmoid")
@@ -45,6 +46,7 @@ class LayerHead(keras.layers.Layer):
             )
         self.layer = layer
         self.units = int(units)
+        self.supports_masking = True
         self.pooling = GlobalPooling(dtype="float32", name="pooling")
 
     def build(self, input_shape):
@@ -61,7 +63,11 @@ class LayerHead(keras.layers.Layer):
 
     def pool(self, features):
         """Return the average over positions `(batch, channels)`, which is not what it reads."""
-        return self.pooling(ops.cast(features, "float32"))
+        return self.pooling(ops.cast(features, "float32"), mask=mask_of(features))
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Return None: logits have no positions."""
+        del inputs, previous_mask
 
     def embed(self, features, training=None):
         """Return the average over positions."""

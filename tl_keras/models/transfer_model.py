@@ -1,7 +1,7 @@
 """The model that everything else works on: preprocessing, backbone and head in one."""
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -12,29 +12,15 @@ from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.inputs.base import Modality
 from tl_keras.inputs.batches import batches_of_examples, check_end, in_batches
 from tl_keras.inputs.modalities import modality_of_config
-from tl_keras.models.closing import ONLY_TASK, closed, closing_layers, float32_activation
+from tl_keras.models.closing import closed, closing_functions, closing_layers
+from tl_keras.models.forward import Forward
 from tl_keras.models.heads import Head
 from tl_keras.models.regression_layers import TargetScale
 from tl_keras.tasks.targets import TargetSpec, targets_config, targets_of_config
 from tl_keras.utils.arguments import whole
-from tl_keras.utils.errors import InputError
+from tl_keras.utils.errors import InputError, Renamed
 from tl_keras.utils.legacy_hdf5 import check_not_hdf5, check_not_written_as_hdf5
-
-
-class Forward(NamedTuple):
-    """What one forward pass gives.
-
-    Attributes:
-        feature_map: The backbone's output, `(batch, …, channels)`.
-        logits: The head's output `(batch, size)`, or task name → that; of a regression the values
-            in standard units; pooled features `(batch, channels)` for a model without a head.
-        features: What the classifier reads, float32 `(batch, channels)`: pooled, and after the
-            hidden layers of an MLP head.
-    """
-
-    feature_map: Any
-    logits: Any
-    features: Any
+from tl_keras.utils.tracing import PerBatch
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -108,7 +94,7 @@ class TransferModel(keras.Model):
     @property
     def labels(self):
         """Not there any more: `class_names` is."""
-        raise InputError("model.labels: names of classes are called model.class_names.")
+        raise Renamed("model.labels: names of classes are called model.class_names.")
 
     @property
     def target_scales(self) -> dict[str, TargetScale]:
@@ -123,19 +109,13 @@ class TransferModel(keras.Model):
         """Darkest and brightest value of images that are not of 8 bits, else None."""
         return self.modality.pixel_range
 
-    @property
+    @functools.cached_property
     def blocks(self) -> Blocks:
         """The backbone's blocks from input to output; prints as a table."""
-        if "_blocks" not in self.__dict__:
-            self.__dict__["_blocks"] = find_blocks(self.backbone)
-        return self.__dict__["_blocks"]
+        return find_blocks(self.backbone)
 
     def forward(self, images, training: bool = False) -> Forward:
-        """Run one pass and keep what objectives need.
-
-        A backbone in which nothing is trained runs as in inference: what is frozen is a fixed
-        function, without dropped paths or changing statistics.
-        """
+        """Run one pass and keep what objectives need; a backbone that is frozen as in inference."""
         return self.forward_from_feature_map(self.feature_map(images, training), training)
 
     def feature_map(self, images, training: bool = False):
@@ -155,14 +135,7 @@ class TransferModel(keras.Model):
 
     def activate(self, logits):
         """Return predictions from logits."""
-        several = isinstance(self._activation, Mapping)
-        names = self._activation if several else (ONLY_TASK,)
-        activations = self._activation if several else {ONLY_TASK: self._activation}
-        scales = self.target_scales
-        return closed(
-            {name: scales.get(name) or float32_activation(activations[name]) for name in names},
-            logits,
-        )
+        return closed(closing_functions(self._activation, self.target_scales), logits)
 
     def call(self, inputs, training=None, mask=None):
         """Return predictions for a batch of images."""
@@ -208,7 +181,9 @@ class TransferModel(keras.Model):
         Raises:
             InputError: If the images are none, or have another shape than the model takes.
         """
-        return self._in_batches("features", self._pooled_features, images, batch_size)
+        return self._in_batches(
+            "features", lambda x: self.head.pool(self.feature_map(x)), images, batch_size
+        )
 
     def logits(self, images, batch_size: int = 32):
         """Return the head's outputs before the activation; arguments as for `features`.
@@ -221,9 +196,6 @@ class TransferModel(keras.Model):
             )
         return self._in_batches("logits", lambda x: self.forward(x).logits, images, batch_size)
 
-    def _pooled_features(self, images):
-        return self.head.pool(self.feature_map(images))
-
     def _in_batches(self, name: str, function: Callable, images, batch_size: int):
         batch_size = whole(batch_size, "batch_size")
         images = self.modality.check_array(images, self.modality.name)
@@ -231,7 +203,7 @@ class TransferModel(keras.Model):
             return function(images)
         compiled = self.__dict__.setdefault("_compiled_passes", {})
         if name not in compiled:
-            compiled[name] = tf.function(function, reduce_retracing=True, autograph=False)
+            compiled[name] = PerBatch(function, self.modality.batch_spec)
         return in_batches(compiled[name], images, batch_size)
 
     def save(self, filepath, overwrite: bool = True, **kwargs):
@@ -247,13 +219,19 @@ class TransferModel(keras.Model):
         """Set all weights from a list of arrays, normalisation constants included."""
         super().set_weights(weights)
         finalize_normalization(self)
+        self._forget_graphs()
+
+    def load_weights(self, filepath, **kwargs):
+        """Load weights from a file; arguments as for `keras.Model.load_weights`."""
+        super().load_weights(filepath, **kwargs)
+        self._forget_graphs()
+
+    def _forget_graphs(self):
+        """Let `features` and `logits` be traced again: graphs hold constants of normalisation."""
+        self.__dict__.pop("_compiled_passes", None)
 
     def get_config(self):
-        """Return what `from_config` needs to build the same model, less its weights.
-
-        Raises:
-            InputError: If Keras asks in order to write HDF5, whichever way it was called.
-        """
+        """Return what `from_config` needs to build the same model; refused for HDF5."""
         check_not_written_as_hdf5()
         return {
             "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),

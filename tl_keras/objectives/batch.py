@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.models.transfer_model import Forward, TransferModel
+from tl_keras.models.forward import Forward
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 

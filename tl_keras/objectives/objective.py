@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tl_keras.models.transfer_model import Forward, TransferModel
+from tl_keras.models.forward import Forward
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives.batch import Batch, is_target
 from tl_keras.objectives.description import described
 from tl_keras.objectives.regularization.pull import Pull

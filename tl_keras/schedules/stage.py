@@ -10,7 +10,6 @@ import keras
 
 from tl_keras.schedules.own_parts import (
     Rate,
-    Schedule,
     check_optimizer,
     clips,
     described,
@@ -18,7 +17,6 @@ from tl_keras.schedules.own_parts import (
     own_decay,
     own_rate,
     peak_of,
-    rates_of,
 )
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted, did_you_mean
@@ -168,8 +166,13 @@ class Stage:
             object.__setattr__(self, "weight_decay", decay)
         if not self.follows_own_rate:
             return
-        if not isinstance(self.learning_rate, Schedule):
-            rates_of(self.learning_rate, self.epochs)
+        if not peak_of(self.learning_rate, self.epochs) > 0:
+            raise InputError("learning_rate: expected a rate above 0, got 0 in all steps.")
+        if self.learning_rates is not None:
+            raise InputError(
+                "learning_rates: rates of blocks are peaks, and the learning rate has a course of "
+                "its own. Use layer_decay, or give learning_rate as a number."
+            )
         if self.warmup:
             raise InputError(
                 "warmup: the learning rate has a course of its own. Leave warmup out, or give "

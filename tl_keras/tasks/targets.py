@@ -80,7 +80,7 @@ class TargetSpec:
         if self.standard is not None:
             mean, scale = map(np.asarray, self.standard)
             encoded = (encoded.astype(np.float64) - mean) / scale
-        return encoded.astype(np.float32)
+        return encoded.astype(np.float32, copy=False)
 
     def _encode_partly(self, y: Any, argument: str) -> np.ndarray:
         missing = missing_labels(y, minus_one=self.task.has_classes)

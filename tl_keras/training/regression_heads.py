@@ -9,14 +9,17 @@ import tensorflow as tf
 
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
+from tl_keras.models.closing import ONLY_TASK
 from tl_keras.models.fusion_layers import FusedPredictions
 from tl_keras.models.heads import CosineClassifier, Head
 from tl_keras.models.regression_layers import CenteredDense, TargetScale, change_units
-from tl_keras.models.transfer_model import ONLY_TASK, TransferModel
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives.batch import pooled
 from tl_keras.training.distributed.agreement import from_chief
+from tl_keras.training.outlying_targets import warn_of_outliers
 from tl_keras.training.ridge import ridge_regression
 from tl_keras.training.step.domain_pass import ForwardPass, domain_pass, global_counts
+from tl_keras.utils.compat import counted_alone
 from tl_keras.utils.errors import warn_user
 
 MOST_EXAMPLES = 4096
@@ -24,10 +27,6 @@ MOST_EXAMPLES = 4096
 FAR = 10.0
 """Scales by which data may be off from the model's before this is said."""
 ROUNDING = 2.0**-23
-OUTLYING = 20.0
-"""Robust scales from the median at which a value may be a mark of a missing one."""
-RUINED = 3.0
-"""How many times such values widen the standard deviation before this is said."""
 RESOLVED = 0.01
 """Largest share of the scale that rounding of predictions may be before it is said."""
 
@@ -61,7 +60,7 @@ def standard_targets(
     for task, layer in model.target_scales.items():
         mean, scale = from_chief(strategy, _moments(train, targets, task if several else None))
         last = _last_layer(model, task)
-        _warn_of_outliers(train, targets, task if several else None)
+        warn_of_outliers(train, targets, task if several else None)
         _warn(layer, task if several else "", mean, scale, is_new=_takes_scale(layer, last))
         if _takes_scale(layer, last):
             _set_scale(layer, last, mean, np.where(scale > 0, scale, 1.0))
@@ -91,41 +90,6 @@ def _moments(train: DomainExamples, targets: Specs, task: str | None) -> list[np
     scale = distances.std(axis=0)
     scale[scale <= 1e-12 * np.abs(near)] = 0.0
     return [near + distances.mean(axis=0), scale]
-
-
-def _warn_of_outliers(train: DomainExamples, targets: Specs, task: str | None) -> None:
-    """Name a value so far from the others that it alone makes the unit."""
-    for name, encoded in train.encoded_targets(targets).items():
-        if encoded is None:
-            continue
-        rows = np.asarray(encoded if task is None else encoded[task], np.float64)
-        for column in range(rows.shape[1]):
-            values = rows[:, column]
-            outlying = _outlying(values[~np.isnan(values)])
-            if outlying is None:
-                continue
-            low, high = outlying
-            row = int(np.flatnonzero((values < low) | (values > high))[0])
-            found = train[name].row_names(np.array([row]))
-            where = found[0] if found else f"row {row}"
-            which = "" if task is None else f" of {task!r}"
-            warn_user(
-                f"data: the target {values[row]:g}{which} in {where} is far from the others, which "
-                f"are in {low:g} … {high:g}. Is it a mark of a missing value? Remove it, or pass "
-                "NaN where targets may be missing."
-            )
-
-
-def _outlying(values: np.ndarray) -> tuple[float, float] | None:
-    """Return smallest and largest of the values that are not outlying, None if all are not."""
-    if not len(values):
-        return None
-    distance = np.abs(values - np.median(values))
-    scale = 1.4826 * np.median(distance) or np.ptp(np.percentile(values, [5, 95]))
-    near = values[distance <= OUTLYING * scale]
-    if scale == 0 or len(near) == len(values) or values.std() < RUINED * near.std():
-        return None
-    return float(near.min()), float(near.max())
 
 
 def _in_words(mean: np.ndarray, scale: np.ndarray) -> str:
@@ -246,10 +210,11 @@ def _rows(model, strategy, forward, batches, steps, tasks, domains) -> dict[str,
             found[task] = tuple(tf.boolean_mask(one, kept) for one in own[:2])
         return found
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def step(x, y):
-        return strategy.run(replica, args=(x, y))
-
+    step = counted_alone(
+        tf.function(
+            lambda x, y: strategy.run(replica, args=(x, y)), batches.element_spec, autograph=False
+        )
+    )
     parts = []
     for _, (x, y) in zip(range(steps), batches, strict=False):
         gathered = tf.nest.map_structure(lambda one: strategy.gather(one, axis=0), step(x, y))

@@ -38,6 +38,7 @@ class StageEpochs:
         data: What the stage reads.
         callbacks: The run's.
         signals: Says whether the run was asked to stop.
+        held_out_count: Compares how many examples each validation has, over all stages.
     """
 
     def __init__(

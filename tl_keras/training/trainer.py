@@ -84,7 +84,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Take up a stopped run; afterwards the user's model has the weights that are wanted.
+        """Restore a stopped run; afterwards the user's model has the weights that are wanted.
 
         These are the best ones where something decides which they are, however the block ends.
         """

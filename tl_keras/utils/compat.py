@@ -1,8 +1,7 @@
 """Every private name of Keras and TensorFlow that the package needs: here, and only here.
 
-The functions say what is needed and why nothing public does it. When another version of a library
-breaks something, this is the file to mend. Importing it imports neither Keras nor TensorFlow.
-All names are there since Keras 3.5 and TensorFlow 2.18, unless a line says otherwise.
+The functions say what is needed and why nothing public does it. Importing this file imports neither
+Keras nor TensorFlow. All names are there since Keras 3.5 and TensorFlow 2.18.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,8 +35,8 @@ def functional_graph(layer: Any) -> Any:
     return layer if hasattr(layer, "_nodes_by_depth") else None
 
 
-def attached_mask(tensor: Any) -> Any:
-    """Return the mask that a tensor carries, or None; `keras.ops` has no question for that."""
+def mask_of(tensor: Any) -> Any:
+    """Return the padding mask `(batch, positions)` of a tensor, True where it counts, or None."""
     return getattr(tensor, "_keras_mask", None)
 
 
@@ -75,8 +74,7 @@ def track_variable(layer: Any, weight: Any) -> None:
 def put_in_place(weight: Any, variable: Any) -> None:
     """Make a weight stand for another variable of TensorFlow, also to the optimizer.
 
-    A compiled model's optimizer is built before the assets are read, and Keras' optimizers find
-    the slots of a variable by TensorFlow's identifier of it. A mirrored variable has one for each
+    Keras' optimizers find the slots of a variable by TensorFlow's identifier of it, one for each
     device. `assign` would keep the variable that the functions of a SavedModel do not read.
     """
     old = getattr(weight.value, "values", None) or (weight.value,)
@@ -154,10 +152,7 @@ def share_iterations(outer: Any, inner: Any) -> None:
 
 
 def shows_moving_averages(wrapper: Optimizer) -> Optimizer:
-    """Decorate an optimizer with an `inner_optimizer`, so that `SwapEMAWeights` finds its averages.
-
-    That callback looks there when a `LossScaleOptimizer` stands around the wrapper.
-    """
+    """Decorate a wrapper with an `inner_optimizer`: `SwapEMAWeights` finds its averages there."""
 
     def averages(self: Any) -> list[Any]:
         return self.inner_optimizer._model_variables_moving_average
@@ -177,8 +172,7 @@ def hook_into(
 ) -> None:
     """Replace what one optimizer does with one variable, all else staying as it is.
 
-    Keras has no public hook between an optimizer's `apply` and its variables. Gradients are not
-    summed over replicas any more: `clip_gradients` has to do that, by `plain_sum_and_clip`.
+    There is no public hook. `clip_gradients` has to sum over replicas, by `plain_sum_and_clip`.
     """
     optimizer.update_step = update_step
     optimizer._apply_weight_decay = apply_weight_decay
@@ -230,6 +224,12 @@ def coordinated_job(name: str, tasks: int) -> Any:
 
     protos = collective_all_reduce_strategy.coordination_config_pb2
     return protos.CoordinatedJob(name=name, num_tasks=tasks)
+
+
+def counted_alone(function: Any) -> Any:
+    """Let TensorFlow not add up, for a warning, tracings of all functions made from one code."""
+    function._omit_frequent_tracing_warning = True
+    return function
 
 
 def with_constants(concrete: Any) -> Any:

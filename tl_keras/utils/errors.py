@@ -19,6 +19,10 @@ class InputError(ValueError):
     """
 
 
+class Renamed(InputError, AttributeError):
+    """An attribute that has another name now; `hasattr` says that it is not there."""
+
+
 class WorkerLost(RuntimeError):
     """One of several workers is gone or never came, and the others cannot go on without it.
 

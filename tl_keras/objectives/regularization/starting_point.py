@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.backbones.saved_model import SavedModelBackbone
-from tl_keras.models.transfer_model import Forward, TransferModel
+from tl_keras.models.forward import Forward
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives.batch import Batch
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.utils.arguments import number

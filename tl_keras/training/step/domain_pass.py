@@ -10,7 +10,8 @@ import tensorflow as tf
 from tl_keras.data.augmentation.augment import augment, batch_seed
 from tl_keras.data.domains import domain_seed
 from tl_keras.frozen.taught_examples import without_outputs
-from tl_keras.models.transfer_model import Forward, TransferModel
+from tl_keras.models.forward import Forward
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Batch, Counts, DomainBatch, Objective
 from tl_keras.training.step.empty_shares import filled
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tl_keras.models.transfer_model import ONLY_TASK, TransferModel
+from tl_keras.models.closing import ONLY_TASK
+from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Batch, DomainBatch
 from tl_keras.tasks.targets import TargetSpec
 
