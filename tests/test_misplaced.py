@@ -68,6 +68,23 @@ def test_a_misspelt_argument_is_guessed():
         tl.compare({}, None, pos_label=1)
 
 
+def test_examples_and_labels_one_after_the_other_are_told_to_go_together(blobs):
+    x, y = blobs
+    model = tl.build_transfer_model(tiny_network(), 3)
+    together = "examples and labels together"
+    for labels in (y, y.tolist(), np.array(["a", "b", "c"])[y]):
+        with pytest.raises(tl.InputError, match=f"validation: x must .* {together}"):
+            tl.fine_tune(model, x, labels)
+    with pytest.raises(tl.InputError, match=r"evaluate: expected at most 2 .*model, data, got 3\."):
+        tl.evaluate(model, x, y)
+    with pytest.raises(tl.InputError, match=f"got 3. Pass {together}: data="):
+        tl.evaluate(model, x, y)
+    with pytest.raises(tl.InputError, match=r"3 arguments .*, model, data, validation, got 5\."):
+        tl.fine_tune(model, x, y, x, y)
+    with pytest.raises(tl.InputError, match=r"Stage: expected at most 1 .*, epochs, got 2\."):
+        tl.Stage(1, "all")
+
+
 def test_the_signature_stays():
     parameters = inspect.signature(tl.fine_tune).parameters
     assert list(parameters)[:3] == ["model", "data", "validation"]

@@ -140,6 +140,9 @@ class ArrayExamples(Examples):
         return rows.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
+_LABELS_ALONE = " If these are labels, pass examples and labels together, as (x, y)."
+
+
 def _read(x: Any, argument: str) -> tuple[Any, tuple[float, float] | None]:
     """Return examples as arrays, and the range of values where it is one array."""
     if not isinstance(x, Mapping):
@@ -186,12 +189,13 @@ def _as_numbers(x: Any, argument: str) -> tuple[np.ndarray, tuple[float, float] 
     if array.dtype.kind not in "buif" and array.dtype.name != "bfloat16":
         raise InputError(
             f"{argument} must hold numbers, got {array.dtype} of shape {array.shape}. For image "
-            "files use tl.data.image_folder."
+            f"files use tl.data.image_folder.{_LABELS_ALONE if array.ndim == 1 else ''}"
         )
     if array.ndim < 2 or array.size == 0:
         raise InputError(
             f"{argument} must hold examples along the first axis, (n, …) with n ≥ 1, got shape "
             f"{array.shape}. Pass a single example as x[None]."
+            f"{_LABELS_ALONE if array.ndim == 1 else ''}"
         )
     if array.dtype == np.uint8:
         return array, None

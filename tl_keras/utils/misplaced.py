@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 from tl_keras.utils.errors import InputError, did_you_mean
 
+_BY_PLACE = inspect.Parameter.POSITIONAL_OR_KEYWORD
 Function = TypeVar("Function", bound=Callable)
 
 
 def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
-    """Return a decorator that refuses unknown keyword arguments in words of users.
+    """Return a decorator that refuses unknown and surplus arguments in words of users.
 
     The signature stays as it is, for `help` and editors.
 
@@ -20,21 +21,28 @@ def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
 
     Raises:
         InputError: From the decorated function, if it is called with an argument that it does not
-            have.
+            have, or with more without a name than it takes.
     """
 
     def decorate(function: Function) -> Function:
         called = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
-        known = tuple(inspect.signature(function).parameters)
-        called = function.__name__
-        if called == "__init__":
-            called = function.__qualname__.split(".")[-2]
+        parameters = inspect.signature(function).parameters
+        known = tuple(parameters)
+        is_method = known[:1] == ("self",)
+        places = [name for name in known if parameters[name].kind == _BY_PLACE][is_method:]
+        surplus = f" {remedies['y']}" if "y" in remedies else ""
         overlap = set(known) & set(remedies)
         if overlap:
             raise ValueError(f"{called} has the arguments {sorted(overlap)} itself")
 
         @functools.wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
+            given = len(arguments) - is_method
+            if given > len(places):
+                raise InputError(
+                    f"{called}: expected at most {len(places)} arguments without a name, "
+                    f"{', '.join(places)}, got {given}.{surplus} Pass the others by name."
+                )
             unknown = [name for name in named if name not in known]
             if unknown:
                 name = unknown[0]
