@@ -103,9 +103,22 @@ def test_output_is_written(tl_keras_cli, trained, small_pictures):
     assert code == 0
     assert target.read_text().startswith("file,task,rank,label,score,error\n")
     assert out == f"written: {target} (1 file)\n"
-    code, _, err = tl_keras_cli(*words[:3], "-o", target)
-    assert code == 2
-    assert "Add --format csv" in err
+
+
+def test_the_name_of_the_output_says_its_format(tl_keras_cli, trained, small_pictures):
+    run, _ = trained
+    words = ("predict", run, small_pictures / "p0.png")
+    folder = small_pictures / "named"
+    assert tl_keras_cli(*words, "-o", folder / "p.CSV")[0] == 0
+    assert (folder / "p.CSV").read_text().startswith("file,task,rank,label,score,error\n")
+    assert tl_keras_cli(*words, "-o", folder / "p.json")[0] == 0
+    assert len(json.loads((folder / "p.json").read_text())) == 1
+    assert tl_keras_cli(*words, "-f", "json", "-o", folder / "j.csv")[0] == 0
+    assert len(json.loads((folder / "j.csv").read_text())) == 1
+    for refused in (("-o", folder / "p.txt"), ("-f", "table", "-o", folder / "p.csv")):
+        code, _, err = tl_keras_cli(*words, *refused)
+        assert code == 2
+        assert "Add --format csv" in err
 
 
 def test_missing_model_is_an_error(tl_keras_cli, tmp_path):

@@ -285,7 +285,7 @@ def test_splits_share_out_labels_values_and_tasks(folder):
     ("arguments", "text"),
     [
         ({"label": "tag"}, r"label: .* has no column 'tag'\. Did you mean 'tags'"),
-        ({"path": "file"}, "path: .* has no column 'file'"),
+        ({"path": "file"}, "path: .* has no column 'file'.* Name one of its columns, .'"),
         ({"task": "regresion"}, "task: expected .* Did you mean 'regression'"),
         ({"label": ["tags", "age"]}, r"Pass task='multi_label', as their cells look, or label=\{"),
         ({"label": ["age", "size"]}, "Pass task='regression', as their cells look"),

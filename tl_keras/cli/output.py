@@ -56,15 +56,25 @@ def one_line(message: object) -> str:
     return printable(" ".join(str(message).split()))
 
 
+def _list_on_one_line(details: str) -> str:
+    text, before = "", ""
+    for line in filter(str.strip, details.splitlines()):
+        if before.startswith(" ") and text[-1] not in ".;:!?…":
+            text += ";" if line.startswith(" ") else "."
+        text += f" {line.strip()}"
+        before = line
+    return text
+
+
 def print_error(message: object) -> None:
     """Print `error: …` to standard error as one line, after the details if there are any.
 
     The first line of a message is the error. What follows is joined to it if it ends in a colon,
-    and is printed above it otherwise, such as a table of broken files.
+    indented lines as a list, and is printed above it otherwise, such as a table of broken files.
     """
     first, _, details = str(message).strip().partition("\n")
     if first.rstrip().endswith(":"):
-        first, details = str(message), ""
+        first, details = f"{first} {_list_on_one_line(details)}", ""
     if details.strip():
         typer.echo(details.strip("\n"), err=True)
     typer.echo(f"error: {one_line(first)}", err=True)

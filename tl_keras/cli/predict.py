@@ -35,7 +35,12 @@ def predict(
         list[str],
         typer.Argument(metavar="FILES...", help="Images, folders of images, or patterns: '*.jpg'."),
     ],
-    format: Annotated[Format, typer.Option("--format", "-f", help="Format.")] = Format.table,
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format", "-f", help="By default what FILE's name ends in, or a table without FILE."
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Labels per image, the best first.")] = 1,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write json or csv there.")
@@ -47,6 +52,7 @@ def predict(
 
     The exit code is 1 if a file could not be read.
     """
+    format = format or _format_of(output)
     if output is not None and format is Format.table:
         raise InputError("--output: a table is for reading. Add --format csv or --format json.")
     paths = find_files(files)
@@ -64,6 +70,11 @@ def predict(
     if unread:
         print_error(f"{unread} of {counted(len(results), 'file')} could not be read")
         raise typer.Exit(1)
+
+
+def _format_of(output: Path | None) -> Format:
+    named = {".csv": Format.csv, ".json": Format.json}
+    return Format.table if output is None else named.get(output.suffix.lower(), Format.table)
 
 
 def _write(predictions: Predictions, format: Format, output: Path | None) -> None:

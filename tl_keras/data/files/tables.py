@@ -42,7 +42,7 @@ class Table:
             names = [decodable(str(name)) for name in self.columns]
             raise InputError(
                 f"{argument}: {self.source} has no column {column!r}."
-                f"{did_you_mean(str(column), names)} Its columns are {names}."
+                f"{did_you_mean(str(column), names)} Name one of its columns, {names}."
             )
         return self.columns[column]
 
