@@ -102,10 +102,11 @@ def fine_tune(
             run all. `"auto"`: with validation data, and epochs that `schedule="auto"` chose, a
             fifth of the stage's epochs, at least 3, and as many as warm up; else None, as where
             the callbacks have an `EarlyStopping`.
-        callbacks: Keras callbacks, called as in `fit`; `mode="auto"` knows losses, accuracies and
-            the names of Keras' metrics. `stop_training` ends the stage, not the run. Those with
-            patience (attributes `patience` and `wait`) begin again with every stage; the best value
-            of a ModelCheckpoint is that of the whole run. An
+        callbacks: Keras callbacks, called as in `fit`. Those that set the learning rate, such as
+            ReduceLROnPlateau, need stages with `decay="constant", warmup=0`. `mode="auto"` knows
+            losses, accuracies and the names of Keras' metrics. `stop_training` ends the stage, not
+            the run. Those with patience (attributes `patience` and `wait`) begin again with every
+            stage; the best value of a ModelCheckpoint is that of the whole run. An
             `EarlyStopping(restore_best_weights=True)` decides by its monitor which epoch's weights
             the model ends with. In a run resumed from `output`, their counts go on. Of several
             workers each has its own; those that write files belong to the chief only.
