@@ -1,8 +1,7 @@
 """Counts what the structure of the package promises, and fails where a promise is broken.
 
 `python -m tools.house` reads `tl_keras/` as text: nothing is imported, nothing needs to be
-installed. Where part of the package does not keep a promise yet, `CEILINGS` says how far it may be
-from it; a count below its ceiling fails too, until the ceiling is lowered to it.
+installed.
 """
 
 import ast
@@ -13,15 +12,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "tl_keras"
-
-CEILINGS = {
-    "image_shape": 0,
-    "target kinds": 0,
-    "private names": 0,
-    "long files": 0,
-    "many parameters": 0,
-}
-"""Promise → how many places may break it. They can only fall, to 0."""
 
 MOST_ENTRIES = 26
 MOST_LINES = 260
@@ -66,7 +56,7 @@ class House:
         return sorted(p.name for p in self.package.iterdir() if p.name != "__pycache__")
 
     def broken(self) -> dict[str, list[Place]]:
-        """Return, for every promise with a ceiling, the places that break it."""
+        """Return promise → the places that break it."""
         checks = {
             "image_shape": self._image_shapes,
             "target kinds": self._target_kinds,
@@ -209,29 +199,16 @@ def _tables(tree: ast.Module) -> dict:
     return found
 
 
-def report(house: House, ceilings: dict[str, int], verbose: bool = False) -> tuple[str, bool]:
-    """Return all counts in words, and whether the package keeps its promises.
-
-    Args:
-        house: The package.
-        ceilings: Promise → how many places may break it.
-        verbose: Whether every place is named, also where no more of them are than may be.
-    """
-    entries = house.entries()
-    fine = len(entries) <= MOST_ENTRIES
+def report(house: House) -> tuple[str, bool]:
+    """Return all counts in words, and whether the package keeps its promises."""
+    entries, broken = house.entries(), house.broken()
     lines = [f"{len(entries):4} top-level entries, at most {MOST_ENTRIES}"]
-    for promise, places in house.broken().items():
-        count, ceiling = len(places), ceilings[promise]
-        lines.append(f"{count:4} {promise}, at most {ceiling}")
-        if count < ceiling:
-            lines.append(f"     fewer than allowed: set CEILINGS[{promise!r}] to {count}")
-        if count > ceiling or verbose:
-            lines += [f"     {place}" for place in places]
-        fine &= count == ceiling
-    return "\n".join(lines), fine
+    for promise, places in broken.items():
+        lines += [f"{len(places):4} {promise}", *(f"     {place}" for place in places)]
+    return "\n".join(lines), len(entries) <= MOST_ENTRIES and not any(broken.values())
 
 
 if __name__ == "__main__":
-    TEXT, FINE = report(House(), CEILINGS, "-v" in sys.argv[1:])
+    TEXT, FINE = report(House())
     print(TEXT)
     sys.exit(not FINE)
