@@ -66,7 +66,7 @@ def test_another_process_holds_its_lock_until_it_dies(tmp_path, way):
     path = tmp_path / "a.lock"
     code = (
         "import time\n"
-        "from tl_keras import locks\n"
+        "from tl_keras.utils import locks\n"
         f"locks.fcntl = locks.fcntl if {way == 'system'} else None\n"
         f"lock = locks.FileLock({str(path)!r})\n"
         "print(lock.acquire(), flush=True)\n"

@@ -129,7 +129,7 @@ def test_input_error_is_one_line_and_exit_code_2(tl_keras_cli, monkeypatch):
 def test_details_after_a_colon_join_the_line(tl_keras_cli, monkeypatch):
     raising(monkeypatch, InputError("path: expected folders:\n  a/one.jpg\n  b/two.jpg"))
     _, _, err = tl_keras_cli("backbones")
-    assert err == "error: path: expected folders: a/one.jpg b/two.jpg\n"
+    assert err == "error: path: expected folders: a/one.jpg; b/two.jpg\n"
 
 
 def test_other_errors_are_one_line_with_a_hint_and_exit_code_1(tl_keras_cli, monkeypatch):

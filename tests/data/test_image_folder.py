@@ -246,7 +246,7 @@ def test_one_class_is_read_to_test_on_and_not_to_train_on(folder, tmp_path):
     images = image_folder(folder, image_size=16)
     cats = image_folder(write_folder(tmp_path / "one", {"cats": 4}), image_size=16)
     assert cats.class_names == ("cats",) and "cats" in cats.summary() and len(cats) == 4
-    model = tl.build_transfer_model(tiny_network(), labels=images.class_names)
+    model = tl.build_transfer_model(tiny_network(), class_names=images.class_names)
     both, alone = (tl.predict(model, one).rows for one in (images, cats))
     assert [row["label"] for row in alone] == [row["label"] for row in both][:4]
     right = np.mean([row["label"] == "cats" for row in alone])
@@ -257,13 +257,13 @@ def test_one_class_is_read_to_test_on_and_not_to_train_on(folder, tmp_path):
         tl.fine_tune(model, cats, verbose=False)
     tl.fine_tune(model, images, cats, schedule=tl.Stage(1), verbose=False)
     with pytest.raises(InputError, match=r"unknown labels \['cats'\]"):
-        tl.evaluate(tl.build_transfer_model(tiny_network(), labels=["a", "b"]), cats, verbose=False)
+        tl.evaluate(tl.build_transfer_model(tiny_network(), class_names=["a", "b"]), cats, verbose=False)
 
 
 def test_one_class_for_one_output_is_the_one_that_the_model_names(tmp_path):
     cats = image_folder(write_folder(tmp_path / "one", {"cats": 4}), image_size=16)
     head = {"head": "multi_label"}
-    named = tl.build_transfer_model(tiny_network(), labels=["cats"], **head)
+    named = tl.build_transfer_model(tiny_network(), class_names=["cats"], **head)
     assert cats.encoded_targets(named.targets).tolist() == [[1.0]] * 4
     assert 0 <= tl.evaluate(named, cats, verbose=False)["exact_match"] <= 1
     with pytest.raises(InputError, match="all examples are of one class, 'cats'"):

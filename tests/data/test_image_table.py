@@ -323,7 +323,7 @@ def test_one_class_is_read_to_test_on_and_not_to_train_on(folder):
             {"label": {**columns, "kind": "kind"}, "task": task},
         )
     )
-    model = tl.build_transfer_model(tiny_network(), labels=["new", "old"])
+    model = tl.build_transfer_model(tiny_network(), class_names=["new", "old"])
     assert tl.evaluate(model, one, verbose=False)["accuracy"] <= 1
     assert one.encoded_targets(model.targets).tolist() == [[0.0, 1.0]] * 12
     with pytest.raises(InputError, match="all examples are of one class, 'old'; training needs"):
@@ -332,7 +332,7 @@ def test_one_class_is_read_to_test_on_and_not_to_train_on(folder):
         tiny_network(),
         all_tasks.num_classes,
         head={"kind": "linear", "age": "regression"},
-        labels=all_tasks.class_names,
+        class_names=all_tasks.class_names,
     )
     assert tl.evaluate(model, tasks, verbose=False)["kind"]["accuracy"] <= 1
     with pytest.raises(InputError, match="one class of the task 'kind', 'old'; training needs"):

@@ -66,7 +66,14 @@ def test_sound_files_are_taken(decoders):
         np.testing.assert_array_equal(served, train(content), err_msg=name)
 
 
-@pytest.mark.parametrize("name", [name for name in declared_sizes() if not name.endswith(" 0")])
+REFUSED = [
+    name
+    for name in declared_sizes()
+    if not name.endswith(" 0") and "later frames" not in name  # These are cut off, unread.
+]
+
+
+@pytest.mark.parametrize("name", REFUSED)
 def test_sizes_are_refused_from_the_header(decoders, name):
     """The reason is that of headers, not that decoding failed."""
     pixels, errors = decoders[2](tf.constant([declared_sizes()[name]]))

@@ -225,8 +225,9 @@ def test_a_damaged_best_epoch_does_not_block(directories, tmp_path):
 def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path, name, no_waiting):
     os.mkfifo(tmp_path / name)
     directory = RunDirectory(tmp_path)
-    directory.run = config_digest({})
-    assert prepare(directory, {}, resume=True, overwrite=False) == (Found.NOTHING, [])
+    config = {"stages": []}
+    directory.run = config_digest(config)
+    assert prepare(directory, config, resume=True, overwrite=False) == (Found.NOTHING, [])
     with pytest.raises(InputError, match="a named pipe"):
         os.mkfifo(tmp_path / "other.json")
         directory.read_json("other.json")

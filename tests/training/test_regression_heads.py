@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeCV
 import tl_keras as tl
 from tl_keras.data.labels import encode_labels_in_graph
 from tl_keras.tasks.targets import TargetSpec
-from tl_keras.training.regression_heads import _outlying
+from tl_keras.training.outlying_targets import _outlying
 from tl_keras.training.ridge import STRENGTHS, ridge_regression
 from tl_keras.utils.errors import InputError
 
