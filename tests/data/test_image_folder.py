@@ -257,7 +257,9 @@ def test_one_class_is_read_to_test_on_and_not_to_train_on(folder, tmp_path):
         tl.fine_tune(model, cats, verbose=False)
     tl.fine_tune(model, images, cats, schedule=tl.Stage(1), verbose=False)
     with pytest.raises(InputError, match=r"unknown labels \['cats'\]"):
-        tl.evaluate(tl.build_transfer_model(tiny_network(), class_names=["a", "b"]), cats, verbose=False)
+        tl.evaluate(
+            tl.build_transfer_model(tiny_network(), class_names=["a", "b"]), cats, verbose=False
+        )
 
 
 def test_one_class_for_one_output_is_the_one_that_the_model_names(tmp_path):
