@@ -4,12 +4,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
 from tl_keras.data.examples import Examples
 from tl_keras.models.model_inputs import check_examples
+from tl_keras.models.passes import collect
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
@@ -68,13 +68,8 @@ def predict(
         leave=False,
         disable=not (progress and can_redraw(sys.stderr)),
     )
-    targets, outputs = [], []
-    for x, y in bar:
-        targets.append(tf.nest.map_structure(lambda tensor: tensor.numpy(), y))
-        outputs.append(tf.nest.map_structure(lambda tensor: tensor.numpy(), forward(x)))
-    if not targets:
-        raise InputError("data: expected at least one example, got none.")
-    return _concatenate(targets), [_concatenate(list(of)) for of in zip(*outputs, strict=True)]
+    outputs, targets = collect(bar, forward, labelled=True)
+    return targets, outputs
 
 
 def _predictions(model: TransferModel, batch: tf.Tensor) -> Any:
@@ -90,7 +85,3 @@ def _predictions(model: TransferModel, batch: tf.Tensor) -> Any:
 
 def _close(spec: TargetSpec, activation: str | None, outputs: tf.Tensor) -> tf.Tensor:
     return spec.task.close(tf.cast(outputs, tf.float32), activation)
-
-
-def _concatenate(batches: list[Any]) -> Any:
-    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)

@@ -1,6 +1,6 @@
 """One pass of a model over examples: features, logits and labels as arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,19 +69,36 @@ def outputs_of(
         raise InputError(f"{argument}: expected examples with labels, got {what} only.")
     check_examples(model, examples, argument)
     forward = compiled_forward(model) if forward is None else forward
+    outputs, targets = collect(batches, forward, labelled=labelled, argument=argument)
+    return Outputs(*outputs, targets)
+
+
+def collect(
+    batches: Iterable[Any],
+    forward: Callable[[Any], Any],
+    *,
+    labelled: bool,
+    argument: str = "data",
+) -> tuple[Any, Any]:
+    """Run a function over batches, and join what it gives.
+
+    Args:
+        batches: At least one batch of examples, or of `(examples, encoded labels)`.
+        forward: From a batch of examples to a structure of tensors `(batch, …)`.
+        labelled: Whether batches have labels.
+        argument: Name that errors use for the data.
+
+    Returns:
+        The structure of arrays `(n, …)`, and the labels, arrays `(n, size)`, or None.
+
+    Raises:
+        InputError: If there is no batch.
+    """
     parts = []
     for element in batches:
-        x, y = element if labelled else (element, None)
-        parts.append((*forward(x), y))
-    return Outputs(
-        *(
-            tf.nest.map_structure(lambda *several: _joined(several), *column)
-            for column in zip(*parts, strict=True)
-        )
-    )
-
-
-def _joined(tensors: tuple) -> np.ndarray | None:
-    if tensors[0] is None:
-        return None
-    return np.concatenate([np.asarray(one) for one in tensors])
+        x, y = element if labelled else (element, ())
+        parts.append(tf.nest.map_structure(np.asarray, (forward(x), y)))
+    if not parts:
+        raise InputError(f"{argument}: expected at least one example, got none.")
+    outputs, targets = tf.nest.map_structure(lambda *several: np.concatenate(several), *parts)
+    return outputs, targets if labelled else None
