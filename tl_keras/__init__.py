@@ -163,4 +163,4 @@ if not TYPE_CHECKING:  # Type checkers know the names, and find misspelt ones.
 
 def __dir__() -> list[str]:
     """List the public names."""
-    return sorted((*globals(), *__all__))
+    return sorted({*__all__, "__version__", "__doc__", "__file__", "__path__"})
