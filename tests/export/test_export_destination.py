@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 
 from tl_keras import export
+from tl_keras.export import destination
 from tl_keras.export.destination import staged
 from tl_keras.utils.errors import InputError
+from tl_keras.utils.exchange import exchange
 
 
 def is_export(path):
@@ -77,17 +79,77 @@ def test_a_failed_export_leaves_what_was_there(tmp_path, before):
         assert (tmp_path / "a" / "mark").read_text() == "one"
 
 
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
 def test_a_failed_move_puts_the_earlier_export_back(tmp_path, monkeypatch):
     write(tmp_path / "a", "one")
-
-    def refuse(source, target):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(destination, "exchange", lambda *_: False)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError, match=r"cannot write .*a' \(No space left on device\)"):
         write(tmp_path / "a", "two", overwrite=True)
     assert (tmp_path / "a" / "mark").read_text() == "one"
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_an_earlier_export_that_cannot_be_moved_back_is_back_with_the_next(tmp_path, monkeypatch):
+    write(tmp_path / "a", "one")
+    rename = os.rename
+    with monkeypatch.context() as broken:
+        broken.setattr(destination, "exchange", lambda *_: False)
+        broken.setattr(os, "replace", full)
+        broken.setattr(
+            os, "rename", lambda *moved: (rename(*moved), broken.setattr(os, "rename", full))
+        )
+        with pytest.raises(InputError, match=r"The earlier export is in .*old.*puts it back"):
+            write(tmp_path / "a", "two", overwrite=True)
+    with pytest.raises(RuntimeError, match="half way"):
+        write(tmp_path / "a", "fails", overwrite=True)
+    assert (tmp_path / "a" / "mark").read_text() == "one"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_what_can_fail_comes_before_anything_moves(tmp_path, monkeypatch):
+    """Nothing is lost where the disk fails at any wait for it, and at every move after that."""
+    monkeypatch.setattr(destination, "exchange", lambda *_: False)
+    fsync, outcomes = os.fsync, []
+    for failing in range(5):
+        path, calls = tmp_path / str(failing) / "a", []
+        write(path, "one")
+        with monkeypatch.context() as broken:
+
+            def wait(descriptor, calls=calls, failing=failing, broken=broken):
+                calls.append(descriptor)
+                if len(calls) > failing:
+                    broken.setattr(os, "rename", full)
+                    full()
+                fsync(descriptor)
+
+            broken.setattr(os, "fsync", wait)
+            try:
+                write(path, "two", overwrite=True)
+            except InputError as error:
+                assert "what was there before is intact" in str(error)
+                outcomes.append("one")
+            else:
+                outcomes.append("two")
+        assert (path / "mark").read_text() == outcomes[-1]
+        assert os.listdir(path.parent) == ["a"]
+    # The file, the folder that holds it, and the name, which is there by then.
+    assert outcomes == ["one", "one", "two", "two", "two"]
+
+
+def test_readers_find_an_export_at_any_time(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    if not exchange(tmp_path / "one", tmp_path / "two"):
+        pytest.skip("this file system cannot swap two names")
+    write(tmp_path / "a", "one")
+    monkeypatch.setattr(os, "rename", full)
+    write(tmp_path / "a", "two", overwrite=True)
+    assert (tmp_path / "a" / "mark").read_text() == "two"
+    assert sorted(os.listdir(tmp_path)) == ["a", "one", "two"]
 
 
 def test_a_link_keeps_pointing_at_the_export(tmp_path):

@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tl_keras.utils.errors import InputError
+from tl_keras.utils.durable import name_to_disk, tree_to_disk
+from tl_keras.utils.errors import InputError, first_line
+from tl_keras.utils.exchange import exchange
 from tl_keras.utils.writing import (
     cannot_write,
     disk_error,
     left_partials_of,
     partial_beside,
-    put_in_place,
     readable_write_errors,
     remove_partials_of,
 )
@@ -45,7 +46,7 @@ def staged(
         _clean_up(target)
         _check_free(target, path, overwrite, is_export)
         target.parent.mkdir(parents=True, exist_ok=True)
-    with partial_beside(target) as workplace:
+    with partial_beside(target, lambda place: _is_without(target, place / OLD)) as workplace:
         new, old = workplace / "new" / target.name, workplace / OLD
         with readable_write_errors(path):
             new.parent.mkdir(parents=True)
@@ -57,14 +58,33 @@ def staged(
                 raise cannot_write(path, of_disk) from error
             raise
         with readable_write_errors(path):
+            tree_to_disk(new)  # What may fail comes before anything moves.
+            if not (target.is_dir() and exchange(new, target)):
+                _replace(new, target, old)
+            name_to_disk(target)
+
+
+def _replace(new: Path, target: Path, old: Path) -> None:
+    """Move `new` to `target`, and what is there to `old`; back if that fails."""
+    try:
+        if target.is_dir():
+            os.rename(target, old)
+        os.replace(new, target)
+    except BaseException as error:
+        if _is_without(target, old):
             try:
-                if target.is_dir():
-                    os.rename(target, old)
-                put_in_place(new, target)
-            except BaseException:
-                if old.exists() and not target.exists():
-                    os.rename(old, target)
-                raise
+                os.rename(old, target)
+            except OSError:
+                raise InputError(
+                    f"path: cannot write {str(target)!r} ({first_line(error)}). The earlier export "
+                    f"is in {str(old)!r}, and the next one puts it back; or move it yourself."
+                ) from error
+        raise
+
+
+def _is_without(target: Path, old: Path) -> bool:
+    """Return whether the earlier export is at `old` alone, where the next export looks for it."""
+    return old.exists() and not target.exists()
 
 
 def check_suffix(path: str | os.PathLike, suffix: str) -> None:
@@ -106,6 +126,6 @@ def _check_free(target: Path, path, overwrite: bool, is_export: Callable[[Path],
 def _clean_up(target: Path) -> None:
     """Remove what killed exports left, once the export that they were to replace is back."""
     for partial in left_partials_of(target):
-        if (partial / OLD).exists() and not target.exists():
+        if _is_without(target, partial / OLD):
             os.rename(partial / OLD, target)
     remove_partials_of(target)

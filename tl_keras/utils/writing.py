@@ -12,9 +12,10 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+from tl_keras.utils.durable import name_to_disk, tree_to_disk
 from tl_keras.utils.errors import InputError, first_line
 
 PREFIX = ".partial-"
@@ -26,11 +27,14 @@ _OF_DISK = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")
 
 
 @contextlib.contextmanager
-def partial_beside(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def partial_beside(
+    path: pathlib.Path, keep: Callable[[pathlib.Path], bool] = lambda partial: False
+) -> Iterator[pathlib.Path]:
     """Give a hidden neighbour of a path to write to, which goes when the block ends.
 
     Args:
         path: A file or folder, with whose name the neighbour's ends.
+        keep: Tells of the neighbour whether it has to stay.
 
     Yields:
         A path where nothing is yet, and no other thread or process writes to.
@@ -43,7 +47,8 @@ def partial_beside(path: pathlib.Path) -> Iterator[pathlib.Path]:
     finally:
         _in_work.discard(partial.name)
         with contextlib.suppress(OSError):  # What ended the block is what has to be told.
-            _remove(partial)
+            if not keep(partial):
+                _remove(partial)
 
 
 @contextlib.contextmanager
@@ -66,16 +71,11 @@ def written_whole(path: pathlib.Path, *, durable: bool = True) -> Iterator[pathl
         yield partial
         if path.is_file():
             os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
-        put_in_place(partial, path, durable=durable)
-
-
-def put_in_place(partial: pathlib.Path, path: pathlib.Path, *, durable: bool = True) -> None:
-    """Give a file or folder its name, where `durable` after its last byte has reached the disk."""
-    if durable:
-        _tree_to_disk(partial)
-    os.replace(partial, path)
-    if durable:
-        _to_disk(path.parent)
+        if durable:
+            tree_to_disk(partial)
+        os.replace(partial, path)
+        if durable:
+            name_to_disk(path)
 
 
 @contextlib.contextmanager
@@ -228,21 +228,3 @@ def _remove(path: pathlib.Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _tree_to_disk(path: pathlib.Path) -> None:
-    if path.is_dir():
-        for inside in path.iterdir():
-            _tree_to_disk(inside)
-    _to_disk(path)
-
-
-def _to_disk(path: pathlib.Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk, where the system can tell."""
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

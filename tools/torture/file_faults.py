@@ -99,7 +99,7 @@ class FileFaults:
 
     def _opening(self, original: Callable) -> Callable:
         def call(file: Any, mode: str = "r", *arguments: Any, **named: Any) -> Any:
-            if not isinstance(mode, str) or not set(mode) & set("wax+"):
+            if not isinstance(mode, str) or not set(mode) & set("wax+") or file == os.devnull:
                 return original(file, mode, *arguments, **named)
             self._count("open")
             stream = original(file, mode, *arguments, **named)
