@@ -145,6 +145,10 @@ def test_kinds_are_seen_or_refused(folder):
         with pytest.raises(InputError, match=r"image_table\(.*task='regression'\)"):
             reader(real, image_size=8)
     assert len(read(real, task="classification").class_names) == 12
+    for values, task in ((["0,25", "1,5", "2"] * 4, None), (["1,5", "2,5"] * 6, "regression")):
+        comma = write(folder, {"path": paths(), "label": values}, "comma.csv")
+        with pytest.raises(InputError, match=r"decimal comma in 'label', such as '.,.*decimal=','"):
+            read(comma, task=task)
     codes = [1, 10, 2] * 4
     for source in sources(folder, {"path": paths(), "label": codes}):
         assert read(**source).class_names == ("1", "2", "10")

@@ -15,6 +15,9 @@ _FEW_IMAGES = 5
 _SOME_CLASSES = 8
 """From as many on, classes that hardly any image shares are pointed out."""
 _WORDS = {"true": 1.0, "yes": 1.0, "y": 1.0, "false": 0.0, "no": 0.0, "n": 0.0}
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?(\d+|\d*,\d+)\s*")
+_SURE_DECIMALS = re.compile(r".*,\d\d+\s*")
+"""`0,25` is a number, where `1,2` may be two labels."""
 _SURE_SEPARATORS = ("|", ";")
 _SEPARATORS = (*_SURE_SEPARATORS, ",", "/", "+", "&", " ")
 
@@ -46,6 +49,32 @@ def class_name(cell: Any, are_numbers: bool) -> str:
     """Return the name of a class; where all are numbers, `1.0` is the class `1`."""
     text = text_of(cell)
     return re.sub(r"(?<=\d)\.0+$", "", text) if are_numbers else text
+
+
+def check_decimal_point(
+    cells: Sequence[Any], column: str, source: str, *, are_values: bool
+) -> None:
+    """Refuse values that are written with a decimal comma, as spreadsheets of half the world do.
+
+    Args:
+        cells: What is in a column of classes or of values.
+        column: Its name.
+        source: What messages call the table.
+        are_values: Whether they are known to be values.
+
+    Raises:
+        InputError: If all cells are numbers so written.
+    """
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    with_comma = [text for text in texts if "," in text]
+    sure = are_values or any(map(_SURE_DECIMALS.fullmatch, with_comma))
+    all_so = len(texts) == len(cells) and all(map(_DECIMAL_COMMA.fullmatch, texts))
+    if with_comma and sure and all_so:
+        raise InputError(
+            f"label: {source} has values with a decimal comma in {column!r}, such as "
+            f"{with_comma[0]!r}. Write a point, or read the table with pandas.read_csv(…, "
+            "decimal=',') and pass the DataFrame, with task='regression'."
+        )
 
 
 def warn_of_other_separators(names: Sequence[str], separator: str, source: str) -> None:

@@ -10,6 +10,7 @@ from tl_keras.data.files.file_labels import FileLabels
 from tl_keras.data.files.image_files import ImageFiles
 from tl_keras.data.labels import check_tasks
 from tl_keras.inputs.decoding.problems import Problem
+from tl_keras.utils.by_task import by_task, in_form_of
 from tl_keras.utils.errors import counted, printable
 
 
@@ -102,14 +103,15 @@ class ImageTable(ImageFiles):
         if spec is None:
             return None
         check_tasks(self.labels, spec, "data")
-        if isinstance(spec, dict):
-            return {
-                task: self.labels[task].encode(one, f"data: {task!r}") for task, one in spec.items()
-            }
-        return self.labels.encode(spec, "data")
+        labels = self._tasks()
+        encoded = {
+            task: labels[task].encode(one, f"data: {task!r}" if task else "data")
+            for task, one in by_task(spec).items()
+        }
+        return in_form_of(spec, encoded)
 
     def _tasks(self) -> dict[str, FileLabels]:
-        return self.labels if isinstance(self.labels, dict) else {"": self.labels}
+        return by_task(self.labels)
 
 
 def _described(labels: FileLabels) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from tl_keras.data.files.file_labels import FileLabels
 from tl_keras.data.files.label_cells import (
     check_class_cells,
+    check_decimal_point,
     class_name,
     indicator_of,
     is_collection,
@@ -51,6 +52,10 @@ class TaskColumns:
         check_utf8(table, filled)
         self._are_numbers = [n for n in map(number_of, filled) if n is not None]
         self._are_numeric = bool(filled) and len(self._are_numbers) == len(filled)
+        if separator is None and (kind is None or not kind.has_classes):
+            for name, cells in zip(self.columns, self._cells, strict=True):
+                known = [cell for cell in cells if cell is not None]
+                check_decimal_point(known, name, table.source, are_values=kind is not None)
         self.task = kind or KINDS[self._kind_of(filled)]
         self.is_indicator = self._check_indicators() if self.task.has_several else False
         if self.task.has_several and separator is not None:
