@@ -116,7 +116,7 @@ def trained_members(x, y, rows=(slice(0, 40), slice(20, 60))):
 
 
 def scale_of(model):
-    layer = model.target_scales["predictions"]
+    layer = model.target_scales[""]
     return np.stack([layer.mean.numpy(), layer.scale.numpy()])
 
 
@@ -177,7 +177,7 @@ def test_an_average_takes_the_units_that_members_have_not():
     mixed = [new[0], trained_members(x, y, (slice(0, 20), slice(20, 40)))[1]]
     for members in (mixed, [tl.build_fusion_model(mixed, how="average"), new[1]]):
         model = tl.build_fusion_model(members, how="average")
-        assert not model.target_scales["predictions"].is_known
+        assert not model.target_scales[""].is_known
         run = tl.fine_tune(model, (x, y), schedule=tl.Stage(3, unfreeze="all"), verbose=False)
         for one in (model, new[0]):
             np.testing.assert_allclose(scale_of(one), [y.mean(axis=0), y.std(axis=0)], rtol=1e-5)

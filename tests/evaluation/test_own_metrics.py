@@ -45,9 +45,9 @@ def test_what_is_no_metric_is_refused():
     with pytest.raises(InputError, match="two metrics are called 'brier'"):
         checked_metrics([brier, brier], None)
     with pytest.raises(InputError, match=r"there is no task 'sise'. Did you mean 'size'"):
-        checked_metrics({"sise": [brier]}, ["size", "colour"])
+        checked_metrics({"sise": [brier]}, {"size": None, "colour": None})
     with pytest.raises(InputError, match="the model has the tasks"):
-        checked_metrics([brier], ["size", "colour"])
+        checked_metrics([brier], {"size": None, "colour": None})
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
     with pytest.raises(InputError, match="the report has 'accuracy' itself"):
         report().add({"accuracy": accuracy})

@@ -78,7 +78,7 @@ def test_every_output_has_units_of_its_own_and_those_reach_files_and_exports(tmp
     run = tl.fine_tune(
         model, (x, y), (x, y), schedule=tl.Stage(3), output=tmp_path / "run", verbose=False
     )
-    layer = model.target_scales["predictions"]
+    layer = model.target_scales[""]
     np.testing.assert_allclose(layer.mean, y.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(layer.scale, y.std(axis=0), rtol=1e-5)
     predicted = model.predict(x, verbose=0)
@@ -145,7 +145,7 @@ def test_units_are_those_of_the_labelled_examples_of_all_domains():
     data = {"source": (x[:12], y[:12]), "target": (x[12:], some)}
     tl.fine_tune(model, data, schedule=tl.Stage(1), verbose=False)
     known = np.concatenate([y[:12], y[13::2]])
-    layer = model.target_scales["predictions"]
+    layer = model.target_scales[""]
     np.testing.assert_allclose([layer.mean[0], layer.scale[0]], [known.mean(), known.std()], 1e-5)
 
 
@@ -169,9 +169,9 @@ def test_a_model_that_is_trained_again_keeps_its_units():
     x, y, _ = photographs(count=24)
     model = build()
     tl.fine_tune(model, (x, y), schedule=tl.Stage(1), verbose=False)
-    before = [w.numpy() for w in model.target_scales["predictions"].weights]
+    before = [w.numpy() for w in model.target_scales[""].weights]
     tl.fine_tune(model, (x[:9], y[:9] + 5), schedule=tl.Stage(1), verbose=False)
-    for own, old in zip(model.target_scales["predictions"].weights, before, strict=True):
+    for own, old in zip(model.target_scales[""].weights, before, strict=True):
         np.testing.assert_array_equal(own, old)
     with pytest.warns(UserWarning, match="keeps its units, was made for"):
         tl.fine_tune(model, (x, 1e4 * y), schedule=tl.Stage(1), verbose=False)
@@ -182,7 +182,7 @@ def test_units_that_were_given_are_kept():
     model = build(target_mean=100, target_scale=50)
     model = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
     tl.fine_tune(model, (x, y), schedule=tl.Stage(1), verbose=False)
-    layer = model.target_scales["predictions"]
+    layer = model.target_scales[""]
     assert (float(layer.mean[0]), float(layer.scale[0])) == (100, 50)
     with pytest.raises(InputError, match="target_mean: it and target_scale are given together"):
         tl.heads.regression(target_mean=3)
@@ -200,7 +200,7 @@ def test_a_head_that_keras_trained_predicts_what_it_did_when_units_come():
     before = model.predict(x, verbose=0)
     stage = tl.Stage(1, optimizer="sgd", learning_rate=1e-30, weight_decay=0)
     tl.fine_tune(model, (x, y / 100), schedule=stage, verbose=False)
-    assert float(model.target_scales["predictions"].mean[0]) == pytest.approx(y.mean() / 100)
+    assert float(model.target_scales[""].mean[0]) == pytest.approx(y.mean() / 100)
     np.testing.assert_allclose(model.predict(x, verbose=0), before, rtol=1e-4)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tl_keras.utils.by_task import ONLY_TASK, by_task
 from tl_keras.utils.errors import InputError
 
 PANEL = "Data"
@@ -204,9 +205,8 @@ def heads_for(examples: Any, head: str) -> tuple[Any, Any]:
         kinds = {task: labels.task for task, labels in examples.labels.items()}
     else:
         kinds = examples.labels.task
-    several = kinds if isinstance(kinds, Mapping) else {"": kinds}
     heads = {}
-    for task, labels in several.items():
+    for task, labels in by_task(kinds).items():
         heads[task] = labels.head if head == DEFAULT_HEAD else head
         if resolve_head(heads[task]).task != labels:
             fitting = "linear, mlp, attention, gem or cosine" if labels.one_class else labels
@@ -214,4 +214,4 @@ def heads_for(examples: Any, head: str) -> tuple[Any, Any]:
             raise InputError(f"--head: the labels{of} need {fitting}, got {head!r}.")
     if isinstance(kinds, Mapping):
         return examples.num_classes, heads
-    return getattr(examples, "num_classes", len(examples.class_names or ())), heads[""]
+    return getattr(examples, "num_classes", len(examples.class_names or ())), heads[ONLY_TASK]

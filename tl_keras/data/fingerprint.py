@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.array_digests import add_array
+from tl_keras.utils.by_task import by_task
 
 SIZE = 16
 _MODULUS = 1 << 8 * SIZE
@@ -15,7 +16,7 @@ _MODULUS = 1 << 8 * SIZE
 
 def with_names(found: str, names: Any) -> str:
     """Return a fingerprint that the names of classes or columns count for, if there are any."""
-    if not any(names.values() if isinstance(names, dict) else [names]):
+    if not any(by_task(names).values()):
         return found
     return hashlib.blake2b(f"{found} {names}".encode(), digest_size=SIZE).hexdigest()
 
@@ -29,8 +30,8 @@ def arrays_fingerprint(x: Any, y: Any) -> str:
     """
     digest = hashlib.blake2b(digest_size=SIZE)
     _add_inputs(digest, x)
-    for name, part in sorted(y.items()) if isinstance(y, dict) else [("", y)]:
-        digest.update(name.encode())
+    for task, part in sorted(by_task(y).items()):
+        digest.update(task.encode())
         add_array(digest, part)
     return digest.hexdigest()
 

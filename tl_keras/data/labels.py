@@ -10,6 +10,7 @@ from tl_keras.data.base import Specs, Targets
 from tl_keras.data.columns import by_column, numbers_of_columns
 from tl_keras.data.output_order import output_order, warn_of_own_numbers
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.by_task import ONLY_TASK, by_task, in_form_of
 from tl_keras.utils.errors import InputError
 
 Names = tuple[str, ...] | Mapping[str, tuple[str, ...] | None] | None
@@ -40,12 +41,11 @@ def encode_labels(
         y, names = by_column(y, names), None
     check_tasks(y, spec, argument)
     _check_names_by_task(y, names, argument)
-    if isinstance(spec, dict):
-        return {
-            task: _encode(y[task], one, f"{argument}[{task!r}]", names_of(names, task), lost)
-            for task, one in spec.items()
-        }
-    return _encode(y, spec, argument, names_of(names), lost)
+    labels, encoded = by_task(y), {}
+    for task, one in by_task(spec).items():
+        where = f"{argument}[{task!r}]" if task else argument
+        encoded[task] = _encode(labels[task], one, where, names_of(names, task), lost)
+    return in_form_of(spec, encoded)
 
 
 def _check_names_by_task(y: Any, names: Names, argument: str) -> None:
@@ -65,11 +65,9 @@ def _check_names_by_task(y: Any, names: Names, argument: str) -> None:
         )
 
 
-def names_of(names: Names, task: str | None = None) -> tuple[str, ...] | None:
+def names_of(names: Names, task: str = ONLY_TASK) -> tuple[str, ...] | None:
     """Return the names of a task's classes; names of no task belong to the one unnamed task."""
-    if isinstance(names, Mapping):
-        return names.get(task)
-    return names if task is None else None
+    return by_task(names).get(task)
 
 
 def _encode(
@@ -99,13 +97,14 @@ def encode_labels_in_graph(y: Any, spec: Specs, names: Names = None) -> Any:
     Returns:
         float32 `(b, size)`, or a dict of these.
     """
-    if isinstance(spec, dict):
-        if isinstance(names, tuple) and not isinstance(y, dict):
-            y, names = dict(zip(names, tf.unstack(y, len(names), axis=1), strict=True)), None
-        return {
-            task: _encode_tensor(y[task], one, names_of(names, task)) for task, one in spec.items()
-        }
-    return _encode_tensor(y, spec, names_of(names))
+    if isinstance(spec, dict) and isinstance(names, tuple) and not isinstance(y, dict):
+        y, names = dict(zip(names, tf.unstack(y, len(names), axis=1), strict=True)), None
+    labels = by_task(y)
+    encoded = {
+        task: _encode_tensor(labels[task], one, names_of(names, task))
+        for task, one in by_task(spec).items()
+    }
+    return in_form_of(spec, encoded)
 
 
 def _encode_tensor(

@@ -1,6 +1,5 @@
 """Evaluate a model on labelled examples."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
+from tl_keras.utils.by_task import by_task, partly_labelled
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.misplaced import OF_EVALUATION, points_from
 
@@ -62,8 +62,7 @@ def evaluate(
     """
     spec = targets_of(model)
     positive = positive_classes(spec, positive)
-    several = None if isinstance(spec, TargetSpec) else spec
-    own = checked_metrics(metrics, several)
+    own = checked_metrics(metrics, spec)
     batch_size = whole(batch_size, "batch_size")
     domains = as_domains(as_examples(data, wanted=model.modality.spec), "data")
     warn_of_doubtful_values(model, {"data": domains})
@@ -71,8 +70,9 @@ def evaluate(
         [model], domains.only, asked_of_labels(spec), batch_size, progress=verbose
     )
     report = report_of(spec, targets, outputs, positive)
+    reports = report.tasks if isinstance(report, TaskReports) else by_task(report)
     for task, metrics_of_task in own.items():
-        (report if several is None else report.tasks[task]).add(metrics_of_task)
+        reports[task].add(metrics_of_task)
     if verbose:
         print(report)
     return report
@@ -106,9 +106,7 @@ def asked_of_labels(
     spec: TargetSpec | dict[str, TargetSpec],
 ) -> TargetSpec | dict[str, TargetSpec]:
     """Return what labels are read by: of several tasks, some may be missing for an example."""
-    if isinstance(spec, TargetSpec):
-        return spec
-    return {task: dataclasses.replace(part, partly=True) for task, part in spec.items()}
+    return spec if isinstance(spec, TargetSpec) else partly_labelled(spec)
 
 
 def report_of(

@@ -1,31 +1,32 @@
 """Metrics that users bring: those of Keras, or functions of arrays."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from tl_keras.utils.by_task import ONLY_TASK
 from tl_keras.utils.errors import InputError, did_you_mean
 
 Metric = keras.metrics.Metric | Callable[[np.ndarray, np.ndarray], float]
 
 
-def checked_metrics(metrics: Any, tasks: Iterable[str] | None) -> dict[str, dict[str, Metric]]:
-    """Return task → name → metric, the one unnamed task as `""`.
+def checked_metrics(metrics: Any, targets: Any) -> dict[str, dict[str, Metric]]:
+    """Return task → name → metric.
 
     Args:
         metrics: Metrics, or task name → metrics where there are several tasks; None for none.
-        tasks: Names of the tasks; None for one unnamed.
+        targets: What the model predicts: a spec, or task name → spec.
 
     Raises:
         InputError: If something is no metric, two have one name, or there is no such task.
     """
     if metrics is None:
         return {}
-    if tasks is None:
-        return {"": _named(metrics, "metrics")}
-    tasks = list(tasks)
+    if not isinstance(targets, Mapping):
+        return {ONLY_TASK: _named(metrics, "metrics")}
+    tasks = list(targets)
     if not isinstance(metrics, Mapping):
         raise InputError(f"metrics: the model has the tasks {tasks}; pass task name → metrics.")
     for task in metrics:

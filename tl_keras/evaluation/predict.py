@@ -12,6 +12,7 @@ from tl_keras.models.model_inputs import check_examples
 from tl_keras.models.passes import collect
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.by_task import by_task, in_form_of
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.terminal import can_redraw
 from tl_keras.utils.tracing import PerBatch
@@ -74,14 +75,9 @@ def predict(
 
 def _predictions(model: TransferModel, batch: tf.Tensor) -> Any:
     """Return the model's outputs, with the missing softmax or sigmoid if it gives logits."""
-    outputs = model(batch, training=False)
-    if isinstance(model.targets, dict):
-        return {
-            task: _close(spec, model.activation[task], outputs[task])
-            for task, spec in model.targets.items()
-        }
-    return _close(model.targets, model.activation, outputs)
-
-
-def _close(spec: TargetSpec, activation: str | None, outputs: tf.Tensor) -> tf.Tensor:
-    return spec.task.close(tf.cast(outputs, tf.float32), activation)
+    outputs, activation = by_task(model(batch, training=False)), by_task(model.activation)
+    closed = {
+        task: spec.task.close(tf.cast(outputs[task], tf.float32), activation[task])
+        for task, spec in by_task(model.targets).items()
+    }
+    return in_form_of(model.targets, closed)

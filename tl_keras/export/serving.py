@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.by_task import by_task, named
 from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError
 
@@ -110,12 +111,11 @@ def answer(model: TransferModel, predictions: Any) -> Answer:
     """
     if model.targets is None:
         return {FEATURES: predictions}
-    if isinstance(model.targets, TargetSpec):
-        return model.targets.task.answer(predictions, model.targets, model.activation)
+    predictions, activation = by_task(predictions), by_task(model.activation)
     return {
-        f"{task}_{name}": value
-        for task, spec in model.targets.items()
-        for name, value in spec.task.answer(predictions[task], spec, model.activation[task]).items()
+        named(task, name): value
+        for task, spec in by_task(model.targets).items()
+        for name, value in spec.task.answer(predictions[task], spec, activation[task]).items()
     }
 
 
@@ -130,9 +130,10 @@ def label_files(model: TransferModel) -> dict[str, str]:
     """Return file name → text of the files that list the names of the outputs, one a line."""
     if model.targets is None:
         return {}
-    if isinstance(model.targets, TargetSpec):
-        return {"labels.txt": _lines(model.targets)}
-    return {f"labels_{task}.txt": _lines(spec) for task, spec in model.targets.items()}
+    return {
+        f"labels_{task}.txt" if task else "labels.txt": _lines(spec)
+        for task, spec in by_task(model.targets).items()
+    }
 
 
 def _lines(spec: TargetSpec) -> str:
@@ -180,12 +181,11 @@ def float32_network(model: TransferModel) -> keras.Model:
         copy.set_weights(model.get_weights())
         model = copy
     inputs, predictions = model.input, model.output
-    if isinstance(model.targets, dict):
-        outputs = {
-            f"{task}_{main_output(spec)}": predictions[task] for task, spec in model.targets.items()
-        }
-    else:
-        outputs = {main_output(model.targets): predictions}
+    predictions = by_task(predictions)
+    outputs = {
+        named(task, main_output(spec)): predictions[task]
+        for task, spec in by_task(model.targets).items()
+    }
     return keras.Model(inputs, outputs, name=model.name)
 
 

@@ -18,6 +18,7 @@ from tl_keras.models.layer_head import check_own_layer, make_head
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
+from tl_keras.utils.by_task import ONLY_TASK, in_form_of
 from tl_keras.utils.cluster import join_cluster
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.misplaced import OF_BUILDING, points_from
@@ -97,23 +98,23 @@ def build_transfer_model(
         pixel_range = modality.pixel_range
     modality = modality or resolved.modality or Images(resolved.input_shape)
     preprocessing = preprocessing_of(resolved, preprocessing, pixel_range)
-    if isinstance(num_classes, Mapping):
+    several = isinstance(num_classes, Mapping)
+    if several:
         _check_task_names(
             tasks, (*modality.input_names, "head", preprocessing.name, resolved.network.name)
         )
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
-        heads[task] = make_head(spec, units, task)
+        heads[task] = make_head(spec, units, task or "head")
         targets[task] = None if units is None else TargetSpec(spec.task, units, names)
         activation[task] = _activation_of(spec, units, classifier_activation)
-    single = not isinstance(num_classes, Mapping)
     return TransferModel(
         preprocessing,
         resolved.network,
-        heads["head"] if single else TaskHeads(heads, name="head"),
+        TaskHeads(heads, name="head") if several else heads[ONLY_TASK],
         modality=modality,
-        activation=activation["head"] if single else activation,
-        targets=targets["head"] if single else targets,
+        activation=in_form_of(num_classes, activation),
+        targets=in_form_of(num_classes, targets),
         name=name,
     )
 
@@ -124,7 +125,7 @@ def _check_name(name):
 
 
 def _read_tasks(num_classes, head, class_names):
-    """Return task name → (head spec, units, names); the one unnamed task is called "head"."""
+    """Return task name → (head spec, units, names)."""
     if isinstance(num_classes, Mapping):
         if not num_classes:
             raise InputError("num_classes: expected at least one task, got an empty dict.")
@@ -157,7 +158,7 @@ def _read_tasks(num_classes, head, class_names):
             "num_classes: with several heads, expected a dict from task name to number of "
             f"classes with the keys {sorted(head)}, got {num_classes!r}."
         )
-    return {"head": _read_task(num_classes, head, class_names, "")}
+    return {ONLY_TASK: _read_task(num_classes, head, class_names, "")}
 
 
 def _check_task_names(tasks: Iterable[str], taken: Sequence[str]) -> None:

@@ -8,30 +8,31 @@ import keras
 from tl_keras.models.heads import HeadSpec
 from tl_keras.models.regression_layers import TargetScale
 from tl_keras.tasks.targets import TargetSpec
-
-ONLY_TASK = "predictions"
-"""What the task of a model with one unnamed head is called."""
+from tl_keras.utils.by_task import by_task, in_form_of
 
 
 def closed(functions: Mapping[str, Callable], logits: Any) -> Any:
-    """Apply each task's function to its logits; those of `ONLY_TASK` where logits are no dict."""
-    if isinstance(logits, Mapping):
-        return {name: functions[name](value) for name, value in logits.items()}
-    return functions[ONLY_TASK](logits)
+    """Apply each task's function to its logits."""
+    return in_form_of(logits, {task: functions[task](one) for task, one in by_task(logits).items()})
+
+
+def layer_name(task: str) -> str:
+    """Return the name of the layer that closes a task."""
+    return task or "predictions"
 
 
 def closing_layers(activation: Any, targets: Any, head: Any) -> dict[str, keras.layers.Layer]:
     """Return task name → the layer from the head's output to predictions."""
-    if isinstance(activation, Mapping):
-        heads = getattr(head, "heads", {})
-        return {
-            task: _closing_layer(task, activation[task], targets[task], heads.get(task))
-            for task in activation
-        }
-    return {ONLY_TASK: _closing_layer(ONLY_TASK, activation, targets, head)}
+    heads = getattr(head, "heads", {}) if isinstance(activation, Mapping) else by_task(head)
+    specs = by_task(targets)
+    return {
+        task: _closing_layer(task, one, specs[task], heads.get(task))
+        for task, one in by_task(activation).items()
+    }
 
 
-def _closing_layer(name: str, activation: str | None, spec: TargetSpec | None, head):
+def _closing_layer(task: str, activation: str | None, spec: TargetSpec | None, head):
+    name = layer_name(task)
     if spec is None or not spec.task.standardized:
         return keras.layers.Activation(activation, dtype="float32", name=name)
     head_spec = getattr(head, "spec", HeadSpec())
@@ -46,8 +47,10 @@ def closing_functions(activation: Any, scales: Mapping[str, Callable]) -> dict[s
         activation: Name of an activation or None, or task name → that.
         scales: Task name → the layer that brings a regression's values to the user's unit.
     """
-    named = activation if isinstance(activation, Mapping) else {ONLY_TASK: activation}
-    return {task: scales.get(task) or _float32_activation(one) for task, one in named.items()}
+    return {
+        task: scales.get(task) or _float32_activation(one)
+        for task, one in by_task(activation).items()
+    }
 
 
 def _float32_activation(activation: str | None) -> Callable:

@@ -11,11 +11,11 @@ from tl_keras.backbones.resolve import resolve_backbone
 from tl_keras.inputs import preprocessing
 from tl_keras.inputs.images import Images
 from tl_keras.models.builder import build_transfer_model
-from tl_keras.models.closing import ONLY_TASK
 from tl_keras.models.fusion_layers import FusedFeatures, FusedPredictions
 from tl_keras.models.heads import Head, HeadSpec, resolve_head
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.by_task import ONLY_TASK
 from tl_keras.utils.errors import InputError
 
 WAYS = ("features", "average", "stack")

@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from tl_keras.inputs.preprocessing import pixel_range_of
-from tl_keras.models.closing import ONLY_TASK
 from tl_keras.models.pooling import GlobalPooling
+from tl_keras.utils.by_task import ONLY_TASK
 from tl_keras.utils.errors import InputError
 
 LEAST = 1e-7

@@ -12,12 +12,13 @@ from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.inputs.base import Modality
 from tl_keras.inputs.batches import batches_of_examples, check_end, in_batches
 from tl_keras.inputs.modalities import modality_of_config
-from tl_keras.models.closing import closed, closing_functions, closing_layers
+from tl_keras.models.closing import closed, closing_functions, closing_layers, layer_name
 from tl_keras.models.forward import Forward
 from tl_keras.models.heads import Head
 from tl_keras.models.regression_layers import TargetScale
 from tl_keras.tasks.targets import TargetSpec, targets_config, targets_of_config
 from tl_keras.utils.arguments import whole
+from tl_keras.utils.by_task import by_task, in_form_of
 from tl_keras.utils.errors import InputError, Renamed
 from tl_keras.utils.legacy_hdf5 import check_not_hdf5, check_not_written_as_hdf5
 from tl_keras.utils.tracing import PerBatch
@@ -87,9 +88,8 @@ class TransferModel(keras.Model):
     @property
     def class_names(self) -> tuple[str, ...] | dict[str, tuple[str, ...] | None] | None:
         """Names of the classes in the order of the outputs, per task where there are several."""
-        if isinstance(self._targets, Mapping):
-            return {name: spec.class_names for name, spec in self._targets.items()}
-        return None if self._targets is None else self._targets.class_names
+        names = {task: spec and spec.class_names for task, spec in by_task(self._targets).items()}
+        return in_form_of(self._targets, names)
 
     @property
     def labels(self):
@@ -100,9 +100,9 @@ class TransferModel(keras.Model):
     def target_scales(self) -> dict[str, TargetScale]:
         """Task name → the layer that brings a regression's values to the user's unit.
 
-        The only task of a model without named ones is called `"predictions"`.
+        The one task of a model without named ones is called `""`.
         """
-        return {task: self.get_layer(task) for task in self._scaled}
+        return {task: self.get_layer(layer_name(task)) for task in self._scaled}
 
     @property
     def pixel_range(self) -> tuple[float, float] | None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tl_keras.models.forward import Forward
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.by_task import ONLY_TASK, by_task
 from tl_keras.utils.errors import InputError
 
 TARGET_PREFIX = "target"
@@ -85,10 +86,9 @@ class DomainBatch:
         total = tf.reduce_sum(tf.where(self.real, tf.cast(values, tf.float32), 0.0))
         return total / tf.maximum(self.counts.examples, 1.0)
 
-    def labelled_mean(self, values: Any, task: str | None = None) -> Any:
+    def labelled_mean(self, values: Any, task: str = ONLY_TASK) -> Any:
         """Return this replica's part of the mean of values `(b,)` over examples with a label."""
-        mask = self.labelled if task is None else self.labelled[task]
-        count = self.counts.labelled if task is None else self.counts.labelled[task]
+        mask, count = by_task(self.labelled)[task], by_task(self.counts.labelled)[task]
         total = tf.reduce_sum(tf.where(self.real, tf.cast(values, tf.float32) * mask, 0.0))
         return total / tf.maximum(count, 1.0)
 

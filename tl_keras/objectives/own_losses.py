@@ -6,14 +6,15 @@ from typing import Any
 import keras
 
 from tl_keras.tasks.base import Task
+from tl_keras.utils.by_task import by_task
 from tl_keras.utils.errors import InputError
 
 
 def check_losses(loss: Any) -> None:
     """Raise `InputError` unless a loss is None, one of Keras, or task name → one of Keras."""
-    for key, one in loss.items() if isinstance(loss, Mapping) else [("", loss)]:
+    for task, one in by_task(loss).items():
         if one is not None and not isinstance(one, keras.losses.Loss):
-            where = f"[{key!r}]" if key else ""
+            where = f"[{task!r}]" if task else ""
             raise InputError(
                 f"loss{where}: expected a keras.losses.Loss, such as "
                 f"keras.losses.CategoricalFocalCrossentropy(from_logits=True), got {one!r}."
@@ -25,8 +26,8 @@ def check_losses(loss: Any) -> None:
             )
 
 
-def losses_of(loss: Any, targets: Any) -> dict[str | None, keras.losses.Loss]:
-    """Return task name → its loss, the one unnamed task as None; tasks without one are left out.
+def losses_of(loss: Any, targets: Any) -> dict[str, keras.losses.Loss]:
+    """Return task name → its loss; tasks without one are left out.
 
     Args:
         loss: What `check_losses` let pass.
@@ -42,12 +43,12 @@ def losses_of(loss: Any, targets: Any) -> dict[str | None, keras.losses.Loss]:
             raise InputError(
                 f"loss: the model has one unnamed task, got losses of {list(loss)}. Pass one loss."
             )
-        return {None: loss}
-    strangers = [] if not isinstance(loss, Mapping) else [one for one in loss if one not in targets]
-    if strangers or not isinstance(loss, Mapping):
+        return by_task(loss)
+    strangers = [one for one in by_task(loss) if one not in targets]
+    if strangers:
         raise InputError(
             f"loss: the model has the tasks {list(targets)}; pass task name → loss for some of "
-            f"them, got {strangers[0] if strangers else loss!r}."
+            f"them, got {strangers[0] or loss!r}."
         )
     return {task: one for task, one in loss.items() if one is not None}
 

@@ -16,6 +16,7 @@ from tl_keras.objectives.class_weights import (
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.own_losses import check_losses, loss_of_each, losses_of
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.by_task import ONLY_TASK, by_task, named
 from tl_keras.utils.errors import InputError
 
 
@@ -61,7 +62,7 @@ class Supervised(Objective):
                 "…)."
             )
         self.loss = loss
-        self._losses: dict[str | None, keras.losses.Loss] = {}
+        self._losses: dict[str, keras.losses.Loss] = {}
         self.label_smoothing = float(label_smoothing)
         self.class_weight = given_class_weight(class_weight)
         self._of_each_class = None if isinstance(class_weight, Mapping) else self.class_weight
@@ -70,8 +71,8 @@ class Supervised(Objective):
         """Give every class of the model its weight, and every task its loss."""
         targets = setup.model.targets
         self._losses = losses_of(self.loss, targets)
-        specs = targets.values() if isinstance(targets, Mapping) else [targets]
-        if self.label_smoothing and not any(spec.task.has_classes for spec in specs):
+        of_classes = (spec.task.has_classes for spec in by_task(targets).values())
+        if self.label_smoothing and not any(of_classes):
             raise InputError(
                 f"label_smoothing: the model predicts values, which have no classes to spread "
                 f"{self.label_smoothing:g} over. Leave it out."
@@ -92,28 +93,24 @@ class Supervised(Objective):
 
     def examples_of(self, batch: Batch) -> dict[str, Any]:
         """Return the numbers of labelled examples; of several tasks, the loss has the largest."""
-        labelled = pooled(list(batch.labelled.values())).counts.labelled
-        if not isinstance(batch.targets, Mapping):
-            return {"loss": labelled}
-        by_task = {f"{task}_loss": labelled[task] for task in batch.targets}
-        return {"loss": ops.max(ops.stack(list(by_task.values()))), **by_task}
+        labelled = by_task(pooled(list(batch.labelled.values())).counts.labelled)
+        counts = {named(task, "loss"): labelled[task] for task in by_task(batch.targets)}
+        return {"loss": ops.max(ops.stack(list(counts.values()))), **counts}
 
     def domain_losses(
         self, domain: DomainBatch, targets: TargetSpec | Mapping[str, TargetSpec]
     ) -> dict[str, Any]:
         """Return the losses on the labelled examples of one domain."""
-        if not isinstance(targets, Mapping):
-            values = self.per_example(domain.y, domain.logits, targets)
-            return {"loss": domain.labelled_mean(values)}
+        y, logits = by_task(domain.y), by_task(domain.logits)
         parts = {
-            f"{task}_loss": domain.labelled_mean(
-                self.per_example(domain.y[task], domain.logits[task], spec, task), task
+            named(task, "loss"): domain.labelled_mean(
+                self.per_example(y[task], logits[task], spec, task), task
             )
-            for task, spec in targets.items()
+            for task, spec in by_task(targets).items()
         }
         return {"loss": sum(parts.values()), **parts}
 
-    def per_example(self, y, logits, spec: TargetSpec, task: str | None = None):
+    def per_example(self, y, logits, spec: TargetSpec, task: str = ONLY_TASK):
         """Return the loss of each example `(b,)` of one task."""
         own = self._losses.get(task)
         if own is None:

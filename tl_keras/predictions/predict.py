@@ -18,6 +18,7 @@ from tl_keras.predictions.files import find_files
 from tl_keras.predictions.predictor import Scores, predictor_of
 from tl_keras.predictions.table import Predictions, result
 from tl_keras.utils.arguments import whole
+from tl_keras.utils.by_task import by_task
 from tl_keras.utils.errors import InputError, counted, decodable, warn_user
 from tl_keras.utils.tracing import PerBatch
 
@@ -47,7 +48,7 @@ def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 
     spec = targets_of(model)
     top, batch_size = whole(top, "top"), whole(batch_size, "batch_size")
     data, words = _as_words(data)
-    specs = spec if isinstance(spec, dict) else {"": spec}
+    specs = by_task(spec)
     labels = {task: one.output_names for task, one in specs.items()}
     regression = frozenset(task for task, one in specs.items() if not one.task.has_classes)
     if words is None:
@@ -105,7 +106,7 @@ def _of_examples(
     row = 0
     for x in examples.batches(None, batch_size):
         found = tf.nest.map_structure(np.asarray, forward(x))
-        scores = found if isinstance(found, dict) else {"": found}
+        scores = by_task(found)
         for index in range(len(tf.nest.flatten(x)[0])):
             name = examples.paths[row] if examples.paths else f"row {row}"
             yield name, {task: values[index] for task, values in scores.items()}, ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tl_keras.utils.by_task import by_task
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.regular_files import read_regular
 
@@ -99,8 +100,7 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
             f"{argument}: expected a model of images of one size, got one with the input "
             f"shape {model.modality.shape}. Use it from Python."
         )
-    several = isinstance(model.targets, dict)
-    targets = model.targets if several else {"": model.targets}
+    targets = by_task(model.targets)
 
     def scores_and_errors(contents):
         examples, error = model.modality.from_raw(contents)
@@ -110,7 +110,7 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
 
     def run(contents: list[bytes]) -> tuple[Scores, list[str]]:
         found, error = outputs(tf.constant(contents, tf.string))
-        scores = {task: np.asarray(found[task] if several else found) for task in targets}
+        scores = {task: np.asarray(one) for task, one in by_task(found).items()}
         return scores, [text.decode() for text in error.numpy()]
 
     return Predictor(

@@ -1,6 +1,5 @@
 """What is checked about data before anything is trained: labels, shapes, order."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, is_target
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.training.plan import Settings
+from tl_keras.utils.by_task import by_task, partly_labelled
 from tl_keras.utils.errors import InputError, counted, warn_user
 
 
@@ -27,9 +27,7 @@ def data_targets(model: TransferModel, data: Any, objectives: Sequence[Objective
     partly = any(one.partly_labelled for one in objectives) or isinstance(data, Mapping)
     if not partly or model.targets is None:
         return model.targets
-    if isinstance(model.targets, Mapping):
-        return {k: dataclasses.replace(spec, partly=True) for k, spec in model.targets.items()}
-    return dataclasses.replace(model.targets, partly=True)
+    return partly_labelled(model.targets)
 
 
 def checked_domains(
@@ -104,9 +102,8 @@ def checked_targets(model: TransferModel, targets: Specs, examples: Examples, ar
 
 def check_classes(encoded: Sequence[Targets], targets: Specs, argument: str) -> None:
     """Raise `InputError` if the labels of all domains together are of one class, of some task."""
-    specs = targets if isinstance(targets, Mapping) else {"": targets}
-    for task, spec in specs.items():
-        own = [one[task] if task else one for one in encoded]
+    for task, spec in by_task(targets).items():
+        own = [by_task(one)[task] for one in encoded]
         only = _only_class(own, spec) if own and spec is not None else None
         if only is not None:
             where = f" of the task {task!r}" if task else ""

@@ -4,6 +4,7 @@ import numpy as np
 
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
+from tl_keras.utils.by_task import by_task
 from tl_keras.utils.errors import warn_user
 
 OUTLYING = 20.0
@@ -12,12 +13,12 @@ RUINED = 3.0
 """How many times such values widen the standard deviation before this is said."""
 
 
-def warn_of_outliers(train: DomainExamples, targets: Specs, task: str | None) -> None:
+def warn_of_outliers(train: DomainExamples, targets: Specs, task: str) -> None:
     """Name a value so far from the others that it alone makes the unit."""
     for name, encoded in train.encoded_targets(targets).items():
         if encoded is None:
             continue
-        rows = np.asarray(encoded if task is None else encoded[task], np.float64)
+        rows = np.asarray(by_task(encoded)[task], np.float64)
         for column in range(rows.shape[1]):
             values = rows[:, column]
             outlying = _outlying(values[~np.isnan(values)])
@@ -27,7 +28,7 @@ def warn_of_outliers(train: DomainExamples, targets: Specs, task: str | None) ->
             row = int(np.flatnonzero((values < low) | (values > high))[0])
             found = train[name].row_names(np.array([row]))
             where = found[0] if found else f"row {row}"
-            which = "" if task is None else f" of {task!r}"
+            which = f" of {task!r}" if task else ""
             warn_user(
                 f"data: the target {values[row]:g}{which} in {where} is far from the others, which "
                 f"are in {low:g} … {high:g}. Is it a mark of a missing value? Remove it, or pass "

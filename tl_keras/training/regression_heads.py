@@ -1,7 +1,7 @@
 """What regression heads take from training data: the targets' units, and where they start."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tl_keras.data.base import Specs
 from tl_keras.data.domains import DomainExamples
-from tl_keras.models.closing import ONLY_TASK
 from tl_keras.models.fusion_layers import FusedPredictions
 from tl_keras.models.heads import CosineClassifier, Head
 from tl_keras.models.regression_layers import CenteredDense, TargetScale, change_units
@@ -19,6 +18,7 @@ from tl_keras.training.distributed.agreement import from_chief
 from tl_keras.training.outlying_targets import warn_of_outliers
 from tl_keras.training.ridge import ridge_regression
 from tl_keras.training.step.domain_pass import ForwardPass, domain_pass, global_counts
+from tl_keras.utils.by_task import ONLY_TASK, by_task, in_form_of
 from tl_keras.utils.compat import counted_alone
 from tl_keras.utils.errors import warn_user
 
@@ -55,28 +55,27 @@ def standard_targets(
     """
     if targets is None or not model.target_scales:
         return targets
-    specs = dict(targets) if isinstance(targets, Mapping) else {ONLY_TASK: targets}
-    several = isinstance(targets, Mapping)
+    specs = by_task(targets)
     for task, layer in model.target_scales.items():
-        mean, scale = from_chief(strategy, _moments(train, targets, task if several else None))
+        mean, scale = from_chief(strategy, _moments(train, targets, task))
         last = _last_layer(model, task)
-        warn_of_outliers(train, targets, task if several else None)
-        _warn(layer, task if several else "", mean, scale, is_new=_takes_scale(layer, last))
+        warn_of_outliers(train, targets, task)
+        _warn(layer, task, mean, scale, is_new=_takes_scale(layer, last))
         if _takes_scale(layer, last):
             _set_scale(layer, last, mean, np.where(scale > 0, scale, 1.0))
         stored = [one.numpy().astype(float) for one in (layer.mean, layer.scale)]
-        which = f" of {task}" if several else ""
+        which = f" of {task}" if task else ""
         say(f"regression{which}: {_in_words(*stored)}; the loss is a share of their variance")
         specs[task] = dataclasses.replace(specs[task], standard=tuple(map(tuple, stored)))
-    return specs if several else specs[ONLY_TASK]
+    return in_form_of(targets, specs)
 
 
-def _moments(train: DomainExamples, targets: Specs, task: str | None) -> list[np.ndarray]:
+def _moments(train: DomainExamples, targets: Specs, task: str) -> list[np.ndarray]:
     """Return mean and standard deviation `(size,)` of all labels, exact for large means too."""
 
     def rows(specs: Specs) -> np.ndarray:
         encoded = [one for one in train.encoded_targets(specs).values() if one is not None]
-        values = np.concatenate([one if task is None else one[task] for one in encoded])
+        values = np.concatenate([by_task(one)[task] for one in encoded])
         return values[~np.isnan(values).any(axis=1)].astype(np.float64)
 
     near = rows(targets)
@@ -84,9 +83,9 @@ def _moments(train: DomainExamples, targets: Specs, task: str | None) -> list[np
         return [np.zeros(near.shape[1]), np.zeros(near.shape[1])]
     near = near.mean(axis=0)
     # Encoded as distances from about the mean, values keep the digits that float32 would round.
-    spec = targets if task is None else targets[task]
-    spec = dataclasses.replace(spec, standard=(tuple(near), (1.0,) * spec.size))
-    distances = rows(spec if task is None else {**targets, task: spec})
+    specs = by_task(targets)
+    spec = dataclasses.replace(specs[task], standard=(tuple(near), (1.0,) * len(near)))
+    distances = rows(in_form_of(targets, specs | {task: spec}))
     scale = distances.std(axis=0)
     scale[scale <= 1e-12 * np.abs(near)] = 0.0
     return [near + distances.mean(axis=0), scale]

@@ -14,6 +14,7 @@ from tl_keras.objectives.regularization.starting_point import require_replaceabl
 from tl_keras.objectives.self_training.unlabelled import adapted, adapted_names
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import number
+from tl_keras.utils.by_task import by_task
 from tl_keras.utils.errors import InputError
 
 VIEW = "mean_teacher"
@@ -146,10 +147,10 @@ def consistency_losses(
     student: DomainBatch, guide: Any, targets: TargetSpec | Mapping[str, TargetSpec]
 ) -> dict[str, Any]:
     """Return the mean consistency of one task, or of several by name and their sum."""
-    if not isinstance(targets, Mapping):
-        return {"loss": student.mean(consistency(student.logits, guide, targets))}
+    logits, guide = by_task(student.logits), by_task(guide)
     parts = {
-        f"{task}_consistency": student.mean(consistency(student.logits[task], guide[task], spec))
-        for task, spec in targets.items()
+        task: student.mean(consistency(logits[task], guide[task], spec))
+        for task, spec in by_task(targets).items()
     }
-    return {"loss": sum(parts.values()), **parts}
+    named_parts = {f"{task}_consistency": one for task, one in parts.items() if task}
+    return {"loss": sum(parts.values()), **named_parts}

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tl_keras.models.closing import ONLY_TASK
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Batch, DomainBatch
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.by_task import by_task, in_form_of, named
 
 
 def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpec]):
@@ -20,13 +20,20 @@ def per_example_metrics(y, outputs, targets: TargetSpec | Mapping[str, TargetSpe
     Returns:
         Metric name → `(batch,)`; with several tasks the names start with the task.
     """
-    if isinstance(targets, Mapping):
-        return {
-            f"{task}_{name}": value
-            for task, spec in targets.items()
-            for name, value in per_example_metrics(y[task], outputs[task], spec).items()
-        }
-    return targets.task.example_metrics(y, outputs)
+    return {
+        named(task, name): values
+        for task, metrics in _of_tasks(y, outputs, targets).items()
+        for name, values in metrics.items()
+    }
+
+
+def _of_tasks(y, outputs, targets) -> dict[str, dict[str, Any]]:
+    """Return task → metric name → `(batch,)`."""
+    y, outputs = by_task(y), by_task(outputs)
+    return {
+        task: spec.task.example_metrics(y[task], outputs[task])
+        for task, spec in by_task(targets).items()
+    }
 
 
 def predictions(model: TransferModel, logits):
@@ -39,12 +46,12 @@ def predictions(model: TransferModel, logits):
     Returns:
         float32 of the same form.
     """
-    outputs, targets, activation = model.activate(logits), model.targets, model.activation
-    if isinstance(targets, Mapping):
-        return {
-            task: spec.task.close(outputs[task], activation[task]) for task, spec in targets.items()
-        }
-    return targets.task.close(outputs, activation)
+    outputs, activation = by_task(model.activate(logits)), by_task(model.activation)
+    closed = {
+        task: spec.task.close(outputs[task], activation[task])
+        for task, spec in by_task(model.targets).items()
+    }
+    return in_form_of(model.targets, closed)
 
 
 def batch_metrics(batch: Batch) -> dict[str, Any]:
@@ -62,16 +69,11 @@ def batch_metrics(batch: Batch) -> dict[str, Any]:
             continue
         y, outputs = _comparable(batch.model, domain)
         start = "" if len(batch) == 1 else f"{name}_"
-        if not isinstance(batch.targets, Mapping):
-            for metric, values in per_example_metrics(y, outputs, batch.targets).items():
-                mean = domain.labelled_mean(values)
-                means[f"{start}{metric}"] = mean, domain.counts.labelled
-            continue
-        for task, spec in batch.targets.items():
-            values = per_example_metrics(y[task], outputs[task], spec)
-            for metric, one in values.items():
-                mean = domain.labelled_mean(one, task)
-                means[f"{start}{task}_{metric}"] = mean, domain.counts.labelled[task]
+        labelled = by_task(domain.counts.labelled)
+        for task, metrics in _of_tasks(y, outputs, batch.targets).items():
+            for metric, values in metrics.items():
+                mean = domain.labelled_mean(values, task)
+                means[start + named(task, metric)] = mean, labelled[task]
     return means
 
 
@@ -80,12 +82,8 @@ def _comparable(model: TransferModel, domain: DomainBatch) -> tuple[Any, Any]:
 
     Without the mean, differences keep their digits where it is large.
     """
-    outputs, scales = predictions(model, domain.logits), model.target_scales
-    if not isinstance(outputs, Mapping):
-        if ONLY_TASK not in scales:
-            return domain.y, outputs
-        return tuple(one * scales[ONLY_TASK].scale for one in (domain.y, domain.logits))
-    y = dict(domain.y)
-    for task, layer in scales.items():
-        y[task], outputs[task] = (one[task] * layer.scale for one in (y, domain.logits))
-    return y, outputs
+    y, outputs = by_task(domain.y), by_task(predictions(model, domain.logits))
+    logits = by_task(domain.logits)
+    for task, layer in model.target_scales.items():
+        y[task], outputs[task] = y[task] * layer.scale, logits[task] * layer.scale
+    return in_form_of(domain.y, y), in_form_of(domain.y, outputs)
