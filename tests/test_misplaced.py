@@ -32,7 +32,6 @@ FUNCTIONS = {
     [
         ("optimizer", "tl.Stage(10, optimizer="),
         ("loss", "objectives="),
-        ("metrics", "tl.evaluate(model, data)"),
         ("epochs", "schedule=tl.Stage(10)"),
         ("validation_data", "validation=…"),
         ("validation_split", "validation=…"),

@@ -7,13 +7,13 @@ import numpy as np
 
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import as_examples
-from tl_keras.evaluation.own_metrics import Metric, checked_metrics
 from tl_keras.evaluation.positive import positive_classes
 from tl_keras.evaluation.predict import predict
 from tl_keras.evaluation.report import Report
 from tl_keras.evaluation.task_reports import TaskReports
 from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
+from tl_keras.tasks.own_metrics import Metric, checked_metrics
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.by_task import by_task, partly_labelled

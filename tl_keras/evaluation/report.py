@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tl_keras.evaluation.output_checks import check_outputs
-from tl_keras.evaluation.own_metrics import Metric, measured
 from tl_keras.evaluation.positive import headings, positive_class, positive_line
 from tl_keras.evaluation.tables import jsonable, number, text_table, write_json
 from tl_keras.plots.figure import Picture
 from tl_keras.tasks.base import Task
+from tl_keras.tasks.own_metrics import Metric, measured
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError, Renamed, counted, did_you_mean
 

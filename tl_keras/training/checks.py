@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from tl_keras.training.keras_callbacks import check_callbacks
 from tl_keras.training.plan import RunPlan, Settings
 from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.utils.arguments import whole
+from tl_keras.utils.by_task import by_task, named
 from tl_keras.utils.errors import InputError, counted, listed, warn_user
 
 OF_LABELS = (Joint, MultiTask, Supervised)
@@ -75,6 +76,22 @@ def resolve_objectives(objectives, label_smoothing: float, class_weight) -> tupl
             "sklearn.utils.class_weight.compute_class_weight gives."
         )
     return objectives
+
+
+def check_names_of_metrics(
+    metrics: Mapping[str, Mapping[str, Any]], model: TransferModel, objectives: Sequence[Objective]
+) -> None:
+    """Raise `InputError` where a metric of the user's has the name of what is measured anyway."""
+    taken = {"loss", "learning_rate", "seconds", *(one.name for one in objectives)}
+    for task, spec in by_task(model.targets).items():
+        row = np.zeros((1, spec.size), np.float32)
+        own = [*spec.task.example_metrics(row, row), *taken]
+        twice = [name for name in metrics.get(task, ()) if name in own]
+        if twice:
+            raise InputError(
+                f"metrics: {twice[0]!r} is measured anyway, as val_{named(task, twice[0])}. Leave "
+                "it out, or give yours another name."
+            )
 
 
 def resolve_settings(asked: Settings) -> Settings:

@@ -13,9 +13,11 @@ from tl_keras.models.model_inputs import warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, Supervised
 from tl_keras.schedules import Stage, auto, resolve_schedule
+from tl_keras.tasks.own_metrics import Metric, checked_metrics
 from tl_keras.training import trainer
 from tl_keras.training.checks import (
     check_model,
+    check_names_of_metrics,
     resolve_objectives,
     resolve_settings,
     warn_of_compile,
@@ -56,6 +58,7 @@ def fine_tune(
     augmentation: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
     early_stopping: int | Literal["auto"] | None = "auto",
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    metrics: Sequence[Metric] | Mapping[str, Sequence[Metric]] | None = None,
     output: str | os.PathLike | None = None,
     resume: bool = True,
     overwrite: bool = False,
@@ -110,6 +113,8 @@ def fine_tune(
             `EarlyStopping(restore_best_weights=True)` decides by its monitor which epoch's weights
             the model ends with. In a run resumed from `output`, their counts go on. Of several
             workers each has its own; those that write files belong to the chief only.
+        metrics: More metrics, measured on the validation data after each epoch: `val_NAME` in the
+            history, the logs and as what callbacks monitor. Those of `tl.evaluate`, in its form.
         output: Directory for config, history, curves, checkpoints, best weights and the model.
         resume: Whether a run of the same settings that was stopped in `output` goes on where it
             was; a finished one is then returned as it is, and the objectives get back their own
@@ -155,6 +160,9 @@ def fine_tune(
     settings = resolve_settings(settings)
     if isinstance(settings.early_stopping, int) and validation is None:
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
+    own = checked_metrics(metrics, model.targets)
+    if own and validation is None:
+        raise InputError("metrics: they are measured on validation data. Pass validation=….")
     join_cluster()
     with readable_worker_errors():
         wanted = model.modality.spec
@@ -163,6 +171,7 @@ def fine_tune(
             held_out = as_domains(validation, "validation", wanted)
         check_names_agree(model, {"data": train, "validation": held_out})
         asked = resolve_objectives(objectives, label_smoothing, class_weight)
+        check_names_of_metrics(own, model, asked)
         targets = data_targets(model, data, asked)
         encoded = checked_domains(model, train, targets, "data", asked)
         used = used_labels(encoded, settings)
@@ -190,6 +199,7 @@ def fine_tune(
             stages=stages,
             targets=targets,
             settings=settings,
+            metrics=own,
             strategy=strategy,
             output=output,
             resume=resume,

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
@@ -14,6 +15,7 @@ from tl_keras.frozen.feature_cache import FeatureCache
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.objectives import Objective, is_target
 from tl_keras.schedules import Stage
+from tl_keras.tasks.own_metrics import Metric
 from tl_keras.training.runs.checkpoints import Checkpoints
 
 EVERY_FIVE_MINUTES = Checkpoints()
@@ -79,6 +81,7 @@ class RunPlan:
         stages: The schedule.
         targets: What labels are encoded for; None to leave labels out.
         settings: How it trains.
+        metrics: Task name → name → metric of the user's, measured on validation data.
         strategy: As for `fine_tune`, and so are those that follow; `prepared` makes an object of
             a name.
         output: Directory of the run, or None.
@@ -94,6 +97,7 @@ class RunPlan:
     stages: tuple[Stage, ...]
     targets: Specs
     settings: Settings
+    metrics: Mapping[str, Mapping[str, Metric]] = dataclasses.field(default_factory=dict)
     strategy: Any = "auto"
     output: str | os.PathLike | None = None
     resume: bool = True

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tl_keras.data import Epochs
-from tl_keras.data.read_errors import SameCount, elements_of, next_batch
+from tl_keras.data.read_errors import SameCount, next_batch
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.training.distributed.agreement import from_chief, several_workers
 from tl_keras.training.finite import check_loss
@@ -18,11 +18,11 @@ from tl_keras.training.progress_lines import Pace, time_line
 from tl_keras.training.run_callbacks import RunCallbacks
 from tl_keras.training.runs.state import TrainingState
 from tl_keras.training.stage_data import StageData
+from tl_keras.training.stage_validation import StageValidation
 from tl_keras.training.step.means import Totals
 from tl_keras.training.step.optimizers import last_learning_rate
 from tl_keras.training.step.step_errors import readable_branches, warn_of_idle
 from tl_keras.training.step.train_step import make_train_step
-from tl_keras.training.step.validation_step import make_validation_step
 from tl_keras.utils.errors import counted, warn_user
 
 SECONDS_BETWEEN_READINGS = 0.25
@@ -57,7 +57,9 @@ class StageEpochs:
         self.watches = all(one.validates for one in plan.objectives)
         self.later, self.pace, self.has_stepped = len(plan.stages) - number - 1, Pace(), False
         self.patience = plan.settings.patience(self.stage)
-        self.validation, self.held_out_count = data.validation, held_out_count
+        self.validation = None
+        if data.validation is not None:
+            self.validation = StageValidation(plan, data, callbacks, signals, held_out_count)
         self.with_others = several_workers(plan.strategy)
         progress = state.progress
         self.last = progress.stage_starts[-1] + self.stage.epochs
@@ -74,9 +76,6 @@ class StageEpochs:
                 teachers=data.teachers,
                 average=state.average,
             )
-            if self.validation is not None:
-                spec = self.validation.element_spec
-                self.validation_step = make_validation_step(plan, spec, data.validation_forward)
         self.batches = iter(batches)
 
     def run(self) -> bool:
@@ -127,7 +126,7 @@ class StageEpochs:
             self._warn_of_lost_range(logs["loss"])
         with state.average.in_place() if state.average else contextlib.nullcontext():
             if self.validation is not None:
-                logs |= self._validate()
+                logs |= self.validation.run()
             logs["learning_rate"] = last_learning_rate(
                 state.optimizer, self.stage, self.plan.steps_of(self.stage)
             )
@@ -218,23 +217,6 @@ class StageEpochs:
     def _read(self) -> dict[str, float]:
         self.check_loss()
         return self.state.totals.means(self.state.progress.names)
-
-    def _validate(self) -> dict[str, float]:
-        totals = Totals.zero()
-        self.hooks.on_test_begin()
-        batches = self.validation
-        if not self.with_others:
-            batches = elements_of(batches, "validation")
-        for number, (x, y) in enumerate(batches):
-            self.hooks.on_test_batch_begin(number)
-            totals = self.validation_step.run(x, y, totals, 0.0)
-            self.hooks.on_test_batch_end(number)
-            if not self.with_others:
-                self.signals.check()
-        self.held_out_count.check(int(totals.counts[2].numpy()))
-        logs = totals.means(self.validation_step.names)
-        self.hooks.on_test_end(logs)
-        return {f"val_{name}": value for name, value in logs.items()}
 
     def _check_stop(self) -> None:
         """Raise `StopAsked` if this process was asked to stop, or, after the same step, any worker.

@@ -74,8 +74,6 @@ OF_TRAINING = {
     "initial_epoch": "With output='folder' a run that was stopped resumes by itself.",
     "loss": "The head decides on the loss; objectives=[tl.objectives.Supervised(loss=…)] takes "
     "one of Keras in its place.",
-    "metrics": "Metrics follow from the model's head; tl.evaluate(model, data) measures more, and "
-    "a keras.callbacks.Callback can compute others.",
     "x": "Pass examples and labels together: data=(x, y).",
     "y": "Pass examples and labels together: data=(x, y).",
     "train": "Training examples are data=….",
@@ -114,7 +112,6 @@ _OF_LABELS = (
     "class_weights",
     "sample_weight",
     "patience",
-    "metrics",
 )
 OF_PRETRAINING = {
     **{name: remedy for name, remedy in OF_TRAINING.items() if name not in _OF_LABELS},
@@ -125,6 +122,7 @@ OF_PRETRAINING = {
     "validation": "Pre-training reads no labels and measures nothing besides its losses.",
     "validation_split": "Pre-training reads no labels and measures nothing besides its losses.",
     "loss": "It is what objectives=[…] say.",
+    "metrics": "Pre-training reads no labels and measures nothing besides its losses.",
 }
 OF_BUILDING = {
     "classes": "It is called num_classes=….",

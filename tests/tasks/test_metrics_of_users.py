@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, top_k_accuracy_score
 
-from tl_keras.evaluation.own_metrics import checked_metrics
 from tl_keras.evaluation.report import Report
+from tl_keras.tasks.own_metrics import checked_metrics
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 
