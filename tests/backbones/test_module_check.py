@@ -1,5 +1,6 @@
 """What a SavedModel may hold without being trusted, on protobufs alone."""
 
+import itertools
 import pathlib
 import re
 
@@ -46,14 +47,15 @@ def test_allowed_operations_take_functions_only_to_call_them():
 def test_hostile_saved_models_are_refused(tmp_path):
     found = list(hostile.cases(seed=0))
     assert len(found) > 600
-    accepted = [case.name for case in found if not case.is_refused(tmp_path / "case")]
+    accepted = [case.name for case in found if not reason_to_refuse(case.proto.meta_graphs)]
+    accepted += [one.name for one in found[::20] if not one.is_refused(tmp_path / "case")]
     assert accepted == []
     assert reason_to_refuse(hostile.honest().meta_graphs) is None
     assert {case.name.partition(" in ")[0] for case in found} >= set(hostile.hostile_operations())
 
 
 def test_cases_are_those_of_the_seed():
-    names = [[case.name for case in hostile.cases(seed)] for seed in (1, 1, 2)]
+    names = [[case.name for case in itertools.islice(hostile.cases(n), 50)] for n in (1, 1, 2)]
     assert names[0] == names[1] != names[2]
 
 
@@ -135,12 +137,15 @@ LAYERS = keras.layers
     ("shape", "layers"),
     [
         ((6, 3), [LAYERS.Bidirectional(LAYERS.LSTM(2, return_sequences=True)), LAYERS.GRU(2)]),
-        ((8, 8, 3), [LAYERS.RandomRotation(0.1), LAYERS.RandomZoom(0.1), LAYERS.Resizing(4, 4)]),
         (
             (8, 8, 3),
-            [LAYERS.SeparableConv2D(2, 3), LAYERS.BatchNormalization(), LAYERS.Activation("silu")],
+            [
+                *(LAYERS.RandomRotation(0.1), LAYERS.RandomZoom(0.1), LAYERS.Resizing(4, 4)),
+                *(LAYERS.SeparableConv2D(2, 3), LAYERS.BatchNormalization()),
+                *(LAYERS.Activation("silu"), LAYERS.Conv2DTranspose(2, 3)),
+                *(LAYERS.Dropout(0.5), LAYERS.MaxPooling2D()),
+            ],
         ),
-        ((8, 8, 3), [LAYERS.Conv2DTranspose(2, 3), LAYERS.Dropout(0.5), LAYERS.MaxPooling2D()]),
         ((1000,), [LAYERS.MelSpectrogram()]),
     ],
 )
