@@ -22,7 +22,7 @@ def small(head="linear"):
     return tl.build_transfer_model(network, 2 if head == "linear" else 1, head=head)
 
 
-OFTEN = 3
+OFTEN = 2
 """Of ten calls, so many that trace a function are too many here; 5 are for TensorFlow."""
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.applications.efficientnet import EfficientNet
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tl_keras.backbones.allowed_operations import ALLOWED, CHECKPOINT
@@ -155,11 +156,13 @@ def test_layers_of_keras_need_no_trust(shape, layers, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNet"])
 def test_applications_need_no_trust(name, tmp_path):
-    network = getattr(keras.applications, name)(
-        weights=None, include_top=False, input_shape=(32, 32, 3)
-    )
+    arguments = {"weights": None, "include_top": False, "input_shape": (32, 32, 3)}
+    if name == "EfficientNet":  # One of each kind of block.
+        network = EfficientNet(0.2, 0.1, 32, **arguments)
+    else:
+        network = getattr(keras.applications, name)(**arguments)
     network.export(tmp_path / "x", verbose=False)
     assert resolve_module(tmp_path / "x").refusal is None
 

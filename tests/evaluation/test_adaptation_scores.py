@@ -102,7 +102,14 @@ def test_scores_of_a_model():
     )
 
 
-def test_the_better_model_is_chosen_by_every_score(capsys):
+def test_the_better_model_is_chosen_by_every_score(capsys, monkeypatch):
+    def scored(model, *data, **options):
+        if id(model) not in found:
+            found[id(model)] = adaptation_scores(model, *data, **options)
+        return found[id(model)]
+
+    found = {}
+    monkeypatch.setattr(adaptation_choice, "adaptation_scores", scored)
     models = {0.1: vector_model(KERNEL), 1.0: vector_model(KERNEL[:, [1, 0, 2]] * 0.1)}
     for score in SCORES:
         choice = choose_adapted(models, (SOURCE, SOURCE_Y), TARGET, score=score, verbose=False)

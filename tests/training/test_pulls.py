@@ -43,9 +43,9 @@ def distances(objective, strategy="one_device", objectives=None, network=None, *
     tl.fine_tune(
         model,
         (X, np.arange(8) % 2),
-        schedule=tl.Stage(STEPS // 2, **stage | arguments),
+        schedule=tl.Stage(STEPS // 4, **stage | arguments),
         objectives=objectives or [Supervised(weight=0.0), objective],
-        batch_size=4,
+        batch_size=2,
         callbacks=[moved],
         strategy=strategy,
         verbose=False,
