@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 import tl_keras as tl
 from tl_keras.utils.tracing import PerBatch
@@ -21,9 +22,14 @@ def small(head="linear"):
     return tl.build_transfer_model(network, 2 if head == "linear" else 1, head=head)
 
 
+OFTEN = 2
+"""Of ten calls, so many that trace a function are too many here; 5 are for TensorFlow."""
+
+
 @pytest.fixture
-def notices():
+def notices(monkeypatch):
     """What TensorFlow says about retracing."""
+    monkeypatch.setattr(polymorphic_function, "FREQUENT_TRACING_WARNING_THRESHOLD", OFTEN)
     found = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: found.append(record.getMessage())
@@ -41,8 +47,15 @@ def used(model, y):
     model.logits(X)
 
 
+def test_retracing_is_noticed(notices):
+    for _ in range(OFTEN):
+        assert not notices
+        tf.function(len)(tf.ones(3))
+    assert "retracing" in notices[0]
+
+
 def test_a_loop_over_seeds_is_not_taken_for_retracing(notices):
-    for _ in range(6):
+    for _ in range(OFTEN):
         used(small(), Y)
         used(small("regression"), Y * 3.0)
     assert not [text for text in notices if "retracing" in text]

@@ -1,5 +1,6 @@
 """EfficientNet-Lite against real photographs, and the reader of its weights against NumPy."""
 
+import functools
 import importlib.metadata
 import io
 import pickle
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tl_keras.backbones import efficientnet_lite as lite
 from tl_keras.backbones.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
 from tl_keras.backbones.torch_state import read_state_dict
 from tl_keras.utils.errors import InputError
@@ -129,6 +131,16 @@ def torch_names(model):
     return state
 
 
+cached_network = functools.cache(lite._network)
+pretrained = functools.cache(functools.partial(efficientnet_lite, include_top=True))
+
+
+@pytest.fixture
+def built_once(monkeypatch):
+    """Give calls for the same network one object, whose weights are those that came last."""
+    monkeypatch.setattr(lite, "_network", cached_network)
+
+
 @pytest.mark.parametrize(
     ("variant", "parameters", "confidence"),
     [
@@ -139,12 +151,12 @@ def torch_names(model):
 )
 def test_names_photographs(variant, parameters, confidence):
     require_weights(variant)
-    model = efficientnet_lite(variant, include_top=True)
+    model = pretrained(variant)
     size = EFFICIENTNET_LITE[variant].image_size
     assert model.input_shape == (None, size, size, 3)
     assert model.count_params() == parameters
     images = np.concatenate([photograph("chelsea", size), photograph("coffee", size)])
-    cat, coffee = model.predict(images, verbose=0)
+    cat, coffee = model(images, training=False).numpy()
     assert coffee.argmax() == ESPRESSO
     assert coffee[ESPRESSO] > confidence
     assert cat.argmax() == EGYPTIAN_CAT
@@ -154,19 +166,19 @@ def test_names_photographs(variant, parameters, confidence):
 def test_features_are_the_layer_below_the_top():
     require_weights("EfficientNetLite0")
     keras.utils.set_random_seed(0)
-    images = np.random.default_rng(0).normal(size=(2, 64, 96, 3)).astype("float32")
+    random = np.random.default_rng(0)
     features = efficientnet_lite("EfficientNetLite0", input_shape=(None, None, 3))
-    whole = efficientnet_lite("EfficientNetLite0", input_shape=(64, 96, 3), include_top=True)
-    maps = features(images).numpy()
+    whole = pretrained("EfficientNetLite0")
+    images = random.normal(size=(2, 224, 224, 3)).astype("float32")
     assert features.name == "EfficientNetLite0"
-    assert maps.shape == (2, 2, 3, 1280)
+    assert features(random.normal(size=(2, 64, 96, 3))).shape == (2, 2, 3, 1280)
     kernel, bias = (weight.numpy() for weight in whole.get_layer("predictions").weights)
-    scores = np.exp(maps.mean((1, 2)) @ kernel + bias)
+    scores = np.exp(features(images).numpy().mean((1, 2)) @ kernel + bias)
     expected = scores / scores.sum(-1, keepdims=True)
     np.testing.assert_allclose(whole(images).numpy(), expected, atol=1e-5)
 
 
-def test_random_weights_take_any_channels_and_save(tmp_path):
+def test_random_weights_take_any_channels_and_save(built_once, tmp_path):
     model = efficientnet_lite("EfficientNetLite0", weights=None, input_shape=(32, 32, 1))
     assert model.output_shape == (None, 1, 1, 1280)
     assert "block2b_add" in [layer.name for layer in model.layers]
@@ -176,27 +188,30 @@ def test_random_weights_take_any_channels_and_save(tmp_path):
     np.testing.assert_array_equal(loaded(image).numpy(), model(image).numpy())
 
 
-def test_weights_from_files(tmp_path):
+def test_weights_from_files(built_once, tmp_path):
     keras.utils.set_random_seed(1)
     source = efficientnet_lite("EfficientNetLite0", weights=None, input_shape=(32, 32, 3))
-    for weight in source.weights:
-        weight.assign(np.random.default_rng(2).uniform(0.5, 1, weight.shape))
+    written = [np.random.default_rng(2).uniform(0.5, 1, one.shape) for one in source.weights]
+    written = [one.astype("float32") for one in written]
+    source.set_weights(written)
     state = torch_names(source)
     torch = write_arrays(tmp_path / "state.pth", state | {"_bn0.num_batches_tracked": np.ones(1)})
     source.save_weights(tmp_path / "keras.weights.h5")
     for path in (torch, tmp_path / "keras.weights.h5"):
+        source.set_weights([np.zeros(one.shape) for one in written])
         model = efficientnet_lite("EfficientNetLite0", weights=path, input_shape=(32, 32, 3))
-        for ours, theirs in zip(model.weights, source.weights, strict=True):
-            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+        for ours, theirs in zip(model.get_weights(), written, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
+    small = {"input_shape": (32, 32, 3)}
     dropped = dict(state)
     del dropped["_blocks.3._bn1.running_var"]
     write_arrays(tmp_path / "missing.pth", dropped)
     with pytest.raises(InputError, match=r"1 tensors are missing \(_blocks.3._bn1.running_var\)"):
-        efficientnet_lite("EfficientNetLite0", weights=tmp_path / "missing.pth")
+        efficientnet_lite("EfficientNetLite0", weights=tmp_path / "missing.pth", **small)
     write_arrays(tmp_path / "extra.pth", state | {"_blocks.99._bn0.bias": np.ones(3)})
     with pytest.raises(InputError, match=r"1 have no place in it \(_blocks.99._bn0.bias\)"):
-        efficientnet_lite("EfficientNetLite0", weights=tmp_path / "extra.pth")
+        efficientnet_lite("EfficientNetLite0", weights=tmp_path / "extra.pth", **small)
     with pytest.raises(InputError, match=r"_conv_stem.weight has the shape \(3, 3, 3, 32\)"):
         efficientnet_lite("EfficientNetLite0", weights=torch, input_shape=(32, 32, 1))
     with pytest.raises(InputError, match="doesn't fit EfficientNetLite1"):
@@ -205,7 +220,7 @@ def test_weights_from_files(tmp_path):
         efficientnet_lite("EfficientNetLite2", weights=tmp_path / "keras.weights.h5")
 
 
-def test_wrong_arguments():
+def test_wrong_arguments(built_once):
     with pytest.raises(InputError, match="Did you mean 'EfficientNetLite0'"):
         efficientnet_lite("EfficientNetLight0")
     with pytest.raises(InputError, match=r"input_shape: .* got \(16, 16, 3\)"):
@@ -218,7 +233,7 @@ def test_wrong_arguments():
         efficientnet_lite("EfficientNetLite0", weights="gone.weights.h5")
 
 
-def test_missing_or_changed_package(monkeypatch, tmp_path):
+def test_missing_or_changed_package(built_once, monkeypatch, tmp_path):
     def absent(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
@@ -266,7 +281,7 @@ def test_reads_the_zip_layout(tmp_path):
 
 @pytest.mark.parametrize("name", ["os.system", "builtins.eval", "torch.load", "numpy.fromfile"])
 @pytest.mark.parametrize("layout", ["legacy", "zip"])
-def test_refuses_code(tmp_path, name, layout):
+def test_refuses_code(built_once, tmp_path, name, layout):
     victim = tmp_path / "executed"
     payload = Global(name, (f"touch {victim}",))
     assert "GLOBAL" in {opcode.name for opcode, *_ in pickletools.genops(dumps(payload))}
@@ -276,8 +291,12 @@ def test_refuses_code(tmp_path, name, layout):
     else:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("bad/data.pkl", dumps({"_fc.bias": payload}))
-    with pytest.raises(InputError, match=f"holds {name}; .* Nothing in it was run"):
-        efficientnet_lite("EfficientNetLite0", weights=path)
+    for read in (
+        read_state_dict,
+        lambda path: efficientnet_lite("EfficientNetLite0", weights=path),
+    ):
+        with pytest.raises(InputError, match=f"holds {name}; .* Nothing in it was run"):
+            read(path)
     assert not victim.exists()
 
 

@@ -1,5 +1,6 @@
 """What a SavedModel may hold without being trusted, on protobufs alone."""
 
+import itertools
 import pathlib
 import re
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.applications.efficientnet import EfficientNet
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tl_keras.backbones.allowed_operations import ALLOWED, CHECKPOINT
@@ -46,14 +48,15 @@ def test_allowed_operations_take_functions_only_to_call_them():
 def test_hostile_saved_models_are_refused(tmp_path):
     found = list(hostile.cases(seed=0))
     assert len(found) > 600
-    accepted = [case.name for case in found if not case.is_refused(tmp_path / "case")]
+    accepted = [case.name for case in found if not reason_to_refuse(case.proto.meta_graphs)]
+    accepted += [one.name for one in found[::20] if not one.is_refused(tmp_path / "case")]
     assert accepted == []
     assert reason_to_refuse(hostile.honest().meta_graphs) is None
     assert {case.name.partition(" in ")[0] for case in found} >= set(hostile.hostile_operations())
 
 
 def test_cases_are_those_of_the_seed():
-    names = [[case.name for case in hostile.cases(seed)] for seed in (1, 1, 2)]
+    names = [[case.name for case in itertools.islice(hostile.cases(n), 50)] for n in (1, 1, 2)]
     assert names[0] == names[1] != names[2]
 
 
@@ -135,12 +138,15 @@ LAYERS = keras.layers
     ("shape", "layers"),
     [
         ((6, 3), [LAYERS.Bidirectional(LAYERS.LSTM(2, return_sequences=True)), LAYERS.GRU(2)]),
-        ((8, 8, 3), [LAYERS.RandomRotation(0.1), LAYERS.RandomZoom(0.1), LAYERS.Resizing(4, 4)]),
         (
             (8, 8, 3),
-            [LAYERS.SeparableConv2D(2, 3), LAYERS.BatchNormalization(), LAYERS.Activation("silu")],
+            [
+                *(LAYERS.RandomRotation(0.1), LAYERS.RandomZoom(0.1), LAYERS.Resizing(4, 4)),
+                *(LAYERS.SeparableConv2D(2, 3), LAYERS.BatchNormalization()),
+                *(LAYERS.Activation("silu"), LAYERS.Conv2DTranspose(2, 3)),
+                *(LAYERS.Dropout(0.5), LAYERS.MaxPooling2D()),
+            ],
         ),
-        ((8, 8, 3), [LAYERS.Conv2DTranspose(2, 3), LAYERS.Dropout(0.5), LAYERS.MaxPooling2D()]),
         ((1000,), [LAYERS.MelSpectrogram()]),
     ],
 )
@@ -150,11 +156,13 @@ def test_layers_of_keras_need_no_trust(shape, layers, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNet"])
 def test_applications_need_no_trust(name, tmp_path):
-    network = getattr(keras.applications, name)(
-        weights=None, include_top=False, input_shape=(32, 32, 3)
-    )
+    arguments = {"weights": None, "include_top": False, "input_shape": (32, 32, 3)}
+    if name == "EfficientNet":  # One of each kind of block.
+        network = EfficientNet(0.2, 0.1, 32, **arguments)
+    else:
+        network = getattr(keras.applications, name)(**arguments)
     network.export(tmp_path / "x", verbose=False)
     assert resolve_module(tmp_path / "x").refusal is None
 

@@ -74,10 +74,11 @@ def honest(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=["PrintV2", "WriteFile"])
-def hostile(request, honest, tmp_path):
-    """A directory, a `.keras` file, and the file that either writes when TensorFlow loads it."""
-    path, written = tmp_path / "module", tmp_path / "written"
+@pytest.fixture(scope="module", params=["PrintV2", "WriteFile"])
+def saved(request, tmp_path_factory):
+    """The operation, a directory, and the file that it writes when TensorFlow loads it."""
+    folder = tmp_path_factory.mktemp("hostile")
+    path, written = folder / "module", folder / "written"
     if request.param == "PrintV2":
         tf.saved_model.save(Network(Printer(written)), str(path))
     else:
@@ -85,10 +86,19 @@ def hostile(request, honest, tmp_path):
     written.unlink(missing_ok=True)
     tf.saved_model.load(str(path))
     assert "was here" in written.read_text()
-    written.unlink()
+    return request.param, path, written
+
+
+@pytest.fixture
+def hostile(saved, honest, tmp_path):
+    """The same, and a `.keras` file; no other test has its directory, which one may trust."""
+    operation, source, written = saved
+    written.unlink(missing_ok=True)
+    path = shutil.copytree(source, tmp_path / "module")
+    (path / "of").write_text(str(tmp_path))
     graph = (path / "saved_model.pb").read_bytes()
     file = replace_graph(tmp_path / "model.keras", honest / "honest.keras", graph)
-    yield request.param, path, file, written
+    yield operation, path, file, written
     gc.collect()
 
 
@@ -133,6 +143,7 @@ def test_who_trusts_the_author_loads_it(hostile):
     assert not written.exists()
 
 
+@pytest.mark.parametrize("saved", ["WriteFile"], indirect=True)
 @pytest.mark.parametrize("command", ["predict", "evaluate", "export", "train"])
 def test_commands_refuse_it_and_name_their_option(hostile, command, tmp_path, capsys):
     operation, path, file, written = hostile

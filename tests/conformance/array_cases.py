@@ -19,6 +19,8 @@ SMALL = {
     "n_pivots": 2,
     "min_count": 2,
     "iterations": 2,
+    "steps": 3,
+    "cv": 2,
     "random_state": 0,
     "n_features": 2,
 }

@@ -1,5 +1,6 @@
 """Every estimator on arrays goes through one list of checks."""
 
+import functools
 import inspect
 import pickle
 
@@ -29,6 +30,13 @@ from tl_keras import InputError
 from tl_keras.arrays import DomainWeighter
 
 pytestmark = pytest.mark.filterwarnings("ignore::tl_keras.arrays.DegenerateWeights")
+
+
+@functools.cache
+def usual(name, sources=("a",)):
+    """Return what the usual data give, which several tests compare with."""
+    X, y, domain = data(name, sources=sources)
+    return outcome(fitted(made(name), X, y, domain), X, domain)
 
 
 @every
@@ -81,7 +89,7 @@ def test_the_input_is_not_changed(name):
 @pytest.mark.parametrize("kind", ["integers", "objects", "list", "mixed"])
 def test_domains_may_have_any_labels(name, kind):
     X, y, domain = data(name, sources=("a", "b"))
-    expected = outcome(fitted(made(name), X, y, domain), X, domain)
+    expected = usual(name, ("a", "b"))
     number = np.select([domain == "a", domain == "b"], [0, 1], 2)
     labels, target = {
         "integers": (number, 2),
@@ -131,7 +139,7 @@ def test_marks_of_unlabelled_samples(name, mark):
         "none": lambda: np.where(hidden, None, y.astype(object)),
         "strings": lambda: np.where(hidden, None, np.char.add("class", y.astype(str)).astype("O")),
     }[mark]()
-    expected = outcome(fitted(made(name), X, y, domain), X, domain)
+    expected = usual(name)
     model = fitted(made(name), X, other, domain)
     check_same(outcome(model, X, domain), expected)
     if is_learner(name) and not regression(name):
@@ -255,7 +263,7 @@ def test_sparse_samples(name):
 @every
 def test_single_precision(name):
     X, y, domain = data(name)
-    expected = outcome(fitted(made(name), X, y, domain), X, domain)
+    expected = usual(name)
     X = X.astype(np.float32)
     result = outcome(fitted(made(name), X, y, domain), X, domain)
     assert np.isfinite(result).all()
@@ -281,8 +289,7 @@ def test_tables(name):
     assert isinstance(mapped, pandas.DataFrame)
     assert list(mapped.columns) == list(model.get_feature_names_out())
     assert list(model.feature_names_in_) == list(table.columns)
-    plain = fitted(made(name), X, y, domain).transform(X, domain=domain)
-    check_same(mapped.to_numpy(), plain)
+    check_same(mapped.to_numpy(), usual(name))
     with pytest.raises(ValueError, match="feature names should match"):
         model.transform(table[table.columns[::-1]], domain=domain)
 

@@ -78,14 +78,11 @@ def test_pictures_are_a_function_of_the_seed(name, batch):
     first, twin = resolve_augmentation(LAYERS[name]()), resolve_augmentation(LAYERS[name]())
     eager = augment(first, *batch, SEEDS[1])
     assert equal(eager, augment(first, *batch, SEEDS[1]))
-    assert equal(eager, augment(twin, *batch, SEEDS[1]))
     assert not equal(eager, augment(first, *batch, SEEDS[2]))
-    ordered = in_pipeline(first, *batch, [0, 1, 2, 1])
-    reordered = in_pipeline(twin, *batch, [1, 2, 0, 1, 1])
-    assert all(equal(ordered[1], other) for other in (ordered[3], *reordered[::3], reordered[4]))
-    assert equal(ordered[0], reordered[2]) and equal(ordered[2], reordered[1])
-    assert not equal(ordered[0], ordered[1]) and not equal(ordered[1], ordered[2])
-    assert equal(ordered[1], eager)
+    found = in_pipeline(twin, *batch, [0, 1, 2, 1, 2, 0, 1, 1])
+    assert all(equal(eager, found[place]) for place in (1, 3, 6, 7))
+    assert equal(found[0], found[5]) and equal(found[2], found[4])
+    assert not equal(found[0], found[1]) and not equal(found[1], found[2])
 
 
 @pytest.mark.parametrize("name", ["RandomFlip", "RandomColorJitter", "RandAugment", "AugMix"])
@@ -122,7 +119,7 @@ def test_the_seed_of_the_layer_plays_no_part(batch):
 
 def test_global_seeds_play_no_part(batch):
     pictures = []
-    for seed in (0, 1, 2):
+    for seed in (0, 1):
         keras.utils.set_random_seed(seed)
         chosen = resolve_augmentation([layers.RandomRotation(0.2), layers.AugMix(all_ops=False)])
         pictures += [augment(chosen, *batch, SEEDS[1]), *in_pipeline(chosen, *batch, [1])]

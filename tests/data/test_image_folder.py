@@ -7,7 +7,14 @@ from PIL import Image
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tests.data.images import encode, noise, smooth, with_orientation, write_folder
+from tests.data.images import (
+    encode,
+    noise,
+    read_plainly,
+    smooth,
+    with_orientation,
+    write_folder,
+)
 from tl_keras.data import Epochs, ImageFolder, Part, decode_and_resize, image_folder
 from tl_keras.data.rows import WHOLE
 from tl_keras.tasks.targets import TargetSpec
@@ -75,6 +82,7 @@ def test_reads_class_subfolders(folder):
 def test_image_size_is_height_and_width_or_one_number(folder):
     images = image_folder(folder, image_size=(6, 9))
     batch = next(iter(images.batches(None, 1)))
+    assert batch.shape == (1, 6, 9, 3)
     content = tf.io.read_file(images.paths[0])
     np.testing.assert_array_equal(batch[0], decode_and_resize(content, (6, 9)))
     assert image_folder(folder, image_size=8).image_size == (8, 8)
@@ -82,7 +90,7 @@ def test_image_size_is_height_and_width_or_one_number(folder):
 
 def test_finds_every_defect_and_skips_the_files(broken):
     with pytest.warns(UserWarning, match="9 problems .left out. and 2 notes") as caught:
-        images = image_folder(broken, image_size=8)
+        images = image_folder(broken, image_size=(10, 14))
     assert len(caught) == 1 and "not an image" in str(caught[0].message)
     assert {p.path: p.kind for p in images.problems if not p.usable} == PROBLEMS
     assert {p.path: p.kind for p in images.problems if p.usable} == NOTES
@@ -160,7 +168,8 @@ def test_the_split_does_not_depend_on_where_the_files_lie(tmp_path):
     assert splits[0] == splits[1]
 
 
-def test_shuffling_is_seeded_and_changes_every_epoch(folder):
+def test_shuffling_is_seeded_and_changes_every_epoch(folder, monkeypatch):
+    read_plainly(monkeypatch)
     images = image_folder(folder, image_size=(10, 14))
 
     def pixels(seed, epoch, part=WHOLE):
@@ -242,7 +251,8 @@ def test_wrong_paths(folder, tmp_path):
             image_folder(path)
 
 
-def test_one_class_is_read_to_test_on_and_not_to_train_on(folder, tmp_path):
+def test_one_class_is_read_to_test_on_and_not_to_train_on(folder, tmp_path, monkeypatch):
+    read_plainly(monkeypatch)
     images = image_folder(folder, image_size=16)
     cats = image_folder(write_folder(tmp_path / "one", {"cats": 4}), image_size=16)
     assert cats.class_names == ("cats",) and "cats" in cats.summary() and len(cats) == 4
@@ -262,7 +272,8 @@ def test_one_class_is_read_to_test_on_and_not_to_train_on(folder, tmp_path):
         )
 
 
-def test_one_class_for_one_output_is_the_one_that_the_model_names(tmp_path):
+def test_one_class_for_one_output_is_the_one_that_the_model_names(tmp_path, monkeypatch):
+    read_plainly(monkeypatch)
     cats = image_folder(write_folder(tmp_path / "one", {"cats": 4}), image_size=16)
     head = {"head": "multi_label"}
     named = tl.build_transfer_model(tiny_network(), class_names=["cats"], **head)

@@ -9,7 +9,7 @@ import pytest
 
 import tl_keras as tl
 from tests.conftest import tiny_network
-from tests.data.images import noise
+from tests.data.images import noise, read_plainly
 from tl_keras.data import ImageTable, image_folder, image_table
 from tl_keras.data.files.splits import balanced_split
 from tl_keras.tasks.targets import TargetSpec
@@ -17,7 +17,8 @@ from tl_keras.utils.errors import InputError
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    read_plainly(monkeypatch)
     (tmp_path / "images").mkdir()
     for number in range(12):
         noise(height=16, width=16, seed=number).save(tmp_path / "images" / f"{number:02}.png")
@@ -46,7 +47,7 @@ def read(table, **options):
 TAGS = ["cat indoor", "cat", "dog outdoor", "dog", "cat outdoor", "indoor"] * 2
 
 
-@pytest.mark.parametrize("separator", [" ", "|", ", ", ";"])
+@pytest.mark.parametrize("separator", [" ", ", "])
 def test_several_labels_in_one_cell(folder, separator):
     cells = [tags.replace(" ", separator) for tags in TAGS]
     names = ("cat", "dog", "indoor", "outdoor")

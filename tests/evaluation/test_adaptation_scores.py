@@ -102,7 +102,14 @@ def test_scores_of_a_model():
     )
 
 
-def test_the_better_model_is_chosen_by_every_score(capsys):
+def test_the_better_model_is_chosen_by_every_score(capsys, monkeypatch):
+    def scored(model, *data, **options):
+        if id(model) not in found:
+            found[id(model)] = adaptation_scores(model, *data, **options)
+        return found[id(model)]
+
+    found = {}
+    monkeypatch.setattr(adaptation_choice, "adaptation_scores", scored)
     models = {0.1: vector_model(KERNEL), 1.0: vector_model(KERNEL[:, [1, 0, 2]] * 0.1)}
     for score in SCORES:
         choice = choose_adapted(models, (SOURCE, SOURCE_Y), TARGET, score=score, verbose=False)
@@ -160,11 +167,11 @@ def test_patience_counts_from_the_stages_start(monkeypatch, tmp_path, crash_in):
             schedule=[tl.Stage(2), tl.Stage(5)],
             callbacks=[callback, *others],
             batch_size=45,
-            output=tmp_path,
-            checkpoints=tl.Checkpoints(steps=1),
             verbose=False,
+            **kept,
         )
 
+    kept = {"output": tmp_path, "checkpoints": tl.Checkpoints(steps=1)} if crash_in else {}
     callback = AdaptationScore((SOURCE, SOURCE_Y), TARGET, "entropy", patience=2)
     if crash_in is not None:
         with pytest.raises(KeyboardInterrupt):
@@ -186,10 +193,7 @@ class Crash(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("killed_in", [1, 3])
-def test_a_killed_run_goes_on_with_its_scores_and_its_best_weights(
-    monkeypatch, tmp_path, killed_in
-):
+def test_a_killed_run_goes_on_with_its_scores_and_its_best_weights(monkeypatch, tmp_path):
     values = [3.0, 1.0, 2.0, 2.5, 9.0]
     scored = []
 
@@ -211,22 +215,23 @@ def test_a_killed_run_goes_on_with_its_scores_and_its_best_weights(
             callbacks=[callback, *others],
             batch_size=45,
             output=output,
-            checkpoints=tl.Checkpoints(steps=1),
+            **({} if output is None else {"checkpoints": tl.Checkpoints(steps=1)}),
             verbose=False,
         )
         return callback, [*model.get_weights(), *adversary.discriminator.get_weights()]
 
-    whole, expected = train(tmp_path / "whole")
-    scored.clear()
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", Crash(killed_in))
-    # The last checkpoint is from before that epoch's score, which is asked again.
-    del scored[killed_in - 1 :]
-    resumed, found = train(tmp_path / "killed")
-    assert resumed.history == whole.history and len(resumed.history) == 5
-    assert resumed.best_epoch == whole.best_epoch == 1
-    for own, best in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(own, best)
+    whole, expected = train(None)
+    for killed_in in (1, 3):  # Before the best epoch and after it.
+        scored.clear()
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / str(killed_in), Crash(killed_in))
+        # The last checkpoint is from before that epoch's score, which is asked again.
+        del scored[killed_in - 1 :]
+        resumed, found = train(tmp_path / str(killed_in))
+        assert resumed.history == whole.history and len(resumed.history) == 5
+        assert resumed.best_epoch == whole.best_epoch == 1
+        for own, best in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(own, best)
 
 
 def test_a_run_is_scored_after_every_epoch():

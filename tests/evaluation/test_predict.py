@@ -1,6 +1,8 @@
 """Predictions of files, folders and every other form of data, from Python."""
 
 import csv
+import functools
+import importlib
 import itertools
 import json
 
@@ -13,6 +15,8 @@ import tl_keras as tl
 from tests.conftest import tiny_network
 from tests.data.colours import CHANNELS, coloured, right_model, write_folders
 from tl_keras.data import as_examples, dataset_scan
+
+predict = importlib.import_module("tl_keras.predictions.predict")
 
 CLASSES = np.array([0, 1, 2, 2, 1, 0, 2])
 X = coloured(CLASSES)
@@ -48,6 +52,20 @@ def from_generator():
 
 
 @pytest.fixture(scope="module")
+def model():
+    """One for all tests, none of which trains it: what it runs is traced once."""
+    return right_model()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_predictor():
+    """Let calls of `tl.predict` share what they make of the model: tracing it takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predict, "predictor_of", functools.cache(predict.predictor_of))
+        yield
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("images")
     write_folders(path, {"red": 2, "green": 2})
@@ -59,8 +77,7 @@ def labels_of(predictions) -> list[str]:
     return [row["label"] for row in predictions.rows]
 
 
-def test_files_folders_and_patterns(folder, tmp_path):
-    model = right_model()
+def test_files_folders_and_patterns(model, folder, tmp_path):
     with pytest.warns(UserWarning, match=r"data: 1 file cannot be read, such as '.*broken.png'"):
         found = tl.predict(model, folder)
     right = [row["file"].split("/")[-2] for row in found.rows if "label" in row]
@@ -95,11 +112,11 @@ def as_column(files):
 
 
 @pytest.mark.parametrize("form", [tuple, iter, np.array, as_column])
-def test_names_of_files_in_any_form(folder, form):
+def test_names_of_files_in_any_form(model, folder, form):
     files = sorted((folder / "green").iterdir())
-    assert labels_of(tl.predict(right_model(), form(files))) == ["green"] * 2
+    assert labels_of(tl.predict(model, form(files))) == ["green"] * 2
     with pytest.raises(tl.InputError, match=r"^data: expected images or names of files, got none"):
-        tl.predict(right_model(), iter(()))
+        tl.predict(model, iter(()))
 
 
 def test_scaled_images_are_noticed():
@@ -119,8 +136,8 @@ def test_scaled_images_are_noticed():
     ],
     ids=["array", "list", "pair", "dataset", "batches", "labelled batches"],
 )
-def test_arrays_and_datasets(data):
-    assert labels_of(tl.predict(right_model(), data)) == NAMES
+def test_arrays_and_datasets(model, data):
+    assert labels_of(tl.predict(model, data)) == NAMES
 
 
 def test_several_tasks_and_values():
@@ -139,8 +156,7 @@ def test_several_tasks_and_values():
         assert [one["label"] for one in result["tasks"]["colour"]] == [best]
 
 
-def test_the_model_predicts_image_folders(folder):
-    model = right_model()
+def test_the_model_predicts_image_folders(model, folder):
     with pytest.warns(UserWarning, match="not an image"):
         images = tl.data.image_folder(folder, image_size=8, progress=False)
     expected = [CHANNELS.index(images.class_names[label]) for label in images.labels]
@@ -171,7 +187,7 @@ def test_keras_batches_train_and_are_evaluated(folder):
     assert tl.evaluate(model, Batches(X, np.eye(3)[CLASSES]), verbose=False)["accuracy"] == 1.0
 
 
-def test_a_directory_iterator_brings_its_names(tmp_path):
+def test_a_directory_iterator_brings_its_names(model, tmp_path):
     write_folders(tmp_path, {"red": 3, "green": 4})
 
     class Iterator(Batches):
@@ -180,7 +196,7 @@ def test_a_directory_iterator_brings_its_names(tmp_path):
     data = Iterator(coloured(np.array([1, 1, 0, 0])), np.array([0, 0, 1, 1]))
     data.parts = (np.concatenate([data.parts[0]] * 2)[:7], np.array([0, 0, 1, 1, 0, 0, 1]))
     assert as_examples(data).class_names == ("green", "red")
-    assert tl.evaluate(right_model(), data, verbose=False)["accuracy"] == 1.0
+    assert tl.evaluate(model, data, verbose=False)["accuracy"] == 1.0
 
 
 WRONG = {
@@ -193,24 +209,24 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_has_no_end_or_another_form_ends_in_one_line(name):
+def test_what_has_no_end_or_another_form_ends_in_one_line(model, name):
     make, text = WRONG[name]
     with pytest.raises(tl.InputError, match=f"^data: .*{text}"):
-        tl.evaluate(right_model(), make())
+        tl.evaluate(model, make())
     with pytest.raises(tl.InputError, match=f"^data: .*{text}"):
-        tl.fine_tune(right_model(), make())
+        tl.fine_tune(model, make())
 
 
-def test_a_generator_without_end_is_refused(monkeypatch):
+def test_a_generator_without_end_is_refused(model, monkeypatch):
     monkeypatch.setattr(dataset_scan, "SECONDS_IN_SILENCE", 0.05)
     monkeypatch.setattr(dataset_scan, "SECONDS_OF_A_GENERATOR", 0.3)
     with (
         pytest.warns(UserWarning, match="does not say how long it is"),
         pytest.raises(tl.InputError, match=r"^data: the dataset does not say .* add \.take\(n\)"),
     ):
-        tl.evaluate(right_model(), from_generator())
+        tl.evaluate(model, from_generator())
     ended = from_generator().take(7).apply(tf.data.experimental.assert_cardinality(7))
-    assert tl.evaluate(right_model(), ended, verbose=False)["accuracy"] == 1.0
+    assert tl.evaluate(model, ended, verbose=False)["accuracy"] == 1.0
 
 
 UNFIT = {
@@ -230,14 +246,13 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_the_model_says_what_it_cannot_predict(name):
+def test_the_model_says_what_it_cannot_predict(model, name):
     data, text = UNFIT[name]
     with pytest.raises(tl.InputError, match=f"^x: expected .*{text}"):
-        right_model().predict(data, verbose=0)
+        model.predict(data, verbose=0)
 
 
-def test_what_keras_takes_is_still_predicted():
-    model = right_model()
+def test_what_keras_takes_is_still_predicted(model):
     expected = model.predict(X, verbose=0)
     batched = tf.data.Dataset.from_tensor_slices((X, NAMES)).batch(3)
     arrays = as_examples(X)
@@ -253,11 +268,11 @@ def test_arrays_are_in_the_range_of_the_model():
     np.testing.assert_array_equal(model.predict(examples, verbose=0), model.predict(x, verbose=0))
 
 
-def test_evaluate_says_how_shapes_are_mended():
+def test_evaluate_says_how_shapes_are_mended(model):
     with pytest.raises(tl.InputError, match=r"np\.newaxis"):
-        tl.evaluate(right_model(), (X[..., 0], CLASSES), verbose=False)
+        tl.evaluate(model, (X[..., 0], CLASSES), verbose=False)
 
 
-def test_a_dataset_beside_labels_is_told_where_they_go():
+def test_a_dataset_beside_labels_is_told_where_they_go(model):
     with pytest.raises(tl.InputError, match=r"^data: x .*Dataset\.zip"):
-        tl.evaluate(right_model(), (tf.data.Dataset.from_tensor_slices(X), NAMES), verbose=False)
+        tl.evaluate(model, (tf.data.Dataset.from_tensor_slices(X), NAMES), verbose=False)

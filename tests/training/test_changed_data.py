@@ -3,13 +3,14 @@
 import os
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 import tl_keras as tl
-from tests.conftest import tiny_network
+from tests.data.images import read_plainly
 from tl_keras.data import as_examples
 from tl_keras.data.domains import DomainExamples
 from tl_keras.frozen.feature_pass import FeaturePass
@@ -24,9 +25,18 @@ from tl_keras.utils.errors import InputError
 STAGES = (tl.Stage(1, learning_rate=1e-2),)
 
 
+def small_network():
+    """Return a network that is the same each time."""
+    keras.utils.set_random_seed(0)
+    images = keras.Input((16, 16, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(images)
+    return keras.Model(images, keras.layers.Conv2D(4, 3, strides=4)(scaled))
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
     """Eight pictures of two colours, all of one size."""
+    read_plainly(monkeypatch)
     random = np.random.default_rng(0)
     for index in range(8):
         pixels = random.integers(0, 99, (16, 16, 3), dtype=np.uint8)
@@ -51,7 +61,7 @@ def swap_classes(folder):
 
 
 def train(data, output, cache):
-    model = tl.build_transfer_model(tiny_network(), 2)
+    model = tl.build_transfer_model(small_network(), 2)
     return tl.fine_tune(model, data, schedule=STAGES, output=output, cache=cache, batch_size=4)
 
 
@@ -69,7 +79,7 @@ def test_a_run_with_swapped_classes_is_another(folder, tmp_path, capsys):
 
 
 def stored(data, cache):
-    model = tl.build_transfer_model(tiny_network(), 2)
+    model = tl.build_transfer_model(small_network(), 2)
     apply_freezing(model, tl.Stage(1))
     prefix = frozen_prefix(model)
     found = stored_features(prefix, data, model.targets, cache)

@@ -18,6 +18,13 @@ STEPS, RATE = 20, 1e-2
 X = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3)).astype(np.uint8)
 
 
+def small_network() -> keras.Model:
+    """Return a network with a kernel, a bias and a BatchNorm layer."""
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, strides=4, name="stem")(images)
+    return keras.Model(images, keras.layers.BatchNormalization(name="stem_bn")(x))
+
+
 class OneAway(keras.callbacks.Callback):
     """Moves every weight of the backbone by 1 once the objectives know the start."""
 
@@ -28,17 +35,17 @@ class OneAway(keras.callbacks.Callback):
             variable.assign_add(tf.ones_like(variable))
 
 
-def distances(objective, strategy="one_device", objectives=None, **arguments):
+def distances(objective, strategy="one_device", objectives=None, network=None, **arguments):
     """Return path → mean distance from the start after 20 steps that nothing else moves."""
     moved = OneAway()
-    model = tl.build_transfer_model(tiny_network(), 2)
+    model = tl.build_transfer_model(network or small_network(), 2)
     stage = {"unfreeze": "all", "learning_rate": RATE, "weight_decay": 0.0, "decay": "constant"}
     tl.fine_tune(
         model,
         (X, np.arange(8) % 2),
-        schedule=tl.Stage(STEPS // 2, **stage | arguments),
+        schedule=tl.Stage(STEPS // 4, **stage | arguments),
         objectives=objectives or [Supervised(weight=0.0), objective],
-        batch_size=4,
+        batch_size=2,
         callbacks=[moved],
         strategy=strategy,
         verbose=False,
@@ -46,13 +53,13 @@ def distances(objective, strategy="one_device", objectives=None, **arguments):
     # Scales of BatchNorm layers with frozen statistics do not train.
     variables = {v.path: v.numpy() for v in model.backbone.trainable_variables}
     found = {path: np.mean(value - moved.start[path]) for path, value in variables.items()}
-    assert len(found) == 6
+    assert len(found) == (6 if network else 2)
     return model, found
 
 
 @pytest.mark.parametrize(
     ("optimizer", "weight"),
-    [("adamw", 1.0), ("adamw", 1e-2), ("adamw", 1e-6), ("adam", 1e-2), ("sgd", 1e-2)],
+    [("adamw", 1.0), ("adamw", 1e-6), ("adam", 1e-2), ("sgd", 1e-2)],
 )
 def test_the_strength_is_the_weight_under_every_optimizer(optimizer, weight):
     _, found = distances(L2SP(weight=weight), optimizer=optimizer)
@@ -80,6 +87,7 @@ def test_clipping_micro_batches_and_averages_do_not_change_it(controls):
 def test_it_follows_the_learning_rate_the_block_and_the_strength():
     model, found = distances(
         L2SP({"block1*": 3.0}, weight=lambda progress: 2.0 * progress),
+        network=tiny_network(),
         layer_decay=0.5,
         decay="cosine",
     )

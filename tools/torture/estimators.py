@@ -21,14 +21,14 @@ from tools.torture.children import fork_each
 from tools.torture.figures import Figures
 from tools.torture.hostile_arrays import Samples, cases
 
-QUICK = 4
+QUICK = 2
 SECONDS = 900
 CPU_SECONDS = 20.0
 """What one case may take."""
 
 
 def run(seed: int = 0, quick: bool = False) -> Figures:
-    """Fit every method with all hostile arrays, or with four of them."""
+    """Fit every method with all hostile arrays, or with two of them."""
     figures = Figures()
     forks = ((name, (name, seed, quick)) for name in METHODS)
     slowest = (0.0, "")

@@ -13,12 +13,15 @@ from typing import Any
 from tl_keras.utils.errors import InputError, printable
 from tools.torture import tiny_run
 from tools.torture.children import Ended, fork, fork_each
-from tools.torture.disk_writers import WRITERS, prepare
+from tools.torture.disk_writers import WRITERS, Prepared, prepare
 from tools.torture.figures import Figures
 from tools.torture.file_faults import FullDisk, file_size_limit
 
 SIZES = (0, 1, 100, 1000, 2000, 4096, 6000, 8192, 12_000, 16_384, 20_000, 25_000, 32_768, 65_536)
 """Bytes beyond which no file may grow, which limits what C++ code writes too."""
+
+KINDS = ((False, True), (False, False), (True, True))
+"""Whether a fault is a limit of sizes, and whether it lasts."""
 
 EVERY_WRITE = 5
 """Of the writes of a training, most of which are headers of arrays, one of so many fails."""
@@ -35,8 +38,10 @@ def run(seed: int = 0, quick: bool = False) -> Figures:
         folder = Path(temporary)
         jobs = {"training": (_training, *_of_training(folder, seed, quick))}
         chosen = random.Random(seed)
-        names = chosen.sample(sorted(WRITERS), 2) if quick else sorted(WRITERS)
-        jobs |= {name: (_writer, folder / name, name, quick) for name in names}
+        names = [[name] for name in sorted(WRITERS)]
+        if quick:  # Both after one preparation.
+            names = [chosen.sample(sorted(WRITERS), 2)]
+        jobs |= {some[0]: (_writers, folder / some[0], some, quick) for some in names}
         cases = []
         for name, (function, *arguments) in jobs.items():
             if name == "training":
@@ -50,7 +55,7 @@ def run(seed: int = 0, quick: bool = False) -> Figures:
             if ended.trouble:
                 figures.add(name, ended.trouble)
             else:
-                figures.extend((f"{name.split()[0]}, {one}", t) for one, t in ended.value)
+                figures.extend(ended.value)
     return figures
 
 
@@ -70,7 +75,10 @@ def _of_training(folder: Path, seed: int, quick: bool) -> tuple[Path, list[Any],
     faults: list[Any] = [(number, seen[number], True) for number in numbers]
     faults += [(number, seen[number], False) for number in numbers[::3]]
     faults += [(size, "limit", True) for size in SIZES]
-    return folder, chosen.sample(faults, 6) if quick else faults, end
+    if quick:  # The disk is full from there on, once, and at a size.
+        kinds = [[one for one in faults if (one[1] == "limit", one[2]) == kind] for kind in KINDS]
+        faults = [chosen.choice(some) for some in kinds]
+    return folder, faults, end
 
 
 def _undisturbed(folder: Path) -> tuple[dict, list[str]]:
@@ -83,7 +91,7 @@ def _training(folder: Path, faults: Sequence[Any], end: dict) -> list[tuple[str,
     found, resumed = [], {}
     for number, fault in enumerate(faults):
         path = folder / str(number)
-        found.append((_named(fault), _train_once(path, fault, end, resumed)))
+        found.append((f"training, {_named(fault)}", _train_once(path, fault, end, resumed)))
         shutil.rmtree(path, ignore_errors=True)
     return found
 
@@ -156,10 +164,18 @@ def _named(fault: Any) -> str:
     return f"{kind} {number} fails" + (", and all after it" if lasts else "")
 
 
-def _writer(folder: Path, name: str, quick: bool) -> list[tuple[str, str | None]]:
+def _writers(folder: Path, names: list[str], quick: bool) -> list[tuple[str, str | None]]:
     """Write with every fault, to where there is nothing and over an earlier result."""
     folder.mkdir()
     prepared = prepare(folder / "inputs")
+    found = [_writer(folder / str(n), name, prepared, quick) for n, name in enumerate(names)]
+    return [case for some in found for case in some]
+
+
+def _writer(
+    folder: Path, name: str, prepared: Prepared, quick: bool
+) -> list[tuple[str, str | None]]:
+    folder.mkdir()
     target, write = WRITERS[name]
     with FullDisk(None).installed() as watch:
         write(prepared, folder / "earlier" / target)
@@ -174,7 +190,8 @@ def _writer(folder: Path, name: str, quick: bool) -> list[tuple[str, str | None]
             shutil.copytree(folder / "earlier", path)
         else:
             path.mkdir()
-        found.append((_named(fault), _write_once(prepared, path, target, write, fault)))
+        trouble = _write_once(prepared, path, target, write, fault)
+        found.append((f"{name}, {_named(fault)}", trouble))
         shutil.rmtree(path)
     return found
 

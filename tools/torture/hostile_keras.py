@@ -8,6 +8,7 @@ import marshal
 import random
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ _OUTSIDE = (
 )
 
 
-def cases(honest: Path, written: Path, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """Yield names and files.
+def cases(
+    honest: Path, written: Path, seed: int = 0
+) -> Iterator[tuple[str, bytes | Callable[[], bytes]]]:
+    """Yield names and files, or what makes a file: bombs take seconds.
 
     Each has to be refused, and must not write `written`, but for those whose name begins with
     `"flip/"`: a single bit of `honest` is another there, and if that doesn't matter, the file
@@ -43,7 +46,7 @@ def cases(honest: Path, written: Path, seed: int = 0) -> Iterator[tuple[str, byt
         members = {name: archive.read(name) for name in archive.namelist()}
     for family in (_layers, _shapes, _json, _weights, _members):
         for name, changed in family(members, str(written)):
-            yield name, changed if isinstance(changed, bytes) else _zipped(changed)
+            yield name, changed if isinstance(changed, bytes) else partial(_zipped, changed)
     whole = honest.read_bytes()
     for length in sorted(chosen.sample(range(len(whole)), 15)):
         yield f"cut/{length}", whole[:length]
@@ -55,7 +58,8 @@ def cases(honest: Path, written: Path, seed: int = 0) -> Iterator[tuple[str, byt
         yield f"flip/{bit}", bytes(flipped)
 
 
-def _zipped(members: dict[str, bytes]) -> bytes:
+def _zipped(members: dict[str, bytes] | Callable[[], dict[str, bytes]]) -> bytes:
+    members = members() if callable(members) else members
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
@@ -250,9 +254,9 @@ def _members(members: dict[str, bytes], written: str) -> Iterator[tuple[str, Any
     for name in members:
         yield f"archive/without {name}", {n: c for n, c in members.items() if n != name}
     yield "archive/empty", {}
-    yield "archive/bomb", {**members, "assets/bomb": bytes(_BOMB)}
-    yield "archive/weights bomb", {**members, "model.weights.h5": bytes(_BOMB)}
-    yield "archive/config bomb", {**members, "config.json": b" " * _BOMB}
+    yield "archive/bomb", lambda: {**members, "assets/bomb": bytes(_BOMB)}
+    yield "archive/weights bomb", lambda: {**members, "model.weights.h5": bytes(_BOMB)}
+    yield "archive/config bomb", lambda: {**members, "config.json": b" " * _BOMB}
     for name in members:
         whole = _zipped(members)
         entry = whole.rindex(b"PK\1\2", 0, whole.rindex(name.encode()))

@@ -24,7 +24,7 @@ from tools.torture.survey import Survey, drawn, figures_of, survey
 KERAS_FILES = 100
 """Of the hostile SavedModels, so many are loaded from inside a `.keras` file too."""
 
-QUICK = {"SavedModels": 60, "SavedModels in .keras": 8, ".keras": 50}
+QUICK = {"SavedModels": 30, "SavedModels in .keras": 8, ".keras": 24}
 SECONDS = 900
 GROWTH = 2 * GIB
 _MAY_LOAD = (

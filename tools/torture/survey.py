@@ -53,7 +53,7 @@ def survey(
     """Read every file, and look after each whether all is as before.
 
     Args:
-        cases: Names and files.
+        cases: Names and files, as bytes or as functions that make these.
         read: The code under test; takes the path of a file.
         harmless: Tells of a case's name and of what was read whether that is right.
         after: Returns what is wrong now, in words, or None.
@@ -125,9 +125,9 @@ def figures_of(ended: Ended, most_memory: int) -> Figures:
     return figures
 
 
-def _write_bytes(content: bytes, path: str) -> None:
+def _write_bytes(content: bytes | Callable[[], bytes], path: str) -> None:
     with open(path, "wb") as file:
-        file.write(content)
+        file.write(content() if callable(content) else content)
 
 
 def _most_memory() -> int:

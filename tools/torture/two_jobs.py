@@ -30,18 +30,6 @@ def run(seed: int = 0, quick: bool = False) -> Figures:
     figures = Figures()
     with tempfile.TemporaryDirectory(prefix="two_jobs_") as temporary:
         folder = Path(temporary)
-        alone = {
-            (seed, locked): fork(
-                _watched, folder / f"{seed}{locked}", seed, locked, seconds=SECONDS
-            )
-            for seed, locked in itertools.product((0, 1), (True, False))
-        }
-        for which, ended in alone.items():
-            if ended.trouble:
-                figures.add(f"job alone, {which}", ended.trouble)
-                return figures
-        ends = {which: ended.value[0] for which, ended in alone.items()}
-        counts = {locked: alone[0, locked].value[1] for locked in (True, False)}
         cases = [
             (f"{moment:.0%}, seed {second}, {options}, locks {locked}, {then}", moment, *rest)
             for moment, *rest in itertools.product(
@@ -56,6 +44,19 @@ def run(seed: int = 0, quick: bool = False) -> Figures:
                 [case for case in cases if (case[-1] == THEN[0]) == on] for on in (True, False)
             )
             cases = [chosen.choice(some) for some in of_each]
+        needed = {(0, locked) for *_, locked, _ in cases} | {
+            (second if then == THEN[0] else 1, locked) for *_, second, _, locked, then in cases
+        }
+        alone = {
+            (one, locked): fork(_watched, folder / f"{one}{locked}", one, locked, seconds=SECONDS)
+            for one, locked in sorted(needed)
+        }
+        for which, ended in alone.items():
+            if ended.trouble:
+                figures.add(f"job alone, {which}", ended.trouble)
+                return figures
+        ends = {which: ended.value[0] for which, ended in alone.items()}
+        counts = {locked: ended.value[1] for (one, locked), ended in alone.items() if not one}
         forks = (
             (name, (folder / str(number), int(moment * counts[rest[2]]), *rest, ends))
             for number, (name, moment, *rest) in enumerate(cases)

@@ -23,11 +23,14 @@ from tools.torture.figures import Figures
 from tools.torture.file_faults import CHANGES, FullDisk, Kill
 
 JOIN_SECONDS = 25
+JOIN_SECONDS_IN_VAIN = 8
+"""Where the other worker never joins."""
+
 SECONDS = 240
 """After which a worker that is not killed has to have ended, on a machine that is busy."""
 
 LONGEST_MESSAGE = 900
-QUICK = ("other pixels", "TF_CONFIG is no JSON", "two workers with one index")
+QUICK = ("TF_CONFIG is no JSON", "two workers with one index", "other pixels")
 
 
 class Stop(Exception):
@@ -49,6 +52,7 @@ class Fault:
         before: Is called first in the process, with the folder of the case.
         dies: Whether the worker is killed.
         ends_well: Whether both workers train to the end all the same.
+        joins: Whether the two meet, be it to find out that something is wrong.
     """
 
     worker: int = 1
@@ -61,6 +65,7 @@ class Fault:
     before: Callable[[Path], Any] = lambda folder: None
     dies: bool = False
     ends_well: bool = False
+    joins: bool = True
 
 
 def _kill() -> None:
@@ -96,13 +101,15 @@ def _file_in_the_way(folder: Path) -> None:
 
 _STAGES = (tl.Stage(1, learning_rate=1e-2, optimizer="sgd"),)
 FAULTS: dict[str, Fault] = {
-    "never started": Fault(config=None),
-    "another address than the chief knows": Fault(config=_with_address),
-    "port taken": Fault(before=_hold_port),
-    "TF_CONFIG is no JSON": Fault(config=lambda config: "{worker: here"),
-    "TF_CONFIG without a task": Fault(config=lambda config: {"cluster": config["cluster"]}),
-    "index out of range": Fault(config=_with_index(7)),
-    "two workers with one index": Fault(config=_with_index(0)),
+    "never started": Fault(config=None, joins=False),
+    "another address than the chief knows": Fault(config=_with_address, joins=False),
+    "port taken": Fault(before=_hold_port, joins=False),
+    "TF_CONFIG is no JSON": Fault(config=lambda config: "{worker: here", joins=False),
+    "TF_CONFIG without a task": Fault(
+        config=lambda config: {"cluster": config["cluster"]}, joins=False
+    ),
+    "index out of range": Fault(config=_with_index(7), joins=False),
+    "two workers with one index": Fault(config=_with_index(0), joins=False),
     "dies after joining": Fault(before=lambda folder: tl.join_cluster() and _kill(), dies=True),
     "dies in epoch 1": Fault(at=(0, 1), happens=_kill, dies=True),
     "dies in epoch 2": Fault(at=(1, 1), happens=_kill, dies=True),
@@ -199,14 +206,15 @@ def _start(folder: Path, fault: Fault) -> list[Child]:
             continue
         config = own.config(config)
         text = config if isinstance(config, str) else json.dumps(config)
-        started.append(Child(_worker, folder, index, text, own, seconds=SECONDS))
+        join = JOIN_SECONDS if fault.joins else JOIN_SECONDS_IN_VAIN
+        started.append(Child(_worker, folder, index, text, own, join, seconds=SECONDS))
     return started
 
 
-def _worker(folder: Path, index: int, config: str, fault: Fault) -> bytes:
+def _worker(folder: Path, index: int, config: str, fault: Fault, join: int) -> bytes:
     """Train as one of two workers, and return the weights."""
     os.environ["TF_CONFIG"] = config
-    os.environ["TL_KERAS_JOIN_TIMEOUT"] = str(JOIN_SECONDS)
+    os.environ["TL_KERAS_JOIN_TIMEOUT"] = str(join)
     os.environ["TL_KERAS_CACHE"] = str(folder / f"cache{index}")
     fault.before(folder)
     tl.join_cluster()
