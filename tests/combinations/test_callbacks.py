@@ -7,6 +7,7 @@ run that was killed and resumed with fresh callbacks is one that was not.
 
 import dataclasses
 import pathlib
+import random
 import warnings
 from collections.abc import Callable
 
@@ -107,11 +108,13 @@ class Asks(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if epoch == 1:
             self.of_best = self.model.predict(X[:2], verbose=0)
-        self.measured = self.model.evaluate(X, Y, verbose=0, return_dict=True)
+        if not hasattr(self, "measured"):
+            self.measured = self.model.evaluate(X, Y, verbose=0, return_dict=True)
 
 
 def new_model() -> tl.TransferModel:
-    keras.utils.set_random_seed(0)
+    # Where Keras takes its seeds from; one set in TensorFlow would make it forget its kernels.
+    random.seed(0)
     layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, strides=2, name="conv")]
     model = tl.build_transfer_model(keras.Sequential(layers), 2)
     model.compile(

@@ -34,17 +34,18 @@ def test_what_a_spec_cannot_hold_is_refused(arguments, text):
         tl.heads.mlp(**arguments)
 
 
-@pytest.mark.parametrize("head", sorted(NAMED_HEADS))
-def test_head_trains_saves_and_exports(head, blobs, tmp_path):
+SCHEDULE = (tl.Stage(25, learning_rate=1e-2), tl.Stage(5, unfreeze="all", learning_rate=3e-3))
+ONE_OF_EACH_TASK = {tl.heads.resolve_head(head).task.name: head for head in reversed(NAMED_HEADS)}
+
+
+@pytest.mark.parametrize("head", sorted(ONE_OF_EACH_TASK.values()))
+def test_head_trains_and_saves(head, blobs, tmp_path):
+    """One head of each task by itself; tests/export has them exported."""
     x, y = blobs
     labels = None if head == "regression" else LABELS
     model = tl.build_transfer_model(tiny_network(), 3, head=head, class_names=labels)
     y = labels_for(head, y)
-    schedule = (
-        tl.Stage(25, learning_rate=1e-2),
-        tl.Stage(5, unfreeze="all", learning_rate=3e-3),
-    )
-    run = tl.fine_tune(model, (x, y), schedule=schedule, batch_size=15, verbose=False)
+    run = tl.fine_tune(model, (x, y), schedule=SCHEDULE, batch_size=15, verbose=False)
     # A regression starts from the best head; its loss is a share of the variance.
     most = 0.05 if head == "regression" else 0.7 * run.history["loss"][0]
     assert run.history["loss"][-1] < most
@@ -58,33 +59,47 @@ def test_head_trains_saves_and_exports(head, blobs, tmp_path):
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), outputs)
     assert loaded.class_names == model.class_names and loaded.targets == model.targets
 
+
+def test_several_tasks_with_every_other_head_train_save_and_export(blobs, tmp_path):
+    """The heads that the test above leaves out, and tasks of each kind, on one backbone."""
+    x, y = blobs
+    targets = {"colour": y, "warm": (y == 0).astype("float32")[:, None], "number": y / 2.0}
+    heads = {"colour": "mlp", "warm": "multi_label", "number": "regression"}
+    others = sorted({*NAMED_HEADS} - {*ONE_OF_EACH_TASK.values(), "mlp"})
+    assert others == ["attention", "cosine", "gem"]
+    heads |= {head: head for head in others}
+    targets |= dict.fromkeys(others, y)
+    model = tl.build_transfer_model(
+        tiny_network(),
+        {"colour": 3, "warm": 1, "number": 1} | dict.fromkeys(others, 3),
+        head=heads,
+        class_names=dict.fromkeys(["colour", *others], LABELS),
+    )
+    run = tl.fine_tune(model, (x, targets), schedule=SCHEDULE, batch_size=15, verbose=False)
+    history = run.history
+    assert {f"{task}_loss" for task in targets} | {"colour_accuracy"} <= set(history)
+    assert history["colour_accuracy"][-1] > 0.9
+    total = sum(history[f"{task}_loss"][3] for task in targets)
+    assert history["loss"][3] == pytest.approx(total, rel=1e-5)
+    for task in ("colour", *others):
+        assert history[f"{task}_loss"][-1] < 0.7 * history[f"{task}_loss"][0], task
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again = loaded.predict(x, verbose=0)
     tl.export.saved_model(model, tmp_path / "export")
     served = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
     answer = served(images=tf.constant(x, tf.float32))
-    key = "values" if head == "regression" else "scores"
-    np.testing.assert_allclose(answer[key], outputs, atol=1e-5)
-
-
-def test_several_tasks_train_save_and_report(blobs, tmp_path):
-    x, y = blobs
-    targets = {"colour": y, "warm": (y == 0).astype("float32")[:, None], "number": y / 2.0}
-    model = tl.build_transfer_model(
-        tiny_network(),
-        {"colour": 3, "warm": 1, "number": 1},
-        head={"colour": "mlp", "warm": "multi_label", "number": "regression"},
-        class_names={"colour": LABELS},
-    )
-    stages = tl.Stage(30, learning_rate=1e-2)
-    run = tl.fine_tune(model, (x, targets), schedule=stages, batch_size=15, verbose=False)
-    assert {"colour_loss", "warm_loss", "number_loss", "colour_accuracy"} <= set(run.history)
-    assert run.history["colour_accuracy"][-1] > 0.9
-    total = sum(run.history[f"{task}_loss"][3] for task in targets)
-    assert run.history["loss"][3] == pytest.approx(total, rel=1e-5)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
     for task, values in model.predict(x, verbose=0).items():
-        np.testing.assert_array_equal(loaded.predict(x, verbose=0)[task], values)
-    assert loaded.class_names == {"colour": LABELS, "warm": None, "number": None}
+        np.testing.assert_array_equal(again[task], values)
+        assert values.dtype == np.float32
+        if task in others:
+            np.testing.assert_allclose(values.sum(axis=1), 1.0, atol=1e-5)
+        key = f"{task}_values" if task == "number" else f"{task}_scores"
+        np.testing.assert_allclose(answer[key], values, atol=1e-5)
+    unnamed = {"warm": None, "number": None}
+    assert loaded.class_names == dict.fromkeys(["colour", *others], LABELS) | unnamed
+    assert loaded.targets == model.targets
 
 
 def test_the_head_is_float32_under_mixed_precision():

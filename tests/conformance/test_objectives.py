@@ -1,7 +1,13 @@
-"""Every objective trains a tiny network on the kind of data that it is made for."""
+"""Every objective trains a tiny network on the kind of data that it is made for.
+
+Those for the same data train together, in one compiled step; what each changes by itself is looked
+at in tests/combinations.
+"""
 
 import functools
 import importlib.util
+import random
+import warnings
 
 import keras
 import numpy as np
@@ -11,7 +17,6 @@ import tensorflow as tf
 import tl_keras as tl
 
 found = tl.objectives
-NOISE = 1e-6
 RELATIONSHIP = np.full((3, 5), 0.2)
 
 
@@ -64,7 +69,8 @@ NO_ROW = {
 
 
 def network() -> keras.Model:
-    keras.utils.set_random_seed(0)
+    # Where Keras takes its seeds from; one set in TensorFlow would make it forget its kernels.
+    random.seed(0)
     images = keras.Input((8, 8, 3))
     x = keras.layers.Rescaling(1 / 255)(images)
     x = keras.layers.Conv2D(4, 3, strides=2, name="conv")(x)
@@ -103,33 +109,43 @@ def learns_from_labels(objective) -> bool:
     return isinstance(objective, (found.Joint, found.MultiTask, found.Supervised))
 
 
-def trained(make, kind: str):
+def group_of(make, kind: str) -> tuple[str, str]:
+    """Return which others one trains with: kind of data, and its name if it trains alone."""
     objective = make()
-    own = [] if learns_from_labels(objective) else [found.Supervised()]
-    model = model_of(kind)
-    run = tl.fine_tune(
-        model,
-        data_of(kind),
-        # Steps in proportion to gradients: what has none changes nothing.
-        schedule=tl.Stage(
-            1, unfreeze="all", batch_norm="update", optimizer="sgd", learning_rate=1e-2
-        ),
-        objectives=[*own, objective],
-        batch_size=4,
-        verbose=False,
-    )
-    return model, run, objective
+    alone = learns_from_labels(objective) or objective.domains_apart
+    return kind, type(objective).__name__ if alone else ""
+
+
+def is_missing(name: str) -> bool:
+    return name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None
 
 
 @functools.cache
-def supervised_alone(kind: str) -> list[np.ndarray]:
-    """Return the weights that training on labels alone ends with."""
-    make = found.MultiTask if kind == "several tasks" else found.Supervised
-    return trained_weights(trained(make, kind)[0])
+def trained(group: tuple[str, str]):
+    """Train all objectives of a group, and return model, run, and objectives by name."""
+    kind = group[0]
+    own = [make() for make, data in ROWS if group_of(make, data) == group]
+    own = {type(one).__name__: one for one in own if not is_missing(type(one).__name__)}
+    labels = [] if any(map(learns_from_labels, own.values())) else [found.Supervised()]
+    model = model_of(kind)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*changes nothing of the model")
+        run = tl.fine_tune(
+            model,
+            data_of(kind),
+            schedule=tl.Stage(
+                1, unfreeze="all", batch_norm="update", optimizer="sgd", learning_rate=1e-2
+            ),
+            objectives=[*labels, *own.values()],
+            batch_size=4,
+            verbose=False,
+        )
+    return model, run, own
 
 
-def trained_weights(model) -> list[np.ndarray]:
-    return [variable.numpy() for variable in model.trainable_variables]
+@functools.cache
+def number_of_weights(kind: str) -> int:
+    return len(model_of(kind).weights)
 
 
 def largest_change(weights, others) -> float:
@@ -145,30 +161,28 @@ def test_every_objective_has_a_row():
     assert sorted([*rows, *NO_ROW]) == sorted(objectives)
 
 
-def test_what_has_no_weight_changes_nothing():
-    model, _, _ = trained(lambda: found.MCC(weight=0.0), "adaptation")
-    assert largest_change(trained_weights(model), supervised_alone("adaptation")) < NOISE
-
-
 @pytest.mark.parametrize(("make", "kind"), ROWS, ids=[type(make()).__name__ for make, _ in ROWS])
 def test_objective_trains(make, kind):
-    needed = NEEDS.get(type(make()).__name__)
-    if needed and importlib.util.find_spec(needed) is None:
+    name = type(make()).__name__
+    if is_missing(name):
         pytest.skip('pip install "tl_keras[transport]"')
-    model, run, objective = trained(make, kind)
-    for name, values in run.history.items():
-        assert np.isfinite(values).all(), name
+    model, run, objectives = trained(group_of(make, kind))
+    objective = objectives[name]
+    for part, values in run.history.items():
+        assert np.isfinite(values).all(), part
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
-    assert learns_from_labels(objective) or objective.name in run.history
-    assert len(model.weights) == len(model_of(kind).weights), (
+    if not learns_from_labels(objective):
+        acts_at_the_end = isinstance(objective, found.AdaBN)
+        assert any(run.history[objective.name]) != acts_at_the_end
+    assert len(model.weights) == number_of_weights(kind), (
         "an objective's own layers are no part of the model"
     )
-    assert objective.config()["objective"] == type(objective).__name__
-    assert largest_change(trained_weights(model), supervised_alone(kind)) > NOISE
+    assert objective.config()["objective"] == name
 
 
 def test_what_is_exported_predicts_as_the_model(tmp_path):
-    model, _, _ = trained(lambda: found.DANN(hidden_units=(8,)), "adaptation")
+    model, _, objectives = trained(("adaptation", ""))
+    assert {"DANN", "CDAN", "MCC"} <= set(objectives)
     tl.export.saved_model(model, tmp_path / "export")
     served = tf.saved_model.load(str(tmp_path / "export")).signatures["serving_default"]
     x = images(3)

@@ -14,7 +14,8 @@ def test_with_one_percent_of_the_target_labels(source):
     from benchmarks.arrays.domains import mushroom
 
     domains = mushroom(source)
-    alone, pooled, boosted = np.mean([errors(domains, seed) for seed in range(10)], axis=0)
+    alone, pooled, boosted = np.mean([errors(domains, seed) for seed in range(5)], axis=0)
     print(f"mean errors: alone {alone:.4f}, pooled {pooled:.4f}, boosted {boosted:.4f}")
-    assert boosted <= alone
-    assert boosted < pooled
+    # Measured: 0.003 and 0.60 of the error alone, 0.002 and 0.33 of the pooled one.
+    assert boosted < 0.75 * alone
+    assert boosted < 0.5 * pooled

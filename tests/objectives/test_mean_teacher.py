@@ -88,25 +88,6 @@ def test_a_second_run_starts_anew():
     assert float(second[-1].numpy()) == 0
 
 
-def test_two_devices_equal_one(two_devices):
-    results = []
-    for strategy in ("one_device", two_devices):
-        model, objective = build(), MeanTeacher(0.5, weight=10.0)
-        data = {"source": (images(8), np.arange(8) % 3), "target": images(9, 1)}
-        tl.fine_tune(
-            model,
-            data,
-            schedule=tl.Stage(1, unfreeze="all", optimizer="sgd", learning_rate=0.05),
-            objectives=[tl.objectives.Supervised(), objective],
-            strategy=strategy,
-            batch_size=4,
-            verbose=False,
-        )
-        results.append([*model.get_weights(), *(one.numpy() for one in objective.memory())])
-    for one, two in zip(*results, strict=True):
-        np.testing.assert_allclose(one, two, atol=5e-6)
-
-
 def test_bad_arguments_are_refused():
     with pytest.raises(InputError, match="momentum: expected a number ≥ 0 and < 1, got 1"):
         MeanTeacher(momentum=1)

@@ -48,13 +48,24 @@ def train(blobs, epochs, objective, **arguments):
     )
 
 
-def test_they_are_those_of_the_best_epoch(blobs):
-    kept, last = Reading(), Reading()
-    run = train(blobs, 3, kept)
+def test_they_are_those_of_the_best_epoch_and_a_finished_run_gives_them_back(blobs, tmp_path):
+    kept, first, again = Reading(), Reading(), Reading()
+    run = train(blobs, 3, kept, output=tmp_path)
     assert run.best_epoch == 0
-    train(blobs, 1, last)
-    for one, other in zip(kept.layer.weights, last.layer.weights, strict=True):
+    train(blobs, 1, first)
+    for one, other in zip(kept.layer.weights, first.layer.weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+    train(blobs, 3, again, output=tmp_path)
+    assert np.abs(again.layer.kernel - 1).max() > 1e-3
+    for one, other in zip(again.layer.weights, kept.layer.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    (tmp_path / "objectives.zip").write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="objectives.zip is damaged"),
+        pytest.raises(InputError, match=r"output: .*objectives\.zip' cannot be read"),
+    ):
+        train(blobs, 3, Reading(), output=tmp_path)
 
 
 def test_they_train_with_the_heads_learning_rate(blobs):
@@ -77,61 +88,49 @@ def test_they_train_with_the_heads_learning_rate(blobs):
     np.testing.assert_allclose(moved(learning_rates={"head": 0.04}), 4 * plain, atol=1e-6)
 
 
-def test_a_finished_run_gives_them_back(blobs, tmp_path):
-    trained, again = Reading(), Reading()
-    train(blobs, 2, trained, output=tmp_path)
-    train(blobs, 2, again, output=tmp_path)
-    assert np.abs(again.layer.kernel - 1).max() > 1e-3
-    for one, other in zip(again.layer.weights, trained.layer.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-    (tmp_path / "objectives.zip").write_bytes(b"")
-    with (
-        pytest.warns(UserWarning, match="objectives.zip is damaged"),
-        pytest.raises(InputError, match=r"output: .*objectives\.zip' cannot be read"),
-    ):
-        train(blobs, 2, Reading(), output=tmp_path)
-
-
 def source_head():
     head = keras.layers.Dense(5, kernel_initializer=keras.initializers.GlorotUniform(seed=2))
     head.build((None, 8))
     return head
 
 
+def remembering() -> list[Objective]:
+    """Return objectives with layers, random numbers, an average, a teacher and starting weights."""
+    return [
+        found.CDAN(hidden_units=(8,), largest_map=20, random_units=16),
+        found.MCD((8,)),
+        found.MeanTeacher(0.9, keras.layers.RandomFlip()),
+        found.LwF(source_head()),
+        found.L2SP(),
+    ]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "objective",
-    [
-        lambda: found.CDAN(hidden_units=(8,), largest_map=20, random_units=16),
-        lambda: found.MCD((8,)),
-        lambda: found.MeanTeacher(0.9, keras.layers.RandomFlip()),
-        lambda: found.LwF(source_head()),
-        lambda: found.L2SP(),
-    ],
-    ids=["CDAN", "MCD", "MeanTeacher", "LwF", "L2SP"],
-)
-def test_what_they_remember_outlives_a_crash(blobs, tmp_path, objective):
+def test_what_they_remember_outlives_a_crash(blobs, tmp_path):
     x, y = blobs
     results = []
 
     def run(**arguments):
-        model, own = tl.build_transfer_model(tiny_network(), 3), objective()
+        model, own = tl.build_transfer_model(tiny_network(), 3), remembering()
         tl.fine_tune(
             model,
             {"source": (x[:24], y[:24]), "target": x[24:]},
-            objectives=[Supervised(), own],
+            objectives=[Supervised(), *own],
             schedule=(tl.Stage(1), tl.Stage(2, unfreeze="all", learning_rate=1e-3)),
             batch_size=8,
             checkpoints=tl.Checkpoints(steps=1),
             verbose=False,
             **arguments,
         )
-        results.append([*model.get_weights(), *(v.numpy() for v in own.variables())])
+        own = {type(one).__name__: [v.numpy() for v in one.variables()] for one in own}
+        results.append({"model": model.get_weights(), **own})
 
     run()
     with pytest.raises(Stop):
         run(output=tmp_path, callbacks=[Crash(5)])
     run(output=tmp_path)
     whole, resumed = results
-    for one, other in zip(whole, resumed, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert all(whole.values())
+    for name, values in whole.items():
+        for one, other in zip(values, resumed[name], strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6, err_msg=name)
