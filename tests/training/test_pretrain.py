@@ -80,7 +80,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path):
 
     def run(**arguments):
         model = tl.build_transfer_model(tiny_network())
-        pretrained(model, [SimCLR(), Reconstruction()], schedule=stage, **arguments)
+        pretrained(model, [SimCLR(), RotationPrediction()], schedule=stage, **arguments)
         return model.get_weights()
 
     whole = run()
