@@ -59,7 +59,7 @@ def gradients_of(model: keras.Model, x, y, optimizer=None):
     return tape.gradient(loss, [variable.value for variable in variables])
 
 
-def train(model: keras.Model, optimizer, steps: int = 10) -> list[np.ndarray]:
+def train(model: keras.Model, optimizer, steps: int = 4) -> list[np.ndarray]:
     for x, y in batches(steps):
         optimizer.apply(gradients_of(model, x, y, optimizer), model.trainable_variables)
     return values(model)
@@ -74,7 +74,7 @@ def largest_difference(a, b) -> float:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_ten_steps_are_those_of_one_optimizer_per_layer(name):
+def test_steps_are_those_of_one_optimizer_per_layer(name):
     make = OPTIMIZERS[name]
     by_layer = {"low": make(1e-3), "norm": make(5e-3), "top": make(1e-2)}
     reference = keras.optimizers.MultiOptimizer(lambda v: by_layer[v.path.split("/")[0]])
@@ -222,21 +222,21 @@ def test_a_saved_model_trains_on_as_if_never_interrupted(tmp_path, form, scope):
         optimizer.exclude_from_weight_decay(var_list=vectors)
         if form == "loss scale":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, dynamic_growth_steps=3)
-        # One form runs as a graph; the others run eagerly, which is faster for so small a network.
-        model.compile(optimizer, "mse", run_eagerly=form != "adamw")
+        # One case runs as a graph; the others run eagerly, which is faster for so small a network.
+        model.compile(optimizer, "mse", run_eagerly=(form, scope) != ("adamw", None))
         return model
 
     x, y = next(batches(1, 32))
     uninterrupted, first = compiled(), compiled()
     for _ in range(2):
-        uninterrupted.fit(x, y, epochs=2, batch_size=8, shuffle=False, verbose=0)
-    first.fit(x, y, epochs=2, batch_size=8, shuffle=False, verbose=0)
+        uninterrupted.fit(x, y, batch_size=8, shuffle=False, verbose=0)
+    first.fit(x, y, batch_size=8, shuffle=False, verbose=0)
     path = tmp_path / "half.keras"
     for _ in range(2):
         first.save(path)
         first = keras.saving.load_model(path)
     assert first.trainable_variables[0].path == "low/kernel"
-    first.fit(x, y, epochs=2, batch_size=8, shuffle=False, verbose=0)
+    first.fit(x, y, batch_size=8, shuffle=False, verbose=0)
     assert largest_difference(values(uninterrupted), values(first)) == 0
     slots = [variable.numpy() for variable in uninterrupted.optimizer.variables]
     assert largest_difference(slots, [v.numpy() for v in first.optimizer.variables]) == 0
@@ -276,17 +276,15 @@ def test_loss_scaling_goes_around_and_skips_steps_that_overflow():
     assert largest_difference(train(small_network(), constant), expected) < 1e-6
 
 
-@pytest.mark.parametrize(
-    "form", ["sgd", "adamw", "clipped", "clipped each", "average", "loss scale"]
-)
+@pytest.mark.parametrize("form", ["averaged sgd", "adamw", "clipped each", "loss scale"])
 def test_two_devices_equal_one(form, two_devices):
     inner = {
-        "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=0.1),
+        "averaged sgd": lambda: keras.optimizers.SGD(
+            0.1, momentum=0.9, weight_decay=0.1, use_ema=True, ema_momentum=0.6
+        ),
         "adamw": lambda: keras.optimizers.AdamW(1e-2, weight_decay=0.1),
-        "clipped": lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.3),
         "clipped each": lambda: keras.optimizers.SGD(0.1, clipnorm=0.1),
-        "average": lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.6),
-        "loss scale": lambda: keras.optimizers.SGD(0.1),
+        "loss scale": lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.3),
     }[form]
 
     def make(model):
@@ -298,12 +296,12 @@ def test_two_devices_equal_one(form, two_devices):
         return optimizer
 
     alone = small_network()
-    expected = train(alone, optimizer := make(alone), steps=6)
+    expected = train(alone, optimizer := make(alone))
     with two_devices.scope():
         model = small_network()
         distributed = make(model)
     data = tf.data.Dataset.from_generator(
-        lambda: batches(6),
+        lambda: batches(4),
         output_signature=(tf.TensorSpec((8, 4)), tf.TensorSpec((8, 3))),
     )
 
@@ -320,7 +318,7 @@ def test_two_devices_equal_one(form, two_devices):
     assert largest_difference(values(model), expected) < 1e-6
     slots = [[v.numpy() for v in o.variables] for o in (optimizer, distributed)]
     assert largest_difference(*slots) < 1e-6
-    if form == "average":
+    if form == "averaged sgd":
         distributed.finalize_variable_values(model.trainable_variables)
         optimizer.finalize_variable_values(alone.trainable_variables)
         assert largest_difference(values(model), values(alone)) < 1e-6

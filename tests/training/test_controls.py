@@ -22,25 +22,18 @@ def train(blobs, stage, data=None, **arguments):
     return tl.fine_tune(model, (x, y) if data is None else data, schedule=stage, **arguments)
 
 
-@pytest.mark.parametrize("slices", [2, 4])
-def test_accumulated_slices_are_one_batch(blobs, slices):
-    def weights(accumulation):
+def test_accumulated_slices_are_one_batch_on_one_device_and_on_two(blobs, two_devices):
+    def weights(accumulation, strategy):
         stage = tl.Stage(
             2, unfreeze="all", optimizer="sgd", learning_rate=1e-2, accumulation=accumulation
         )
-        return train(blobs, stage).model.get_weights()
-
-    for whole, sliced in zip(weights(1), weights(slices), strict=True):
-        np.testing.assert_allclose(sliced, whole, atol=2e-6)
-
-
-def test_accumulation_on_two_devices_is_that_on_one(blobs, two_devices):
-    def weights(strategy):
-        stage = tl.Stage(1, unfreeze="all", optimizer="sgd", learning_rate=1e-2, accumulation=2)
         return train(blobs, stage, strategy=strategy).model.get_weights()
 
-    for one, two in zip(weights("one_device"), weights(two_devices), strict=True):
-        np.testing.assert_allclose(two, one, atol=2e-6)
+    # Batches of 15 are cut into 8 and 7, or for two devices into 4, 4, 4 and 3.
+    whole = weights(1, "one_device")
+    for strategy in ("one_device", two_devices):
+        for one, sliced in zip(whole, weights(2, strategy), strict=True):
+            np.testing.assert_allclose(sliced, one, atol=2e-6)
 
 
 def test_the_model_ends_with_the_moving_average(blobs):
@@ -143,19 +136,27 @@ class Fragile(Supervised):
 
 
 @pytest.mark.parametrize(("batch_size", "named"), [(1, r"Its batch: row 11\."), (9, "and 5 more")])
-def test_a_loss_that_is_no_number_names_step_and_batch(blobs, batch_size, named):
+def test_a_loss_that_is_no_number_names_step_and_batch_and_leaves_the_weights_as_they_were(
+    blobs, batch_size, named
+):
     x, y = blobs
     x = x.astype(np.float32)
     x[11] = 1e30
+    keras.utils.set_random_seed(0)
+    model = tl.build_transfer_model(tiny_network(), 3)
+    before = model.get_weights()
     with pytest.raises(InputError, match=r"loss became nan in epoch 1, step \d+\.") as caught:
-        train(
-            blobs,
-            tl.Stage(2, unfreeze="all"),
+        tl.fine_tune(
+            model,
             (x, y),
-            batch_size=batch_size,
+            schedule=tl.Stage(2, unfreeze="all"),
             objectives=[Fragile()],
+            batch_size=batch_size,
+            verbose=False,
         )
     assert re.search(named, str(caught.value)) and "learning_rate" in str(caught.value)
+    for weight, was in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, was)
 
 
 def test_after_it_the_model_has_its_best_weights(blobs):
@@ -165,6 +166,10 @@ def test_after_it_the_model_has_its_best_weights(blobs):
                 kernel = self.model.head.trainable_weights[0]
                 kernel.assign(kernel * np.nan)
 
+        def on_epoch_end(self, epoch, logs=None):
+            losses.append(logs["val_loss"])
+
+    losses = []
     x, y = blobs
     keras.utils.set_random_seed(0)
     model = tl.build_transfer_model(tiny_network(), 3)
@@ -178,8 +183,8 @@ def test_after_it_the_model_has_its_best_weights(blobs):
             verbose=False,
         )
     kept = tl.evaluate(model, (x, y), verbose=False)
-    other = train(blobs, tl.Stage(4, learning_rate=1e-2), validation=(x, y), batch_size=32)
-    np.testing.assert_allclose(kept.metrics["log_loss"], other.history["val_loss"][1], rtol=1e-4)
+    assert len(losses) == 2 and losses[1] < losses[0]
+    np.testing.assert_allclose(kept.metrics["log_loss"], losses[1], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -197,26 +202,6 @@ def test_after_it_the_model_has_its_best_weights(blobs):
 def test_what_cannot_work_is_refused_before_training(blobs, stage, arguments, text):
     with pytest.raises(InputError, match=text):
         train(blobs, stage, **arguments)
-
-
-def test_a_loss_that_is_no_number_at_once_leaves_the_weights_as_they_were(blobs):
-    x, y = blobs
-    x = x.astype(np.float32)
-    x[11] = 1e30
-    keras.utils.set_random_seed(0)
-    model = tl.build_transfer_model(tiny_network(), 3)
-    before = model.get_weights()
-    with pytest.raises(InputError, match="loss became nan"):
-        tl.fine_tune(
-            model,
-            (x, y),
-            schedule=tl.Stage(2, unfreeze="all", learning_rate=0.1),
-            objectives=[Fragile()],
-            batch_size=9,
-            verbose=False,
-        )
-    for weight, was in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, was)
 
 
 def test_steps_that_loss_scaling_skips_do_not_count():
@@ -241,14 +226,14 @@ def test_stop_training_ends_the_stage_after_the_step(blobs):
             self.model.stop_training = True
 
     stop = Stop()
-    train(blobs, (tl.Stage(3), tl.Stage(2, unfreeze="all")), callbacks=[stop])
+    train(blobs, (tl.Stage(3), tl.Stage(2)), callbacks=[stop])
     assert stop.steps == 2
 
 
 def test_a_compiled_model_stays_compiled(blobs):
     x, y = blobs
     model = tl.build_transfer_model(tiny_network(), 3)
-    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
     tl.fine_tune(model, (x, y), schedule=tl.Stage(1), verbose=False)
     model.fit(x, y, epochs=1, verbose=0)
 

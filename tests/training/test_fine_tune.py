@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import keras
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 import tl_keras as tl
 from tests.conftest import tiny_network
+from tl_keras.training import trainer
 from tl_keras.utils.errors import InputError
 
 LABELS = ("red", "green", "blue")
@@ -24,8 +26,11 @@ def largest_difference(a, b) -> float:
     return max(float(np.abs(x - y).max()) for x, y in zip(weights(a), weights(b), strict=True))
 
 
-def test_a_run_learns_and_leaves_its_files(blobs, tmp_path):
+def test_a_run_learns_and_leaves_its_files(blobs, tmp_path, monkeypatch):
     x, y = blobs
+    carried = []
+    original = trainer.carry_slots
+    monkeypatch.setattr(trainer, "carry_slots", lambda old, new: carried.append(original(old, new)))
     schedule = (tl.Stage(10, learning_rate=3e-2), tl.Stage(6, unfreeze="all", learning_rate=3e-3))
     output = tmp_path / "run"
     run = tl.fine_tune(
@@ -34,6 +39,8 @@ def test_a_run_learns_and_leaves_its_files(blobs, tmp_path):
     assert run.history["val_accuracy"][-1] == 1.0
     assert {len(values) for values in run.history.values()} == {16}
     assert run.stage_starts == (0, 10)
+    # The head's kernel and bias have a first and a second moment each.
+    assert carried == [0, 4]
     assert run.best_epoch == int(np.argmin(run.history["val_loss"]))
     line = f"Run(16 epochs in 2 stages, best epoch {run.best_epoch + 1}: loss "
     assert repr(run).startswith(line) and repr(run).endswith(f"{str(output)!r})")
@@ -43,7 +50,8 @@ def test_a_run_learns_and_leaves_its_files(blobs, tmp_path):
     assert json.loads((output / "history.json").read_text()) == run.history
     assert (output / "curves.png").stat().st_size > 5000
     loaded = tl.load_run_model(output)
-    assert np.array_equal(loaded.predict(x, verbose=0), run.model.predict(x, verbose=0))
+    images = x.astype(np.float32)
+    assert np.array_equal(loaded(images), run.model(images))
     best = new_model()
     best.load_weights(output / "best.weights.h5")
     assert largest_difference(best, run.model) == 0
@@ -107,11 +115,12 @@ def test_one_step_of_sgd_is_the_gradient_of_the_mean_loss(blobs):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_two_devices_equal_one(blobs, optimizer, two_devices):
-    schedule = (
-        tl.Stage(2, learning_rate=1e-2, optimizer=optimizer, decay="constant"),
-        tl.Stage(2, unfreeze=2, learning_rate=1e-3, optimizer=optimizer),
-        tl.Stage(2, unfreeze="all", learning_rate=1e-3, optimizer=optimizer),
-    )
+    first = tl.Stage(2, unfreeze=2, learning_rate=1e-3, optimizer=optimizer)
+    if optimizer == "sgd":
+        head = tl.Stage(2, learning_rate=1e-2, optimizer=optimizer, decay="constant")
+        schedule = (head, first)
+    else:
+        schedule = (first, dataclasses.replace(first, unfreeze="all"))
     models, histories = [], []
     for strategy in ("one_device", two_devices):
         model = new_model()
@@ -142,18 +151,6 @@ def test_computed_features_train_the_head_like_images(blobs):
         tl.fine_tune(model, blobs, schedule=stage, augmentation=augmentation, verbose=False)
         models.append(model)
     assert largest_difference(*models) < 1e-5
-
-
-def test_slots_carry_over_between_stages(blobs, monkeypatch):
-    from tl_keras.training import trainer
-
-    carried = []
-    original = trainer.carry_slots
-    monkeypatch.setattr(trainer, "carry_slots", lambda old, new: carried.append(original(old, new)))
-    schedule = (tl.Stage(1), tl.Stage(1, unfreeze=1), tl.Stage(1, unfreeze="all", optimizer="sgd"))
-    tl.fine_tune(new_model(), blobs, schedule=schedule, verbose=False)
-    # Head kernel and bias have a first and a second moment each; SGD takes none of Adam's.
-    assert carried == [0, 4, 0]
 
 
 def test_early_stopping_ends_the_stage_with_its_best_weights(blobs):
@@ -201,5 +198,6 @@ def test_every_form_of_data_trains_the_same_head(blobs, form, tmp_path):
             keras.utils.save_img(path, image, scale=False)
         data = tl.data.image_folder(tmp_path, image_size=16)
     model = new_model()
-    tl.fine_tune(model, data, schedule=tl.Stage(60, learning_rate=1e-2), verbose=False)
-    assert tl.evaluate(model, (x, y), verbose=False).metrics["accuracy"] > 0.95
+    tl.fine_tune(model, data, schedule=tl.Stage(30, learning_rate=0.2), verbose=False)
+    found = np.argmax(model(x.astype(np.float32)), axis=1)
+    assert np.mean(found == y) > 0.95

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import textwrap
@@ -488,54 +489,63 @@ def test_mirrored_models(blobs, cache, two_devices):
     np.testing.assert_allclose(values, prefix.lower(blobs[0]), rtol=1e-4, atol=1e-4)
 
 
-PROGRAM = """
-    import resource, sys
-    import numpy as np
-    from tests.training.test_frozen_features import *
+def many_small_shards(monkeypatch):
+    small_shards(monkeypatch, 4)
     random = np.random.default_rng(0)
-    x, y = random.integers(0, 256, (96, 16, 16, 3), np.uint8), np.arange(96) % 3
-    small = pytest.MonkeyPatch()
-    small_shards(small, 4)
-    if sys.argv[2] == "limited":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+    return random.integers(0, 256, (96, 16, 16, 3), np.uint8), np.arange(96) % 3
+
+
+def fill_and_compare(folder, monkeypatch):
+    """Store features beside another process that does the same."""
+    x, y = many_small_shards(monkeypatch)
     prefix = prefix_of()
-    stored = store(prefix, (x, y), FeatureCache(folder=sys.argv[1]))
-    if stored is not None:
-        values, targets = rows_of(stored, prefix.model.targets)
-        np.testing.assert_allclose(values, prefix.lower(x), rtol=1e-4, atol=1e-4)
-        np.testing.assert_array_equal(targets, np.eye(3)[y])
-        print("right")
+    stored = store(prefix, (x, y), FeatureCache(folder=folder), verbose=False)
+    values, targets = rows_of(stored, prefix.model.targets)
+    np.testing.assert_allclose(values, prefix.lower(x), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(targets, np.eye(3)[y])
+
+
+PROGRAM = """
+    import sys
+    from tests.training.test_frozen_features import *
+    print("ready", flush=True)
+    sys.stdin.readline()
+    fill_and_compare(sys.argv[1], pytest.MonkeyPatch())
+    print("right")
 """
 
 
-def start(folder, way):
-    code = textwrap.dedent(PROGRAM)
+@pytest.mark.slow
+def test_two_processes_share_a_store(tmp_path, monkeypatch):
     root = pathlib.Path(tl.__file__).parents[1]
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(folder), way],
+    other = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root)},
     )
-
-
-@pytest.mark.slow
-def test_two_processes_share_a_store(tmp_path):
-    processes = [start(tmp_path, "free") for _ in range(2)]
-    for process in processes:
-        out, _ = process.communicate(timeout=300)
-        assert process.returncode == 0 and "right" in out
+    assert other.stdout.readline() == "ready\n"
+    other.stdin.write("now\n")
+    other.stdin.flush()
+    fill_and_compare(tmp_path, monkeypatch)
+    out, _ = other.communicate(timeout=300)
+    assert other.returncode == 0 and "right" in out
     (folder,) = (tmp_path / "features").iterdir()
     assert len(list(folder.glob("*.x0.npy"))) == 24
     assert not list(folder.glob("*.lock")) and not list(folder.glob(".*"))
 
 
-@pytest.mark.slow
-def test_files_that_may_not_grow(tmp_path):
-    process = start(tmp_path, "limited")
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0 and "cannot be written (File too large)" in out
+def test_files_that_may_not_grow(tmp_path, monkeypatch, capsys):
+    examples, prefix = many_small_shards(monkeypatch), prefix_of()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        stored = store(prefix, examples, FeatureCache(folder=tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert stored is None and "cannot be written (File too large)" in capsys.readouterr().out
     assert not list((tmp_path / "features").glob("*/*.npy"))
 
 

@@ -101,11 +101,11 @@ def test_each_image_is_seen_once_and_frozen_layers_are_stored_as_well(teacher, c
 
 
 def test_augmentation_and_datasets_let_teachers_run_in_the_step(teacher):
-    flip = keras.layers.RandomFlip("horizontal")
-    history, _ = trained(teacher, (X, Y), augmentation=flip)
+    flip, stage = keras.layers.RandomFlip("horizontal"), dataclasses.replace(STAGE, unfreeze=0)
+    history, _ = trained(teacher, (X, Y), augmentation=flip, schedule=stage)
     assert np.isfinite(history["distillation"]).all()
     dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
-    history, _ = trained(teacher, dataset)
+    history, _ = trained(teacher, dataset, schedule=stage)
     assert np.isfinite(history["distillation"]).all()
 
 
@@ -148,8 +148,9 @@ def test_names_of_teachers_differ(teacher):
 
 
 def test_a_run_with_a_teacher_of_other_weights_is_another_run(teacher, tmp_path):
-    trained(teacher, (X, Y), output=tmp_path)
-    trained(teacher, (X, Y), output=tmp_path)
+    arguments = {"schedule": tl.Stage(1), "output": tmp_path}
+    trained(teacher, (X, Y), **arguments)
+    trained(teacher, (X, Y), **arguments)
     other = tl.build_transfer_model(tiny_network(2), 3)
     with pytest.raises(InputError, match=r"objectives\[1\]\.teachers\[0\]: .* before"):
-        trained(other, (X, Y), output=tmp_path)
+        trained(other, (X, Y), **arguments)

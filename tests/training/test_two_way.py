@@ -7,6 +7,7 @@ import pytest
 import tl_keras as tl
 from tests.conftest import tiny_network
 from tl_keras.objectives import Distillation
+from tl_keras.training import two_way
 from tl_keras.training.two_way import _teacher
 from tl_keras.utils.errors import InputError
 
@@ -29,19 +30,61 @@ def data():
     }
 
 
-def test_both_models_train_in_rounds_and_a_finished_one_is_taken_as_it_is(tmp_path):
+def learned_weights(model):
+    """Return weights without the statistics of BatchNorm, which are moved in teachers."""
+    return [weight.numpy() for weight in model.weights if "moving" not in weight.path]
+
+
+def test_both_models_train_and_teach_in_rounds_and_a_finished_one_is_taken_as_it_is(
+    tmp_path, monkeypatch
+):
+    taught, trained = [], []
+    fine_tune = two_way.fine_tune
+
+    class Recorded(Distillation):
+        def __init__(self, teachers, temperature, **arguments):
+            super().__init__(teachers, temperature, **arguments)
+            taught.append((list(map(learned_weights, teachers)), temperature, arguments))
+
+    def recording(model, *arguments, **options):
+        run = fine_tune(model, *arguments, **options)
+        trained.append(learned_weights(model))
+        return run
+
+    monkeypatch.setattr(two_way, "Distillation", Recorded)
+    monkeypatch.setattr(two_way, "fine_tune", recording)
+
     def run():
         pair = models()
         found = tl.two_way_transfer(
-            *pair, data(), rounds=1, schedule=STAGE, batch_size=4, output=tmp_path, verbose=False
+            *pair,
+            data(),
+            rounds=1,
+            schedule=STAGE,
+            temperature=3.0,
+            confidence=0.4,
+            weight=0.7,
+            batch_size=4,
+            output=tmp_path,
+            verbose=False,
         )
         return pair, found
 
     pair, found = run()
+    # The peer and the model before the round teach, with what was asked.
+    photos_first, sketches_first, photos_second, _ = trained
+    expected = [(sketches_first, photos_first), (photos_second, sketches_first)]
+    for (weights, temperature, arguments), teachers in zip(taught[-2:], expected, strict=True):
+        assert temperature == 3.0
+        assert arguments == {"confidence": 0.4, "weight": 0.7}
+        for one, two in zip(weights, teachers, strict=True):
+            assert len(one) == len(two) == 14
+            for a, b in zip(one, two, strict=True):
+                np.testing.assert_array_equal(a, b)
     assert list(found.models.values()) == pair and len(found.runs) == 2
     for name in ("photos", "sketches"):
-        assert "distillation" not in found.runs[0][name].history
-        assert np.isfinite(found.runs[1][name].history["distillation"]).all()
+        assert "recorded" not in found.runs[0][name].history
+        assert np.isfinite(found.runs[1][name].history["recorded"]).all()
         assert (tmp_path / "round_1" / name / "model.keras").is_file()
     again, _ = run()
     for one, two in zip(pair, again, strict=True):
@@ -85,16 +128,16 @@ def test_what_does_not_fit_is_found_before_anything_trains():
             network = keras.Model(x, keras.layers.Conv2D(4, 3)(x))
         return tl.build_transfer_model(network, classes, **arguments)
 
-    labelled = build(0, class_names=("a", "b", "c"))
+    one, two, labelled = build(0), build(1), build(0, class_names=("a", "b", "c"))
     for model, peer, arguments, text in (
-        (build(0), build(1, 4), {}, "model_b: expected the classes of model_a.*3 classes, got 4"),
+        (one, build(1, 4), {}, "model_b: expected the classes of model_a.*3 classes, got 4"),
         (labelled, build(1, class_names=("b", "a", "c")), {}, r"model_b: .*got \['b', 'a', 'c'\]"),
-        (build(0), build(1, head="multi_label"), {}, "model_b: .*got multi_label"),
-        (build(0, {"a": 3, "b": 2}), build(1), {}, "model_a: .*got several tasks"),
-        (build(0), build(1, shape=(8, 8, 3)), {}, r"model_b: .*takes, \(16, 16, 3\), got \(8, "),
-        (build(0), build(1), {"temperature": 0}, "temperature: expected a number > 0"),
-        (build(0), build(1), {"confidence": 1.0}, "confidence: expected a number"),
-        (build(0), build(1), {"weight": -1.0}, "weight: expected"),
+        (one, build(1, head="multi_label"), {}, "model_b: .*got multi_label"),
+        (build(0, {"a": 3, "b": 2}), two, {}, "model_a: .*got several tasks"),
+        (one, build(1, shape=(8, 8, 3)), {}, r"model_b: .*takes, \(16, 16, 3\), got \(8, "),
+        (one, two, {"temperature": 0}, "temperature: expected a number > 0"),
+        (one, two, {"confidence": 1.0}, "confidence: expected a number"),
+        (one, two, {"weight": -1.0}, "weight: expected"),
     ):
         before = model.get_weights()
         with pytest.raises(InputError, match=text):
@@ -117,48 +160,3 @@ def test_bad_arguments():
         tl.two_way_transfer(a, b, data(), {"drawings": images(3)})
     with pytest.raises(InputError, match="rounds: expected a whole number ≥ 1"):
         tl.two_way_transfer(a, b, data(), rounds=0)
-
-
-def test_the_peer_and_the_model_before_the_round_teach_with_what_was_asked(monkeypatch):
-    seen = []
-
-    class Recorded(Distillation):
-        def __init__(self, teachers, temperature, **arguments):
-            super().__init__(teachers, temperature, **arguments)
-            weights = [teacher.get_weights() for teacher in teachers]
-            seen.append((weights, temperature, arguments))
-
-    monkeypatch.setattr("tl_keras.training.two_way.Distillation", Recorded)
-    pair = models()
-
-    # Without layers of BatchNorm, what teaches is an exact copy.
-    monkeypatch.setattr("tl_keras.training.two_way.batch_norm_layers", lambda _: [])
-    trained = []
-    fine_tune = tl.training.fine_tune
-
-    def recording(model, *arguments, **options):
-        run = fine_tune(model, *arguments, **options)
-        trained.append(model.get_weights())
-        return run
-
-    monkeypatch.setattr("tl_keras.training.two_way.fine_tune", recording)
-    tl.two_way_transfer(
-        *pair,
-        data(),
-        rounds=1,
-        schedule=STAGE,
-        temperature=3.0,
-        confidence=0.4,
-        weight=0.7,
-        batch_size=4,
-        verbose=False,
-    )
-    photos_first, sketches_first, photos_second, _ = trained
-    taught = seen[-2:]
-    expected = [(sketches_first, photos_first), (photos_second, sketches_first)]
-    for (found, temperature, arguments), teachers in zip(taught, expected, strict=True):
-        assert temperature == 3.0
-        assert arguments == {"confidence": 0.4, "weight": 0.7}
-        for one, two in zip(found, teachers, strict=True):
-            for a, b in zip(one, two, strict=True):
-                np.testing.assert_array_equal(a, b)
