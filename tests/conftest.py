@@ -23,6 +23,7 @@ import pytest
 import tensorflow as tf
 
 # Graphs are many objects and few cycles: looking for cycles as often as by default takes a tenth.
+gc.freeze()
 gc.set_threshold(100_000, 50, 1000)
 atexit.register(shutil.rmtree, os.environ["TL_KERAS_CACHE"], ignore_errors=True)
 tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -9,6 +9,8 @@ import tensorflow as tf
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 import tl_keras as tl
+from tests.conftest import tiny_network
+from tl_keras.utils import tracing
 from tl_keras.utils.tracing import PerBatch
 
 X = np.random.default_rng(0).integers(0, 255, (6, 4, 4, 3)).astype(np.uint8)
@@ -83,3 +85,22 @@ def test_a_function_is_traced_once_for_each_type_of_batch():
         np.testing.assert_array_equal(run(batch)["twice"], 2 * batch)
     run(tf.ones((1, 5, 2), tf.int32))
     assert traced == [([None, None, 2], tf.float32), ([None, None, 2], tf.int32)]
+
+
+def test_files_are_predicted_without_tracing_anew_until_weights_are_set(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3)).astype(np.uint8)
+    keras.utils.save_img(tmp_path / "one.png", pixels, scale=False)
+    model = tl.build_transfer_model(tiny_network(), 3)
+    first = tl.predict(model, tmp_path).to_json()
+
+    class Traced(Exception):
+        pass
+
+    def refuse(*_):
+        raise Traced
+
+    monkeypatch.setattr(tracing, "PerBatch", refuse)
+    assert tl.predict(model, tmp_path).to_json() == first
+    model.set_weights([0 * weight for weight in model.get_weights()])
+    with pytest.raises(Traced):
+        tl.predict(model, tmp_path)

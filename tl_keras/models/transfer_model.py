@@ -21,7 +21,7 @@ from tl_keras.utils.arguments import whole
 from tl_keras.utils.by_task import by_task, in_form_of
 from tl_keras.utils.errors import InputError, Renamed
 from tl_keras.utils.legacy_hdf5 import check_not_hdf5, check_not_written_as_hdf5
-from tl_keras.utils.tracing import PerBatch
+from tl_keras.utils.tracing import forget_traced, traced_once
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -201,10 +201,8 @@ class TransferModel(keras.Model):
         images = self.modality.check_array(images, self.modality.name)
         if not all(isinstance(one, np.ndarray) for one in tf.nest.flatten(images)):
             return function(images)
-        compiled = self.__dict__.setdefault("_compiled_passes", {})
-        if name not in compiled:
-            compiled[name] = PerBatch(function, self.modality.batch_spec)
-        return in_batches(compiled[name], images, batch_size)
+        compiled = traced_once(self, name, function, self.modality.batch_spec)
+        return in_batches(compiled, images, batch_size)
 
     def save(self, filepath, overwrite: bool = True, **kwargs):
         """Save the model as a `.keras` file; arguments as for `keras.Model.save`.
@@ -227,8 +225,8 @@ class TransferModel(keras.Model):
         self._forget_graphs()
 
     def _forget_graphs(self):
-        """Let `features` and `logits` be traced again: graphs hold constants of normalisation."""
-        self.__dict__.pop("_compiled_passes", None)
+        """Let `features` and the like be traced again: graphs hold constants of normalisation."""
+        forget_traced(self)
 
     def get_config(self):
         """Return what `from_config` needs to build the same model; refused for HDF5."""

@@ -20,7 +20,7 @@ from tl_keras.predictions.table import Predictions, result
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.by_task import by_task
 from tl_keras.utils.errors import InputError, counted, decodable, warn_user
-from tl_keras.utils.tracing import PerBatch
+from tl_keras.utils.tracing import traced_once
 
 
 def predict(model: TransferModel, data: Any, *, top: int = 1, batch_size: int = 32) -> Predictions:
@@ -102,7 +102,9 @@ def _is_name(value: Any) -> bool:
 def _of_examples(
     model: TransferModel, examples: Examples, batch_size: int
 ) -> Iterator[tuple[str | Path, Scores, str]]:
-    forward = PerBatch(lambda x: model(x, training=False), model.modality.batch_spec)
+    forward = traced_once(
+        model, "predictions", lambda x: model(x, training=False), model.modality.batch_spec
+    )
     row = 0
     for x in examples.batches(None, batch_size):
         found = tf.nest.map_structure(np.asarray, forward(x))

@@ -93,7 +93,7 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
     """
     import tensorflow as tf
 
-    from tl_keras.utils.tracing import PerBatch
+    from tl_keras.utils.tracing import traced_once
 
     if model.modality.raw_name is None:
         raise InputError(
@@ -106,7 +106,7 @@ def predictor_of(model: "TransferModel", argument: str) -> Predictor:
         examples, error = model.modality.from_raw(contents)
         return model(examples, training=False), error
 
-    outputs = PerBatch(scores_and_errors, tf.TensorSpec([None]))
+    outputs = traced_once(model, "scores of files", scores_and_errors, tf.TensorSpec([None]))
 
     def run(contents: list[bytes]) -> tuple[Scores, list[str]]:
         found, error = outputs(tf.constant(contents, tf.string))

@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+_KEPT = "_traced_functions"
+
 
 class PerBatch:
     """A function of one batch as a graph for batches of any length.
@@ -35,3 +37,23 @@ class PerBatch:
             compiled = tf.function(self._function, autograph=False)
             self._traced[types] = compiled.get_concrete_function(spec)
         return self._traced[types](batch)
+
+
+def traced_once(owner: Any, name: str, function: Callable[[Any], Any], spec: Any) -> PerBatch:
+    """Return a function of batches that an object keeps, so that later calls need no tracing.
+
+    Args:
+        owner: The object, such as a model.
+        name: What the function is known by.
+        function: As for `PerBatch`; always the same for a name.
+        spec: As for `PerBatch`.
+    """
+    kept = owner.__dict__.setdefault(_KEPT, {})
+    if name not in kept:
+        kept[name] = PerBatch(function, spec)
+    return kept[name]
+
+
+def forget_traced(owner: Any) -> None:
+    """Let an object's functions be traced again, as after a change of what graphs hold."""
+    owner.__dict__.pop(_KEPT, None)
