@@ -185,12 +185,13 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
     def _labels(self, domain: Any, count: int) -> tuple[np.ndarray, list]:
         """Return the domain label of each sample, and the labels that occur."""
         if domain is None:
-            if len(self.targets_) > 1 and self._one_map_per_target:
+            first, *others = self.targets_
+            if others and self._one_map_per_target:
                 raise InputError(
                     f"domain: {type(self).__name__} has a map for each of its target domains "
                     f"{list(self.targets_)}. Say which one each sample belongs to."
                 )
-            return np.full(count, self.targets_[0]), [self.targets_[0]]
+            return np.full(count, first), [first]
         label = domain_labels(domain, count)
         names = np.unique(label).tolist()
         known = {*self.sources_, *self.targets_}

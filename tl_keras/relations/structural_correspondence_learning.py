@@ -1,6 +1,5 @@
 """Structural correspondence learning."""
 
-import numbers
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from tl_keras.relations.pivot_predictors import (
     mutual_information,
     presence,
 )
+from tl_keras.utils.arguments import is_real
 from tl_keras.utils.errors import InputError, did_you_mean
 
 CHOICES = {
@@ -234,7 +234,7 @@ class StructuralCorrespondenceLearning(DomainTransformer):
             check_count(name, getattr(self, name), 1)
         for name in ("regularization", "scale"):
             value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not 0 < value < np.inf:
+            if not is_real(value) or not 0 < value < np.inf:
                 raise InputError(f"{name}: expected a number above 0, got {value!r}.")
 
     def __sklearn_tags__(self):
