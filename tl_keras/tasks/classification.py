@@ -13,6 +13,7 @@ from tl_keras.tasks import metrics
 from tl_keras.tasks.base import Task
 from tl_keras.tasks.encoding import class_numbers, column_of_values, finite, values_in_graph
 from tl_keras.tasks.losses import softmax_cross_entropy
+from tl_keras.tasks.protocols import Panel
 from tl_keras.utils.errors import InputError
 
 LEAST = 1e-7
@@ -75,6 +76,7 @@ class Classification(Task):
             return values_in_graph(y)
         if y.dtype != tf.string:
             return tf.one_hot(tf.cast(y, tf.int32), outputs.size)
+        assert outputs.class_names is not None  # Else `encode` refuses text.
         forms = [
             [unicodedata.normalize(form, name) for name in outputs.class_names]
             for form in ("NFC", "NFD")
@@ -138,18 +140,20 @@ class Classification(Task):
         """Return confusion matrix, reliability diagram, and for two classes the ROC."""
         bins = metrics.calibration_bins(measured.targets, measured.probabilities)
         error = measured.metrics["expected_calibration_error"]
-        drawn = [
-            lambda axes: panels.draw_confusion(axes, measured.confusion, measured.labels),
+        confusion, positive = measured.confusion, measured.positive
+        assert confusion is not None  # As `confusion` gives it.
+        drawn: list[Panel] = [
+            lambda axes: panels.draw_confusion(axes, confusion, measured.labels),
             lambda axes: panels.draw_reliability(axes, *bins, error),
         ]
-        if measured.positive is not None and not np.isnan(measured.metrics["auc"]):
-            index = measured.labels.index(measured.positive)
-            rates = sklearn_metrics.roc_curve(
+        if positive is not None and not np.isnan(measured.metrics["auc"]):
+            index = measured.labels.index(positive)
+            false_positives, true_positives, _ = sklearn_metrics.roc_curve(
                 measured.targets.argmax(axis=1) == index, measured.probabilities[:, index]
-            )[:2]
+            )
             drawn.append(
                 lambda axes: panels.draw_roc(
-                    axes, *rates, measured.metrics["auc"], measured.positive
+                    axes, false_positives, true_positives, measured.metrics["auc"], positive
                 )
             )
         return drawn
