@@ -111,7 +111,7 @@ class Supervised(Objective):
         }
         return {"loss": sum(parts.values()), **parts}
 
-    def per_example(self, y, logits, spec: TargetSpec, task: str = ONLY_TASK):
+    def per_example(self, y: Any, logits: Any, spec: TargetSpec, task: str = ONLY_TASK) -> Any:
         """Return the loss of each example `(b,)` of one task."""
         own = self._losses.get(task)
         if own is None:

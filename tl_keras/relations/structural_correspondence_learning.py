@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse
 from sklearn.base import OneToOneFeatureMixin
+from sklearn.utils import Tags
 
 from tl_keras.arrays import DomainTransformer, check_memory, labelled_samples, require_classes
 from tl_keras.arrays.checks import check_count
@@ -237,7 +238,7 @@ class StructuralCorrespondenceLearning(DomainTransformer):
             if not is_real(value) or not 0 < value < np.inf:
                 raise InputError(f"{name}: expected a number above 0, got {value!r}.")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.pivots == "mutual_information"
         return tags

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tl_keras.plots import plot_learning_rates
+from tl_keras.plots.figure import Picture
 from tl_keras.utils.errors import counted
 
 DIVERGED = 4.0
@@ -49,7 +50,7 @@ class LearningRates:
             f"suggestion {_short(self.suggestion)} ({why})"
         )
 
-    def plot(self, path: str | os.PathLike | None = None):
+    def plot(self, path: str | os.PathLike | None = None) -> Picture:
         """Draw the losses over the learning rate, with the suggestion marked.
 
         Args:

@@ -28,8 +28,7 @@ ASIDE = "set-aside-{}"
 REMEDY = "Choose another directory, or pass overwrite=True to replace what is there."
 
 
-_Words = tuple[str, str]
-"""What is said of one file, and of several."""
+_Words = tuple[str, str]  # Of one file, and of several.
 _DAMAGED: _Words = ("is damaged and is passed over", "are damaged and are passed over")
 _OF_OTHERS: _Words = ("belongs to another run", "belong to another run")
 _NO_FILE: _Words = (
@@ -204,17 +203,18 @@ def _begun(there: _There, directory: RunDirectory) -> tuple[Found, _Unusable]:
     }
     whole = {None, *kept} - {*damaged}
     bests = {path: _best_of(directory, state) for path, state in own.items()}
-    complete = [path for path in own if bests[path] in whole]
+    paths = list(own)
+    complete = [path for path in paths if bests[path] in whole]
     chosen = next((p for p in reversed(complete) if not _is_start(own[p])), None)
     if chosen is None:
-        chosen = list(own)[-1]
+        chosen = paths[-1]
         best = bests[chosen]
         if best is not None and best not in whole:
             warn_user(
                 f"{best.name}, the weights of the best epoch so far, cannot be read: the "
                 "run resumes without them, and the best epoch is one of those to come."
             )
-    later = list(own)[list(own).index(chosen) + 1 :]
+    later = paths[paths.index(chosen) + 1 :]
     return Found.BEGUN, others | dict.fromkeys(later, _NOT_NEEDED) | damaged
 
 
