@@ -203,3 +203,9 @@ def test_every_form_of_data_trains_the_same_head(blobs, form, tmp_path):
     model = new_model()
     tl.fine_tune(model, data, schedule=tl.Stage(60, learning_rate=1e-2), verbose=False)
     assert tl.evaluate(model, (x, y), verbose=False).metrics["accuracy"] > 0.95
+
+
+def test_the_first_step_is_read_on_a_clock_that_has_just_started(blobs, monkeypatch):
+    monkeypatch.setattr("tl_keras.training.stage_epochs.time.perf_counter", lambda: 0.0)
+    run = tl.fine_tune(new_model(), blobs, schedule=tl.Stage(1), batch_size=8, verbose=False)
+    assert np.isfinite(run.history["loss"][0])

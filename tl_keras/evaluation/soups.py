@@ -8,7 +8,6 @@ import numpy as np
 
 from tl_keras.backbones.weights import finalize_normalization
 from tl_keras.evaluation.evaluate import evaluate, targets_of
-from tl_keras.evaluation.report import Report
 from tl_keras.models.regression_layers import CenteredDense, change_units
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
@@ -125,10 +124,8 @@ def greedy_soup(
     metric = spec.task.best_metric if metric is None else metric
     sign = -1.0 if metric in spec.task.lower_is_better else 1.0
 
-    def score_of(model: TransferModel) -> float:
-        report = evaluate(model, validation, batch_size=batch_size, verbose=False)
-        assert isinstance(report, Report)  # There is one task.
-        return report[metric]
+    def score_of(model: TransferModel) -> Any:  # A number: there is one task.
+        return evaluate(model, validation, batch_size=batch_size, verbose=False)[metric]
 
     scores = tuple(score_of(model) for model in models)
     order = np.argsort(-sign * np.array(scores), kind="stable")
