@@ -14,7 +14,6 @@ from tests.conftest import tiny_network
 from tl_keras.objectives import Supervised
 from tl_keras.training.checks import resolve_settings
 from tl_keras.training.early_stopping import with_early_stopping
-from tl_keras.training.plan import Settings
 from tl_keras.training.progress_lines import EpochLines, Pace, time_line
 from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.utils.errors import InputError
@@ -28,7 +27,7 @@ def settings(**arguments):
         "batch_size": 32, "early_stopping": "auto", "augmentation": None, "callbacks": (),
         "seed": 0, "checkpoints": Checkpoints(), "cache": None, "verbose": False,
     }  # fmt: skip
-    return resolve_settings(Settings(**given | arguments))
+    return resolve_settings(**given | arguments)
 
 
 def decided(stages=CHOSEN, validation=True, objectives=SUPERVISED, **arguments):

@@ -201,3 +201,9 @@ def test_every_form_of_data_trains_the_same_head(blobs, form, tmp_path):
     tl.fine_tune(model, data, schedule=tl.Stage(30, learning_rate=0.2), verbose=False)
     found = np.argmax(model(x.astype(np.float32)), axis=1)
     assert np.mean(found == y) > 0.95
+
+
+def test_the_first_step_is_read_on_a_clock_that_has_just_started(blobs, monkeypatch):
+    monkeypatch.setattr("tl_keras.training.stage_epochs.time.perf_counter", lambda: 0.0)
+    run = tl.fine_tune(new_model(), blobs, schedule=tl.Stage(1), batch_size=8, verbose=False)
+    assert np.isfinite(run.history["loss"][0])

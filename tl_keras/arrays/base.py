@@ -1,11 +1,12 @@
 """The two forms of array methods: a weight for each source sample, or a map of the features."""
 
 import abc
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from tl_keras.arrays.checks import check_size
@@ -20,6 +21,9 @@ from tl_keras.arrays.labels import has_fractions, refuse_marks_without_domain
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.weights import effective_sample_size, finished_weights
 from tl_keras.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class DomainWeighter(BaseEstimator, abc.ABC):
@@ -46,7 +50,7 @@ class DomainWeighter(BaseEstimator, abc.ABC):
             target: Samples of all target domains `(n_target, features)`.
         """
 
-    def fit(self, X, y=None, *, domain=None):
+    def fit(self, X: Any, y: Any = None, *, domain: Any = None) -> "Self":
         """Estimate the weights.
 
         Args:
@@ -76,7 +80,7 @@ class DomainWeighter(BaseEstimator, abc.ABC):
         self.effective_sample_size_ = effective_sample_size(weights)
         return self
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self._sparse
         return tags
@@ -115,7 +119,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
             domain: Its label, one of `sources_` or `targets_`.
         """
 
-    def fit(self, X, y=None, *, domain=None):
+    def fit(self, X: Any, y: Any = None, *, domain: Any = None) -> "Self":
         """Learn the map.
 
         Args:
@@ -135,7 +139,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         self._learn(X, y, domain, stacklevel=3)
         return self
 
-    def transform(self, X, *, domain=None):
+    def transform(self, X: Any, *, domain: Any = None) -> Any:
         """Map samples.
 
         Args:
@@ -154,7 +158,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
         X = self._checked(X, reset=False)
         return self._mapped(X, *self._labels(domain, X.shape[0]))
 
-    def fit_transform(self, X, y=None, *, domain=None):
+    def fit_transform(self, X: Any, y: Any = None, *, domain: Any = None) -> Any:
         """Learn the map and return the mapped samples, each by the map of its domain."""
         X, domains = self._learn(X, y, domain, stacklevel=4)
         return self._mapped(
@@ -185,12 +189,13 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
     def _labels(self, domain: Any, count: int) -> tuple[np.ndarray, list]:
         """Return the domain label of each sample, and the labels that occur."""
         if domain is None:
-            if len(self.targets_) > 1 and self._one_map_per_target:
+            first, *others = self.targets_
+            if others and self._one_map_per_target:
                 raise InputError(
                     f"domain: {type(self).__name__} has a map for each of its target domains "
                     f"{list(self.targets_)}. Say which one each sample belongs to."
                 )
-            return np.full(count, self.targets_[0]), [self.targets_[0]]
+            return np.full(count, first), [first]
         label = domain_labels(domain, count)
         names = np.unique(label).tolist()
         known = {*self.sources_, *self.targets_}
@@ -222,7 +227,7 @@ class DomainTransformer(TransformerMixin, BaseEstimator, abc.ABC):
     # Whether `_map` is the same for all domains; it may return sparse matrices then.
     _one_map: ClassVar[bool] = False
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self._sparse
         return tags

@@ -1,12 +1,12 @@
 """Checks of numbers that array methods take as arguments."""
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
+from tl_keras.utils.arguments import is_real, is_whole
 from tl_keras.utils.errors import InputError
 
 LARGEST, SMALLEST = 1e60, 1e-150
@@ -22,8 +22,8 @@ def is_number(value: Any, least: float, *, above: bool = False, whole: bool = Fa
         above: Whether it must be larger than that.
         whole: Whether it must be a whole number, such as `3` and unlike `3.0`.
     """
-    kind = numbers.Integral if whole else numbers.Real
-    if not isinstance(value, kind) or isinstance(value, bool):
+    fits = is_whole(value) if whole else is_real(value)
+    if not fits or isinstance(value, bool):
         return False
     return (least < value if above else least <= value) and value < math.inf
 

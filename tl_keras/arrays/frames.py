@@ -31,14 +31,15 @@ def match_columns(parts: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: If two tables have columns of different names.
     """
-    named = {part: column_names(X) for part, X in parts.items()}
-    first = next((part for part, names in named.items() if names is not None), None)
-    if first is None:
+    columns = {part: column_names(X) for part, X in parts.items()}
+    named = {part: names for part, names in columns.items() if names is not None}
+    if not named:
         return dict(parts)
-    order, matched = named[first], {}
+    first, order = next(iter(named.items()))
+    matched = {}
     for part, X in parts.items():
-        names = named[part]
-        if names is None or names == order:
+        names = named.get(part, order)
+        if names == order:
             matched[part] = X
             continue
         if set(names) != set(order):

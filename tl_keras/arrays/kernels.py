@@ -1,6 +1,5 @@
 """Kernels of array methods: their width, and low-rank features of them for many samples."""
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import row_norms
 
+from tl_keras.utils.arguments import is_real
 from tl_keras.utils.errors import InputError
 
 KERNELS = ("linear", "rbf", "laplacian", "polynomial", "cosine")
@@ -57,7 +57,7 @@ def resolve_gamma(gamma: Any, X: Any, random_state: Any = None) -> float:
         if gamma == "scale":
             variance = _variance(X)
             return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
-    elif isinstance(gamma, numbers.Real) and 0 < gamma < np.inf:
+    elif is_real(gamma) and 0 < gamma < np.inf:
         return float(gamma)
     raise InputError(f"gamma: expected a number above 0, 'median' or 'scale', got {gamma!r}.")
 
@@ -72,7 +72,7 @@ def _variance(X: Any) -> float:
     return variance if variance > digits**2 * float(np.square(values).sum()) / count else 0.0
 
 
-def kernel_matrix(A: Any, B: Any, kernel: str, gamma: float) -> np.ndarray:
+def kernel_matrix(A: Any, B: Any, kernel: str, gamma: float | None) -> np.ndarray:
     """Return `k(a, b)` for all pairs, `(n, m)` float64.
 
     Args:
@@ -117,7 +117,7 @@ class NystroemFeatures:
         gamma: Width.
     """
 
-    def __init__(self, landmarks: Any, kernel: str, gamma: float):
+    def __init__(self, landmarks: Any, kernel: str, gamma: float | None):
         self.landmarks, self.kernel, self.gamma = landmarks, kernel, gamma
         gram = kernel_matrix(landmarks, landmarks, kernel, gamma)
         values, vectors = np.linalg.eigh((gram + gram.T) / 2)

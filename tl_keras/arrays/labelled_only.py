@@ -1,10 +1,10 @@
 """Any learner behind a map of features: it learns from the samples that have a label."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -18,6 +18,9 @@ from tl_keras.arrays.labels import (
 from tl_keras.arrays.marks import keep_marks
 from tl_keras.arrays.sample_weights import fit_weighted, weight_parameter
 from tl_keras.utils.errors import InputError, counted
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 def _has(name: str):
@@ -65,7 +68,7 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
         self.estimator = estimator
         self.target = target
 
-    def fit(self, X, y, *, domain=None, sample_weight=None):
+    def fit(self, X: Any, y: Any, *, domain: Any = None, sample_weight: Any = None) -> "Self":
         """Fit the estimator.
 
         Args:
@@ -112,27 +115,27 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
         return self
 
     @available_if(_has("predict"))
-    def predict(self, X):
+    def predict(self, X: Any) -> Any:
         """Return the estimator's predictions `(n,)`."""
         return self._fitted().predict(self._checked(X))
 
     @available_if(_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Any:
         """Return the estimator's probabilities `(n, classes)`."""
         return self._fitted().predict_proba(self._checked(X))
 
     @available_if(_has("predict_log_proba"))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithms of the estimator's probabilities `(n, classes)`."""
         return self._fitted().predict_log_proba(self._checked(X))
 
     @available_if(_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> Any:
         """Return the estimator's decision values."""
         return self._fitted().decision_function(self._checked(X))
 
     @available_if(_has("score"))
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the estimator's own score, as accuracy for classifiers and R² for regressors."""
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         refuse_marks_in_scores(y, getattr(self._fitted(), "classes_", None))
@@ -149,7 +152,7 @@ class LabelledOnly(MetaEstimatorMixin, BaseEstimator):
         checked = validate_data(self, X, accept_sparse="csr", ensure_all_finite=finite, reset=reset)
         return X if hasattr(X, "columns") else checked
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags = inner.classifier_tags

@@ -28,7 +28,7 @@ def resolve_backbone(
     spec: str | os.PathLike | keras.layers.Layer | Backbone,
     *,
     weights: str | os.PathLike | None = "imagenet",
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
     trust: bool = False,
 ) -> Backbone:
     """Build the backbone that a spec names.

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.data.fingerprint import Content
 from tl_keras.data.rows import WHOLE, Order, Part
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import counted
@@ -88,6 +89,10 @@ class Examples(abc.ABC):
             InputError: If a file is not there any more, or cannot be read.
         """
         raise TypeError(f"fingerprint: {type(self).__name__} has none.")
+
+    def content(self) -> Content:
+        """Return the hashes of single examples; only where `has_rows` is False it is asked for."""
+        raise TypeError(f"content: {type(self).__name__} has none.")
 
     def fingerprint_in_order(self) -> str:
         """Return a fingerprint for which the order counts, whatever the source."""

@@ -20,6 +20,7 @@ from tl_keras.utils.errors import InputError
 
 BLOCK = 1024
 EXACT_SAMPLES = 10_000
+ZERO = np.zeros(())
 
 
 def maximum_mean_discrepancy(
@@ -138,7 +139,9 @@ def _stacked(source: Any, target: Any) -> Any:
 
 def _kernel(kernel: str, widths: list[float]) -> Callable[[Any, Any], np.ndarray]:
     if kernel != "rbf":
-        return lambda A, B: sum(kernel_matrix(A, B, kernel, g) for g in widths) / len(widths)
+        return lambda A, B: (
+            sum((kernel_matrix(A, B, kernel, g) for g in widths), ZERO) / len(widths)
+        )
 
     def several_widths(A: Any, B: Any) -> np.ndarray:
         product = A @ B.T
@@ -146,7 +149,7 @@ def _kernel(kernel: str, widths: list[float]) -> Callable[[Any, Any], np.ndarray
         distances = row_norms(A, squared=True)[:, None] - 2.0 * product
         distances += row_norms(B, squared=True)
         np.maximum(distances, 0.0, out=distances)
-        return sum(np.exp(-width * distances) for width in widths) / len(widths)
+        return sum((np.exp(-width * distances) for width in widths), ZERO) / len(widths)
 
     return several_widths
 
@@ -193,7 +196,7 @@ def _by_features(
 
 def _embedding(function: Callable, X: Any, w: np.ndarray) -> tuple[np.ndarray, float]:
     """Return `Σ wᵢ φ(xᵢ)` and `Σ wᵢ² ‖φ(xᵢ)‖²`, some rows at a time."""
-    total, own = 0.0, 0.0
+    total, own = ZERO, 0.0
     for start in range(0, len(w), 8 * BLOCK):
         rows, share = function(X[start : start + 8 * BLOCK]), w[start : start + 8 * BLOCK]
         total = total + rows.T @ share

@@ -13,6 +13,7 @@ from tl_keras.evaluation.tables import jsonable, markdown_table, number, text_ta
 from tl_keras.evaluation.task_reports import TaskReports
 from tl_keras.plots import panels
 from tl_keras.plots.figure import Picture
+from tl_keras.utils.by_task import by_task
 from tl_keras.utils.errors import InputError, counted, did_you_mean
 
 BEST = "★"
@@ -75,15 +76,12 @@ class Comparison:
         `model` for one task and `task/model` for several; regression tasks have none.
         """
         result = {}
-        first, *others = self.reports.values()
-        for name, report in zip(self.names[1:], others, strict=True):
-            if isinstance(report, Report):
-                pairs = [(name, first, report)]
-            else:
-                pairs = [(f"{t}/{name}", first.tasks[t], report.tasks[t]) for t in report.tasks]
-            for key, before, after in pairs:
-                if before.right is not None:
-                    result[key] = mcnemar(before.right, after.right)
+        first, *others = map(_by_task, self.reports.values())
+        for name, reports in zip(self.names[1:], others, strict=True):
+            for task, report in reports.items():
+                before, after = first[task].right, report.right
+                if before is not None and after is not None:
+                    result[f"{task}/{name}" if task else name] = mcnemar(before, after)
         return result
 
     def __getitem__(self, name: str) -> Report | TaskReports:
@@ -197,6 +195,10 @@ def mcnemar(right_before: np.ndarray, right_after: np.ndarray) -> float:
     gained = int((~right_before & right_after).sum())
     lost = int((right_before & ~right_after).sum())
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+
+
+def _by_task(report: Report | TaskReports) -> dict[str, Report]:
+    return report.tasks if isinstance(report, TaskReports) else by_task(report)
 
 
 def _best(metric: str, values: dict[str, float], lower: bool) -> tuple[str, ...]:

@@ -64,10 +64,10 @@ def evaluate(
     positive = positive_classes(spec, positive)
     own = checked_metrics(metrics, spec)
     batch_size = whole(batch_size, "batch_size")
-    domains = as_domains(as_examples(data, wanted=model.modality.spec), "data")
-    warn_of_doubtful_values(model, {"data": domains})
+    examples = as_examples(data, wanted=model.modality.spec)
+    warn_of_doubtful_values(model, {"data": as_domains(examples, "data")})
     targets, (outputs,) = predict(
-        [model], domains.only, asked_of_labels(spec), batch_size, progress=verbose
+        [model], examples, asked_of_labels(spec), batch_size, progress=verbose
     )
     report = report_of(spec, targets, outputs, positive)
     reports = report.tasks if isinstance(report, TaskReports) else by_task(report)
@@ -111,9 +111,9 @@ def asked_of_labels(
 
 def report_of(
     spec: TargetSpec | dict[str, TargetSpec],
-    targets: np.ndarray | dict[str, np.ndarray],
-    outputs: np.ndarray | dict[str, np.ndarray],
-    positive: int | dict[str, int | None] | None = None,
+    targets: Any,
+    outputs: Any,
+    positive: Any = None,
 ) -> Report | TaskReports:
     """Return the report of targets and outputs, for one task or for several.
 

@@ -1,10 +1,10 @@
 """Which of two classes precision, recall and F1 are about."""
 
-import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tl_keras.tasks.targets import TargetSpec
+from tl_keras.utils.arguments import is_whole
 from tl_keras.utils.errors import InputError, counted, did_you_mean
 
 OF_POSITIVE = (
@@ -44,8 +44,7 @@ def positive_class(spec: TargetSpec, positive: Any, argument: str = "positive") 
         return spec.size - 1
     if isinstance(positive, str) and positive in names:
         return names.index(positive)
-    whole = isinstance(positive, numbers.Integral) and not isinstance(positive, bool)
-    if whole and 0 <= positive < spec.size:
+    if is_whole(positive) and not isinstance(positive, bool) and 0 <= positive < spec.size:
         return int(positive)
     raise InputError(
         f"{argument}: expected one of the classes {list(names)}, or its number from 0, got "

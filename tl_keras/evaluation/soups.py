@@ -35,15 +35,15 @@ def mean_weights(
     weights: Sequence[Sequence[np.ndarray]], shares: Sequence[float] | None = None
 ) -> list[np.ndarray]:
     """Return `Σ w θ / Σ w` of several lists of arrays; whole numbers are those of the first."""
-    shares = np.ones(len(weights)) if shares is None else np.asarray(shares, np.float64)
+    factors = np.ones(len(weights)) if shares is None else np.asarray(shares, np.float64)
     means = []
     for arrays in zip(*weights, strict=True):
         first = np.asarray(arrays[0])
         if not np.issubdtype(first.dtype, np.floating) and first.dtype.name != "bfloat16":
             means.append(first)
             continue
-        total = sum(np.asarray(a, np.float64) * w for a, w in zip(arrays, shares, strict=True))
-        means.append((total / shares.sum()).astype(first.dtype))
+        total = sum(np.asarray(a, np.float64) * w for a, w in zip(arrays, factors, strict=True))
+        means.append((total / factors.sum()).astype(first.dtype))
     return means
 
 
@@ -124,7 +124,7 @@ def greedy_soup(
     metric = spec.task.best_metric if metric is None else metric
     sign = -1.0 if metric in spec.task.lower_is_better else 1.0
 
-    def score_of(model: TransferModel) -> float:
+    def score_of(model: TransferModel) -> Any:  # A number: there is one task.
         return evaluate(model, validation, batch_size=batch_size, verbose=False)[metric]
 
     scores = tuple(score_of(model) for model in models)

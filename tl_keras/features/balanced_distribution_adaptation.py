@@ -1,11 +1,11 @@
 """Balanced distribution adaptation."""
 
-import numbers
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from tl_keras.arrays.checks import is_number
 from tl_keras.divergences import proxy_a_distance
 from tl_keras.features.domain_pairs import pairs_of_classes, pairs_of_domains
 from tl_keras.features.joint_distribution_adaptation import JointDistributionAdaptation
@@ -121,8 +121,8 @@ class BalancedDistributionAdaptation(JointDistributionAdaptation):
 
     def _fit(self, X, y, domains):
         value = self.balance
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not (number and 0 <= value <= 1) and not (isinstance(value, str) and value == "auto"):
+        number = is_number(value, 0) and value <= 1
+        if not number and not (isinstance(value, str) and value == "auto"):
             raise InputError(f"balance: expected a number from 0 to 1 or 'auto', got {value!r}.")
         self.balance_ = float(value) if number else 0.0
         super()._fit(X, y, domains)
@@ -153,7 +153,9 @@ def estimated_balance(X: Any, target: np.ndarray, codes: np.ndarray, random_stat
         for code in np.unique(codes)
     ]
     known = [distance for distance in of_classes if distance is not None]
-    total = 0.0 if whole is None or not known else whole + np.mean(known)
+    if whole is None or not known:
+        return 0.5
+    total = whole + np.mean(known)
     return float(1.0 - whole / total) if total > 0 else 0.5
 
 

@@ -1,6 +1,5 @@
 """What TCA, JDA and BDA have in common: the kernel, its size, and the map of new samples."""
 
-import numbers
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +25,7 @@ from tl_keras.features.feature_space import (
     primal_space,
 )
 from tl_keras.features.mmd_components import components, scaled
+from tl_keras.utils.arguments import is_real
 from tl_keras.utils.errors import InputError, did_you_mean
 
 EXACT_SAMPLES = 5000
@@ -159,7 +159,7 @@ class ComponentTransformer(ClassNamePrefixFeaturesOutMixin, DomainTransformer):
         for name in ("n_components", "landmarks"):
             check_count(name, getattr(self, name), 1)
         value = self.regularization
-        if not isinstance(value, numbers.Real) or not 0 < value < np.inf:
+        if not is_real(value) or not 0 < value < np.inf:
             raise InputError(f"regularization: expected a number above 0, got {value!r}.")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 
 from tl_keras.arrays import Domains, check_memory, labelled_samples, require_classes
 from tl_keras.arrays.checks import check_count
@@ -171,7 +171,7 @@ class JointDistributionAdaptation(ComponentTransformer):
         self.classes_, codes[known] = np.unique(y[known], return_inverse=True)
         return codes, known
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags

@@ -180,7 +180,7 @@ class OptimalTransportMapping(OneToOneFeatureMixin, DomainTransformer):
         if self.method == "sinkhorn":
             plan = entropic_plan(cost, self.entropy)
             return EntropicMap(targets, plan.log_target, self.metric, self.entropy * unit)
-        if self.method == "exact":
+        if labels is None:
             plan = exact_plan(cost)
         else:
             plan = group_lasso_plan(cost, labels, self.entropy, self.class_strength)

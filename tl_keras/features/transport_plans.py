@@ -31,11 +31,21 @@ class Plan(NamedTuple):
 
     Attributes:
         mass: `(n, m)`, not negative, sum one.
-        log_target: `(m,)`, the logarithm of the target factors of an entropic plan; None otherwise.
     """
 
     mass: np.ndarray
-    log_target: np.ndarray | None = None
+
+
+class EntropicPlan(NamedTuple):
+    """A plan of the entropic problem.
+
+    Attributes:
+        mass: As for `Plan`.
+        log_target: `(m,)`, the logarithm of the target factors.
+    """
+
+    mass: np.ndarray
+    log_target: np.ndarray
 
 
 def import_pot() -> ModuleType:
@@ -78,7 +88,7 @@ def exact_plan(cost: np.ndarray) -> Plan:
     return Plan(mass)
 
 
-def entropic_plan(cost: np.ndarray, entropy: float) -> Plan:
+def entropic_plan(cost: np.ndarray, entropy: float) -> EntropicPlan:
     """Return the smoothed plan `argmin ⟨γ, C⟩ + ε Σ γ log γ`, by Sinkhorn's iterations.
 
     Args:
@@ -87,7 +97,7 @@ def entropic_plan(cost: np.ndarray, entropy: float) -> Plan:
     """
     mass, log_target = _sinkhorn(cost, entropy)
     _check_margins(mass)
-    return Plan(mass, log_target)
+    return EntropicPlan(mass, log_target)
 
 
 def group_lasso_plan(cost: np.ndarray, labels: np.ndarray, entropy: float, strength: float) -> Plan:
@@ -161,7 +171,8 @@ def _sinkhorn(cost: np.ndarray, entropy: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def _weights(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(np.full(count, 1.0 / count) for count in cost.shape)
+    sources, targets = (np.full(count, 1.0 / count) for count in cost.shape)
+    return sources, targets
 
 
 def _misplaced(mass: np.ndarray) -> float:

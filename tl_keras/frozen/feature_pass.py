@@ -165,7 +165,9 @@ class FeaturePass:
         batches = self._batches.skip(first * each)
         batches = enumerate(elements_of(batches, "data"), first * each)
         numbered = (
-            (number, *(element if isinstance(element, tuple) else (element, None)))
+            (number, element[0], element[1])
+            if isinstance(element, tuple)
+            else (number, element, None)
             for number, element in batches
         )
         return itertools.groupby(numbered, key=lambda batch: batch[0] // each)

@@ -118,7 +118,7 @@ class FeatureStore:
                     raise ValueError(f"shard {shard}: {column.name} has the shape {array.shape}.")
                 with opened_whole(self._path(shard, column), durable=False) as file:
                     _save(file, array)
-                sums[column.name] = zlib.crc32(array.reshape(-1).view(np.uint8))
+                sums[column.name] = zlib.crc32(array.reshape(-1).view(np.uint8).data)
             _write_checked(self._record(shard), {"crc32": sums, "images": f"{images:x}"})
         except OSError:
             self.discard(shard)
@@ -133,7 +133,7 @@ class FeatureStore:
         try:
             sums = _read_checked(self._record(shard))["crc32"]
             return all(
-                zlib.crc32(array.reshape(-1).view(np.uint8)) == sums[column.name]
+                zlib.crc32(array.reshape(-1).view(np.uint8).data) == sums[column.name]
                 for column, array in zip(self.layout.columns, self.load(shard), strict=True)
             )
         except (OSError, ValueError, KeyError, TypeError):
@@ -148,7 +148,7 @@ class FeatureStore:
         """Return the sum of the hashes of a shard's images; raises as `load` does."""
         return int(_read_checked(self._record(shard))["images"], 16)
 
-    def load(self, shard: int) -> list[np.ndarray]:
+    def load(self, shard: int) -> list[np.memmap]:
         """Return the arrays of a shard, memory-mapped, in the order of the columns.
 
         Raises:

@@ -21,9 +21,9 @@ from tl_keras.frozen.feature_cache import FeatureCache
 from tl_keras.frozen.feature_layout import Column, Layout
 from tl_keras.frozen.feature_pass import DataChanges, FeaturePass, batch_size_of
 from tl_keras.frozen.feature_store import META_FILE, STORE_VERSION, FeatureStore
+from tl_keras.frozen.fixed import Fixed
 from tl_keras.frozen.folding import check_precision
 from tl_keras.frozen.function_digest import function_digest, trace
-from tl_keras.frozen.prefix import Prefix
 from tl_keras.frozen.stored_examples import StoredExamples
 from tl_keras.utils.errors import counted
 
@@ -31,7 +31,7 @@ ATTEMPTS = 3
 
 
 def stored_features(
-    prefix: Prefix,
+    prefix: Fixed,
     examples: Examples,
     targets: Specs,
     cache: FeatureCache,
@@ -40,7 +40,7 @@ def stored_features(
     seed: int = 0,
     pixel_range: tuple[float, float] | None = None,
     verbose: bool = True,
-) -> Examples | None:
+) -> StoredExamples | None:
     """Return examples whose `x` is what the prefix gives, computed once and read from disk.
 
     What was computed before, in this process or another, by a run that ended or was killed, is
@@ -90,7 +90,7 @@ class _Job:
     """One call of `stored_features`."""
 
     def __init__(self, prefix, examples, targets, cache, augmentation, seed, pixel_range, say):
-        self._prefix: Prefix = prefix
+        self._prefix: Fixed = prefix
         self._examples: Examples = examples
         self._targets: Specs = targets
         self._cache: FeatureCache = cache

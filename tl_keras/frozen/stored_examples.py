@@ -103,11 +103,15 @@ class StoredExamples(Examples):
         with_targets = self._has_targets(spec)
         views, width = self._layout.views, len(self._layout.x)
         columns = self._layout.columns if with_targets else self._layout.x
-        read = self._read_memory if self._in_memory is not None else self._read_files
+        tensors = self._in_memory
 
         @tf.autograph.experimental.do_not_convert
-        def element(epoch: tf.Tensor, rows: tf.Tensor) -> Any:
-            values = read(rows * views + epoch % views, columns)
+        def element(epoch: Any, rows: Any) -> Any:
+            wanted = rows * views + epoch % views
+            if tensors is None:
+                values = self._read_files(wanted, columns)
+            else:
+                values = [tf.gather(tensor, wanted) for tensor in tensors[: len(columns)]]
             x = values[0] if width == 1 else tuple(values[:width])
             return (x, self._named(values[width:])) if with_targets else x
 
@@ -136,9 +140,6 @@ class StoredExamples(Examples):
     def _column(self, index: int) -> np.ndarray:
         shards = range(self._layout.shards)
         return np.concatenate([np.array(self._store.load(shard)[index]) for shard in shards])
-
-    def _read_memory(self, rows: tf.Tensor, columns: tuple) -> list[tf.Tensor]:
-        return [tf.gather(tensor, rows) for tensor in self._in_memory[: len(columns)]]
 
     def _read_files(self, rows: tf.Tensor, columns: tuple) -> list[tf.Tensor]:
         values = tf.numpy_function(
@@ -199,7 +200,8 @@ class _MappedShards:
                 self._touched = 0
                 for arrays in self._arrays.values():
                     for array in arrays:
-                        array.base.madvise(mmap.MADV_DONTNEED)
+                        if isinstance(array.base, mmap.mmap):
+                            array.base.madvise(mmap.MADV_DONTNEED)
 
     def close(self, store: FeatureStore) -> None:
         """Forget the shards of a store."""

@@ -30,7 +30,7 @@ class Teacher:
         random_layer: None: teachers run as in inference.
     """
 
-    random_layer = None
+    random_layer: str | None = None
 
     def __init__(self, name: str, function: Callable[[Any], Any]):
         self.name = name

@@ -44,7 +44,7 @@ class DensityRatioWeighter(DomainWeighter):
         )
         return self._fit_ratio(source, target)
 
-    def density_ratio(self, X):
+    def density_ratio(self, X: Any) -> np.ndarray:
         """Return the estimated ratio for samples.
 
         Args:

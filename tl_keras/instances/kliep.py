@@ -108,7 +108,7 @@ class KLIEP(DensityRatioWeighter):
             self.scores_ = {
                 gamma: held_out_likelihood(from_source, to_target, gamma, fold) for gamma in gammas
             }
-            self.gamma_ = max(self.scores_, key=self.scores_.get)
+            self.gamma_ = max(self.scores_, key=self.scores_.__getitem__)
         else:
             self.gamma_ = gammas[len(gammas) // 2]
         kernels, self._log_mean = normalized_kernels(from_source, self.gamma_)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import (
+    Tags,
     assert_all_finite,
     check_consistent_length,
     check_random_state,
@@ -172,7 +173,7 @@ class TransferBoosting(BaseEstimator, abc.ABC):
             stacklevel=stacklevel,
         )
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         base = self._default_estimator() if self.estimator is None else self.estimator

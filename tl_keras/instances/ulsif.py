@@ -1,7 +1,6 @@
 """uLSIF: the density ratio with the least squared error, in closed form."""
 
 import dataclasses
-import numbers
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from tl_keras.instances.density_ratio import (
     squared_distances,
     widths,
 )
+from tl_keras.utils.arguments import is_real
 from tl_keras.utils.errors import InputError
 
 REGULARISATIONS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -119,7 +119,7 @@ class ULSIF(DensityRatioWeighter):
                     ((gamma, penalty), error)
                     for penalty, error in zip(penalties, errors.tolist(), strict=True)
                 )
-            self.gamma_, self.regularization_ = min(self.scores_, key=self.scores_.get)
+            self.gamma_, self.regularization_ = min(self.scores_, key=self.scores_.__getitem__)
         else:
             self.gamma_ = gammas[len(gammas) // 2]
             self.regularization_ = penalties[len(penalties) // 2]
@@ -182,17 +182,17 @@ def held_out_errors(
         penalties: `λ`, one or more.
         alpha: `α`, 0 for the plain ratio.
     """
-    errors = np.zeros(len(penalties))
+    errors, zero = np.zeros(len(penalties)), np.zeros(())
     for fold, held in enumerate(parts):
         kept = fold_of_centre != fold
         kept = np.flatnonzero(kept if kept.any() else ~kept)
         block = np.ix_(kept, kept)
         others = [part for other, part in enumerate(parts) if other != fold]
         rest = Moments(
-            sum(part.source[block] for part in others),
-            sum(part.target[block] for part in others),
-            sum(part.linear[kept] for part in others),
-            tuple(sum(part.counts[side] for part in others) for side in (0, 1)),
+            sum((part.source[block] for part in others), zero),
+            sum((part.target[block] for part in others), zero),
+            sum((part.linear[kept] for part in others), zero),
+            (sum(part.counts[0] for part in others), sum(part.counts[1] for part in others)),
         )
         theta = coefficients(rest, penalties, alpha)
         quadratic = held.quadratic(alpha)[block]
@@ -205,7 +205,7 @@ def _penalties(regularization: Any) -> list[float]:
     if isinstance(regularization, str) and regularization == "cv":
         return list(REGULARISATIONS)
     given = np.atleast_1d(np.asarray(regularization, object)).tolist()
-    if not given or not all(isinstance(v, numbers.Real) and 0 < v < np.inf for v in given):
+    if not given or not all(is_real(v) and 0 < v < np.inf for v in given):
         raise InputError(
             "regularization: expected 'cv', a number above 0 or a list of them, got "
             f"{regularization!r}."

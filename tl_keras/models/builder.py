@@ -97,19 +97,17 @@ def build_transfer_model(
     if pixel_range is None and modality is not None:
         pixel_range = modality.pixel_range
     modality = modality or resolved.modality or Images(resolved.input_shape)
-    preprocessing = preprocessing_of(resolved, preprocessing, pixel_range)
+    layer = preprocessing_of(resolved, preprocessing, pixel_range)
     several = isinstance(num_classes, Mapping)
     if several:
-        _check_task_names(
-            tasks, (*modality.input_names, "head", preprocessing.name, resolved.network.name)
-        )
+        _check_task_names(tasks, (*modality.input_names, "head", layer.name, resolved.network.name))
     heads, targets, activation = {}, {}, {}
     for task, (spec, units, names) in tasks.items():
         heads[task] = make_head(spec, units, task or "head")
         targets[task] = None if units is None else TargetSpec(spec.task, units, names)
         activation[task] = _activation_of(spec, units, classifier_activation)
     return TransferModel(
-        preprocessing,
+        layer,
         resolved.network,
         TaskHeads(heads, name="head") if several else heads[ONLY_TASK],
         modality=modality,

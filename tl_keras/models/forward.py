@@ -2,6 +2,10 @@
 
 from typing import Any, NamedTuple
 
+import keras
+
+from tl_keras.models.heads import Head
+
 
 class Forward(NamedTuple):
     """What one forward pass gives.
@@ -17,3 +21,14 @@ class Forward(NamedTuple):
     feature_map: Any
     logits: Any
     features: Any
+
+
+def pass_of_head(head: keras.layers.Layer, feature_map: Any, training: bool) -> Forward:
+    """Run a head on a backbone's output."""
+    if not isinstance(head, Head):
+        # Heads of several tasks share pooled features; a layer of the user's own reads the map.
+        shared = getattr(head, "embed", lambda features, training: features)
+        logits = head(feature_map, training=training)
+        return Forward(feature_map, logits, shared(feature_map, training=training))
+    features = head.embed(feature_map, training=training)
+    return Forward(feature_map, head.classify(features), features)

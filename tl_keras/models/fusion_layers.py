@@ -146,7 +146,7 @@ class FusedPredictions(keras.layers.Layer):
         That of a mixture, `M = Σ w mᵢ` and `S² = Σ w (sᵢ² + (mᵢ − M)²)` with `Σ w = 1`.
         """
         scales = [member.target_scales[ONLY_TASK] for member in self.members]
-        if not all(one.is_known for one in scales):
+        if self.shares is None or not all(one.is_known for one in scales):
             return None
         share = np.array(self.shares)[:, None] / sum(self.shares)
         means, widths = (

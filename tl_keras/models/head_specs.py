@@ -1,8 +1,8 @@
 """Heads as data: how features are pooled, what stands between, and what is predicted."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -47,6 +47,20 @@ class HeadSpec:
     target_mean: float | tuple[float, ...] | None = None
     target_scale: float | tuple[float, ...] | None = None
     layer: keras.layers.Layer | None = None
+
+    if TYPE_CHECKING:  # What can be given is more than what is kept.
+
+        def __init__(
+            self,
+            task: Task | str = ...,
+            pooling: Pooling = ...,
+            hidden_units: Sequence[int] = ...,
+            dropout: float = ...,
+            classifier: Literal["dense", "cosine"] = ...,
+            target_mean: float | Sequence[float] | None = ...,
+            target_scale: float | Sequence[float] | None = ...,
+            layer: keras.layers.Layer | None = ...,
+        ) -> None: ...
 
     def __post_init__(self):
         """Check the values."""

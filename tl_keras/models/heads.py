@@ -1,6 +1,7 @@
 """Heads: what stands on a backbone. The layers; `head_specs` describes them as data."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 from keras import ops
@@ -58,12 +59,12 @@ class CosineClassifier(keras.layers.Layer):
         Logits `(batch, units)` within `±s`.
     """
 
-    def __init__(self, units: int, scale: float = 16.0, **kwargs):
+    def __init__(self, units: int, scale: float = 16.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.units = int(units)
         self.initial_scale = float(scale)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Create the class vectors and the scale."""
         self.kernel = self.add_weight(
             name="kernel", shape=(input_shape[-1], self.units), initializer="glorot_uniform"
@@ -72,17 +73,17 @@ class CosineClassifier(keras.layers.Layer):
             name="scale", shape=(), initializer=keras.initializers.Constant(self.initial_scale)
         )
 
-    def call(self, features):
+    def call(self, features: Any) -> Any:
         """Compute logits."""
         features = ops.normalize(features, axis=-1, epsilon=1e-6)
         kernel = ops.normalize(self.kernel, axis=0, epsilon=1e-6)
         return self.scale * ops.matmul(features, kernel)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Return `(batch, units)`."""
         return (input_shape[0], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build the same layer."""
         return {**super().get_config(), "units": self.units, "scale": self.initial_scale}
 
@@ -122,7 +123,7 @@ class Head(keras.layers.Layer):
         Logits `(batch, units)`, or pooled features `(batch, channels)` without `units`.
     """
 
-    def __init__(self, spec: HeadSpec, units: int | None, **kwargs):
+    def __init__(self, spec: HeadSpec, units: int | None, **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.spec = spec
         self.units = None if units is None else int(units)
@@ -144,7 +145,7 @@ class Head(keras.layers.Layer):
     def _dropout(self, index: int) -> keras.layers.Layer:
         return keras.layers.Dropout(self.spec.dropout, dtype="float32", name=f"dropout_{index}")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Build pooling and classifier."""
         self.pooling.build(input_shape)
         shape = self.pooling.compute_output_shape(input_shape)
@@ -152,15 +153,15 @@ class Head(keras.layers.Layer):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
-    def pool(self, features):
+    def pool(self, features: Any) -> Any:
         """Return one float32 vector `(batch, channels)` per example."""
         return self.pooling(ops.cast(features, "float32"), mask=mask_of(features))
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """Return None: vectors have no positions."""
         del inputs, previous_mask
 
-    def embed(self, features, training=None):
+    def embed(self, features: Any, training: bool | None = None) -> Any:
         """Return what the classifier reads, `(batch, channels)`: pooled, after hidden layers."""
         embedded = self.pool(features)
         for layer in self.stack[:-1]:
@@ -171,19 +172,19 @@ class Head(keras.layers.Layer):
             )
         return embedded
 
-    def classify(self, embedded):
+    def classify(self, embedded: Any) -> Any:
         """Return the logits of what `embed` gave."""
         return self.stack[-1](embedded) if self.stack else embedded
 
-    def call(self, features, training=None):
+    def call(self, features: Any, training: bool | None = None) -> Any:
         """Pool and classify."""
         return self.classify(self.embed(features, training=training))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Return `(batch, units)`, or `(batch, channels)` without units."""
         return (input_shape[0], input_shape[-1] if self.units is None else self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build the same layer."""
         return {
             **super().get_config(),
@@ -192,7 +193,7 @@ class Head(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> "Head":
         """Build the layer from `get_config`'s answer."""
         return cls(**{**config, "spec": HeadSpec.from_config(config["spec"])})
 
@@ -212,44 +213,44 @@ class TaskHeads(keras.layers.Layer):
         Task name → logits `(batch, units of the task)`.
     """
 
-    def __init__(self, heads: Mapping[str, Head], **kwargs):
+    def __init__(self, heads: Mapping[str, Head], **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.heads = dict(heads)
         self.supports_masking = True
         self.pooling = GlobalPooling(dtype="float32", name="pooling")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Build every head."""
         for head in self.heads.values():
             head.build(input_shape)
 
-    def pool(self, features):
+    def pool(self, features: Any) -> Any:
         """Return the average over positions `(batch, channels)`, whatever the tasks' pooling."""
         return self.pooling(ops.cast(features, "float32"), mask=mask_of(features))
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """Return None: vectors have no positions."""
         del inputs, previous_mask
 
-    def embed(self, features, training=None):
+    def embed(self, features: Any, training: bool | None = None) -> Any:
         """Return the average over positions, which all tasks share."""
         return self.pool(features)
 
-    def call(self, features, training=None):
+    def call(self, features: Any, training: bool | None = None) -> Any:
         """Compute the logits of every task."""
         return {name: head(features, training=training) for name, head in self.heads.items()}
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> dict[str, Any]:
         """Return task name → `(batch, units)`."""
         return {name: head.compute_output_shape(input_shape) for name, head in self.heads.items()}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build the same layer."""
         heads = {name: head.get_config() for name, head in self.heads.items()}
         return {**super().get_config(), "heads": heads}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> "TaskHeads":
         """Build the layer from `get_config`'s answer."""
         heads = {name: Head.from_config(head) for name, head in config["heads"].items()}
         return cls(**{**config, "heads": heads})

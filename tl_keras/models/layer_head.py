@@ -39,9 +39,10 @@ class LayerHead(keras.layers.Layer):
     def __init__(self, layer: keras.layers.Layer, units: int, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
         closing = getattr(_last_of(layer), "activation", None)
-        if getattr(closing, "__name__", None) in CLOSED:
+        name = getattr(closing, "__name__", None)
+        if name in CLOSED:
             raise InputError(
-                f"head: {layer.name!r} ends in {closing.__name__}, expected logits: the model "
+                f"head: {layer.name!r} ends in {name}, expected logits: the model "
                 "closes them itself (classifier_activation). Leave the last activation out."
             )
         self.layer = layer
@@ -101,6 +102,7 @@ def make_head(spec: HeadSpec, units: int | None, name: str) -> keras.layers.Laye
     """Return the layer that a spec describes, or holds."""
     if spec.layer is None:
         return Head(spec, units, name=name)
+    assert units is not None  # As `check_own_layer` asks for.
     return LayerHead(spec.layer, units, name=name)
 
 

@@ -70,7 +70,8 @@ def outputs_of(
     check_examples(model, examples, argument)
     forward = compiled_forward(model) if forward is None else forward
     outputs, targets = collect(batches, forward, labelled=labelled, argument=argument)
-    return Outputs(*outputs, targets)
+    features, logits = outputs
+    return Outputs(features, logits, targets)
 
 
 def collect(

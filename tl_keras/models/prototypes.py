@@ -85,10 +85,9 @@ def set_prototypes(
         >>> model = tl.build_transfer_model("EfficientNetLite0", 5, head="cosine")  # doctest: +SKIP
         >>> tl.set_prototypes(model, (five_images, [0, 1, 2, 3, 4]))  # doctest: +SKIP
     """
-    layer = _last_layer(model)
+    layer, spec = _last_layer(model)
     if scale is not None:
         scale = number(scale, "scale", above=0.0)
-    spec = model.targets
     partly = dataclasses.replace(spec, partly=True)
     found = outputs_of(model, data, partly, batch_size=batch_size)
     labelled = ~np.isnan(found.targets).any(axis=1)
@@ -111,7 +110,8 @@ def set_prototypes(
     return means
 
 
-def _last_layer(model: TransferModel) -> keras.layers.Layer:
+def _last_layer(model: TransferModel) -> tuple[keras.layers.Layer, TargetSpec]:
+    """Return the classifier, and what it predicts."""
     if not isinstance(model, TransferModel):
         raise InputError(
             f"model: expected one made by build_transfer_model, got {type(model).__name__}."
@@ -128,4 +128,4 @@ def _last_layer(model: TransferModel) -> keras.layers.Layer:
             f"model: the head {type(model.head).__name__} has no classifier to set. Use "
             "head='linear' or 'cosine'."
         )
-    return layer
+    return layer, spec

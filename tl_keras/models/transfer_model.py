@@ -1,7 +1,9 @@
 """The model that everything else works on: preprocessing, backbone and head in one."""
 
 import functools
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,8 +15,7 @@ from tl_keras.inputs.base import Modality
 from tl_keras.inputs.batches import batches_of_examples, check_end, in_batches
 from tl_keras.inputs.modalities import modality_of_config
 from tl_keras.models.closing import closed, closing_functions, closing_layers, layer_name
-from tl_keras.models.forward import Forward
-from tl_keras.models.heads import Head
+from tl_keras.models.forward import Forward, pass_of_head
 from tl_keras.models.regression_layers import TargetScale
 from tl_keras.tasks.targets import TargetSpec, targets_config, targets_of_config
 from tl_keras.utils.arguments import whole
@@ -22,6 +23,8 @@ from tl_keras.utils.by_task import by_task, in_form_of
 from tl_keras.utils.errors import InputError, Renamed
 from tl_keras.utils.legacy_hdf5 import check_not_hdf5, check_not_written_as_hdf5
 from tl_keras.utils.tracing import forget_traced, traced_once
+
+_PARTS = ("preprocessing", "backbone", "head", "modality")
 
 
 @keras.saving.register_keras_serializable("tl_keras")
@@ -92,7 +95,7 @@ class TransferModel(keras.Model):
         return in_form_of(self._targets, names)
 
     @property
-    def labels(self):
+    def labels(self) -> Any:
         """Not there any more: `class_names` is."""
         raise Renamed("model.labels: names of classes are called model.class_names.")
 
@@ -114,34 +117,35 @@ class TransferModel(keras.Model):
         """The backbone's blocks from input to output; prints as a table."""
         return find_blocks(self.backbone)
 
-    def forward(self, images, training: bool = False) -> Forward:
+    def forward(self, images: Any, training: bool = False) -> Forward:
         """Run one pass and keep what objectives need; a backbone that is frozen as in inference."""
         return self.forward_from_feature_map(self.feature_map(images, training), training)
 
-    def feature_map(self, images, training: bool = False):
+    def feature_map(self, images: Any, training: bool = False) -> Any:
         """Return the backbone's output `(batch, …, channels)` for a batch of images."""
         training = bool(training) and bool(self.backbone.trainable_variables)
         return self.backbone(self.preprocessing(images), training=training)
 
-    def forward_from_feature_map(self, feature_map, training: bool = False) -> Forward:
+    def forward_from_feature_map(self, feature_map: Any, training: bool = False) -> Forward:
         """Run the head on the backbone's output."""
-        if not isinstance(self.head, Head):
-            # Heads of several tasks share pooled features; a layer of the user's own reads the map.
-            shared = getattr(self.head, "embed", lambda features, training: features)
-            logits = self.head(feature_map, training=training)
-            return Forward(feature_map, logits, shared(feature_map, training=training))
-        features = self.head.embed(feature_map, training=training)
-        return Forward(feature_map, self.head.classify(features), features)
+        return pass_of_head(self.head, feature_map, training)
 
-    def activate(self, logits):
+    def activate(self, logits: Any) -> Any:
         """Return predictions from logits."""
         return closed(closing_functions(self._activation, self.target_scales), logits)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Return predictions for a batch of images."""
         return self.activate(self.forward(inputs, bool(training)).logits)
 
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
         """Predict as `keras.Model.predict` does; also image folders and other examples.
 
         Args:
@@ -167,7 +171,7 @@ class TransferModel(keras.Model):
             x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
         )
 
-    def features(self, images, batch_size: int = 32):
+    def features(self, images: Any, batch_size: int = 32) -> Any:
         """Return one pooled feature vector per image.
 
         Args:
@@ -185,7 +189,7 @@ class TransferModel(keras.Model):
             "features", lambda x: self.head.pool(self.feature_map(x)), images, batch_size
         )
 
-    def logits(self, images, batch_size: int = 32):
+    def logits(self, images: Any, batch_size: int = 32) -> Any:
         """Return the head's outputs before the activation; arguments as for `features`.
 
         The values of a regression head are in standard units.
@@ -196,7 +200,7 @@ class TransferModel(keras.Model):
             )
         return self._in_batches("logits", lambda x: self.forward(x).logits, images, batch_size)
 
-    def _in_batches(self, name: str, function: Callable, images, batch_size: int):
+    def _in_batches(self, name: str, function: Callable, images: Any, batch_size: int) -> Any:
         batch_size = whole(batch_size, "batch_size")
         images = self.modality.check_array(images, self.modality.name)
         if not all(isinstance(one, np.ndarray) for one in tf.nest.flatten(images)):
@@ -204,7 +208,7 @@ class TransferModel(keras.Model):
         compiled = traced_once(self, name, function, self.modality.batch_spec)
         return in_batches(compiled, images, batch_size)
 
-    def save(self, filepath, overwrite: bool = True, **kwargs):
+    def save(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the model as a `.keras` file; arguments as for `keras.Model.save`.
 
         Raises:
@@ -213,29 +217,26 @@ class TransferModel(keras.Model):
         check_not_hdf5(str(filepath))
         return super().save(filepath, overwrite=overwrite, **kwargs)
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all weights from a list of arrays, normalisation constants included."""
         super().set_weights(weights)
         finalize_normalization(self)
         self._forget_graphs()
 
-    def load_weights(self, filepath, **kwargs):
+    def load_weights(self, filepath: str | os.PathLike, **kwargs: Any) -> None:
         """Load weights from a file; arguments as for `keras.Model.load_weights`."""
         super().load_weights(filepath, **kwargs)
         self._forget_graphs()
 
-    def _forget_graphs(self):
+    def _forget_graphs(self) -> None:
         """Let `features` and the like be traced again: graphs hold constants of normalisation."""
         forget_traced(self)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build the same model; refused for HDF5."""
         check_not_written_as_hdf5()
         return {
-            "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "head": keras.saving.serialize_keras_object(self.head),
-            "modality": keras.saving.serialize_keras_object(self.modality),
+            **{part: keras.saving.serialize_keras_object(getattr(self, part)) for part in _PARTS},
             "activation": self.activation,
             "targets": targets_config(self._targets),
             "several_tasks": isinstance(self._targets, Mapping),
@@ -243,7 +244,9 @@ class TransferModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> "TransferModel":
         """Build the model from `get_config`'s answer, with fresh weights."""
         config = dict(config)
         layers = {

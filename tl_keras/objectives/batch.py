@@ -59,19 +59,24 @@ class DomainBatch:
     teacher_outputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
+    def _passed(self) -> Forward:
+        assert self.forward is not None, "the pass was left out: objectives read their views only"
+        return self.forward
+
+    @property
     def features(self) -> Any:
         """What the classifier reads, float32 `(b, channels)`."""
-        return self.forward.features
+        return self._passed.features
 
     @property
     def feature_map(self) -> Any:
         """The backbone's output `(b, …, channels)`."""
-        return self.forward.feature_map
+        return self._passed.feature_map
 
     @property
     def logits(self) -> Any:
         """The head's output `(b, size)`, or task name → that."""
-        return self.forward.logits
+        return self._passed.logits
 
     @property
     def share(self) -> Any:
@@ -209,12 +214,15 @@ def pooled(domains: Sequence[DomainBatch]) -> DomainBatch:
     if len(domains) == 1:
         return domains[0]
     with_labels = [one for one in domains if one.y is not None]
-    y = labelled = None
+    y = labelled = labelled_counts = None
     if with_labels:
         like = with_labels[0]
         y = _concatenated([_labels_or_none(one, one.y, like.y) for one in domains])
         labelled = _concatenated(
             [_labels_or_none(one, one.labelled, like.labelled) for one in domains]
+        )
+        labelled_counts = tf.nest.map_structure(
+            lambda *parts: tf.add_n(parts), *(one.counts.labelled for one in with_labels)
         )
     return DomainBatch(
         x=_concatenated([one.x for one in domains]),
@@ -222,14 +230,7 @@ def pooled(domains: Sequence[DomainBatch]) -> DomainBatch:
         labelled=labelled,
         forward=_concatenated([one.forward for one in domains]),
         real=_concatenated([one.real for one in domains]),
-        counts=Counts(
-            tf.add_n([one.counts.examples for one in domains]),
-            tf.nest.map_structure(
-                lambda *parts: tf.add_n(parts), *(one.counts.labelled for one in with_labels)
-            )
-            if with_labels
-            else None,
-        ),
+        counts=Counts(tf.add_n([one.counts.examples for one in domains]), labelled_counts),
         teacher_outputs=_concatenated([dict(one.teacher_outputs) for one in domains]),
     )
 

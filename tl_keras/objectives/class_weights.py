@@ -1,7 +1,7 @@
 """Weights of classes: what a user may give, in the order of a model's outputs."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tl_keras.utils.arguments import number
 from tl_keras.utils.errors import InputError
 
 
-def given_class_weight(class_weight: Any) -> dict[Any, float] | list[float] | None:
+def given_class_weight(class_weight: Any) -> dict[Any, Any] | list[float] | None:
     """Return what was given as a dict or a list of floats; None stays None.
 
     Raises:
@@ -36,7 +36,7 @@ def given_class_weight(class_weight: Any) -> dict[Any, float] | list[float] | No
             "class_weight: expected one weight per class, as a list or a dict, got "
             f"{class_weight!r}.{remedy}"
         )
-    if not isinstance(class_weight, Iterable) or np.ndim(class_weight) == 0:
+    if np.ndim(class_weight) == 0 or not isinstance(class_weight, Iterable):
         raise InputError(
             "class_weight: expected one weight per class, as a list or a dict, got "
             f"{class_weight!r}."
@@ -44,7 +44,7 @@ def given_class_weight(class_weight: Any) -> dict[Any, float] | list[float] | No
     return [_weight(value, index) for index, value in enumerate(class_weight)]
 
 
-def is_by_task(class_weight: Any, targets: Any) -> bool:
+def is_by_task(class_weight: Any, targets: Any) -> TypeGuard[Mapping[str, Any]]:
     """Return whether weights are given as task name → weights of its classes."""
     return isinstance(class_weight, Mapping) and isinstance(targets, Mapping)
 

@@ -1,6 +1,5 @@
 """The joint loss of source and target: both sets of labels at once."""
 
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.supervised import Supervised
 from tl_keras.objectives.weights import resolve_weight
-from tl_keras.utils.arguments import number
+from tl_keras.utils.arguments import is_real, number
 from tl_keras.utils.errors import InputError
 
 
@@ -62,7 +61,7 @@ class Joint(Objective):
         weight: Any = 1.0,
     ):
         super().__init__(weight)
-        if isinstance(alpha, numbers.Real) and not 0.0 <= alpha <= 1.0:
+        if is_real(alpha) and not 0.0 <= alpha <= 1.0:
             raise InputError(f"alpha: expected a share from 0 to 1, got {alpha!r}.")
         self.alpha = alpha
         self.source_weights = {

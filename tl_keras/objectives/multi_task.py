@@ -10,6 +10,7 @@ from tl_keras.objectives.batch import Batch, pooled
 from tl_keras.objectives.objective import Objective, Setup
 from tl_keras.objectives.supervised import Supervised
 from tl_keras.utils.arguments import number
+from tl_keras.utils.by_task import by_task
 from tl_keras.utils.errors import InputError
 
 
@@ -97,7 +98,7 @@ class MultiTask(Objective):
             )
         self.weights = weights
         self.learns = weights == "uncertainty"
-        self._factors = {} if self.learns else dict(weights or {})
+        self._factors = dict(weights) if isinstance(weights, Mapping) else {}
         for task, value in self._factors.items():
             number(value, f"weights[{task!r}]", least=0.0)
         self.label_smoothing = label_smoothing
@@ -128,11 +129,11 @@ class MultiTask(Objective):
 
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the weighted sum, and the loss of each task before weighting."""
-        domain = pooled(list(batch.labelled.values()))
+        domain, targets = pooled(list(batch.labelled.values())), by_task(batch.targets)
         parts = self._supervised.domain_losses(domain, batch.targets)
         parts.pop("loss")
         if not self.learns:
-            loss = sum(self._factors.get(t, 1.0) * parts[f"{t}_loss"] for t in batch.targets)
+            loss = sum(self._factors.get(t, 1.0) * parts[f"{t}_loss"] for t in targets)
             return {"loss": loss, **parts}
         loss = 0.0
         for task, log_variance in self._uncertainty.by_task().items():
@@ -140,7 +141,7 @@ class MultiTask(Objective):
                 parts[f"{task}_loss"],
                 log_variance,
                 batch.per_batch(tf.minimum(domain.counts.labelled[task], 1.0)),
-                is_regression=not batch.targets[task].task.has_classes,
+                is_regression=not targets[task].task.has_classes,
             )
             parts[f"{task}_log_variance"] = batch.per_batch(log_variance)
         return {"loss": loss, **parts}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from tl_keras.objectives.batch import Batch, DomainBatch, pooled
@@ -44,7 +45,7 @@ class Supervised(Objective):
     def __init__(
         self,
         label_smoothing: float = 0.0,
-        class_weight: Sequence[float] | Mapping[int | str, float] | None = None,
+        class_weight: Sequence[float] | np.ndarray | Mapping[Any, Any] | None = None,
         *,
         loss: keras.losses.Loss | Mapping[str, keras.losses.Loss] | None = None,
         weight: Any = 1.0,
@@ -65,7 +66,7 @@ class Supervised(Objective):
         self._losses: dict[str, keras.losses.Loss] = {}
         self.label_smoothing = float(label_smoothing)
         self.class_weight = given_class_weight(class_weight)
-        self._of_each_class = None if isinstance(class_weight, Mapping) else self.class_weight
+        self._of_each_class: Any = None if isinstance(class_weight, Mapping) else self.class_weight
 
     def begin(self, setup: Setup) -> None:
         """Give every class of the model its weight, and every task its loss."""
@@ -98,7 +99,7 @@ class Supervised(Objective):
         return {"loss": ops.max(ops.stack(list(counts.values()))), **counts}
 
     def domain_losses(
-        self, domain: DomainBatch, targets: TargetSpec | Mapping[str, TargetSpec]
+        self, domain: DomainBatch, targets: TargetSpec | Mapping[str, TargetSpec] | None
     ) -> dict[str, Any]:
         """Return the losses on the labelled examples of one domain."""
         y, logits = by_task(domain.y), by_task(domain.logits)
@@ -110,7 +111,7 @@ class Supervised(Objective):
         }
         return {"loss": sum(parts.values()), **parts}
 
-    def per_example(self, y, logits, spec: TargetSpec, task: str = ONLY_TASK):
+    def per_example(self, y: Any, logits: Any, spec: TargetSpec, task: str = ONLY_TASK) -> Any:
         """Return the loss of each example `(b,)` of one task."""
         own = self._losses.get(task)
         if own is None:

@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.utils.arguments import number
+from tl_keras.utils.arguments import is_real, number
 from tl_keras.utils.errors import InputError
 
 
@@ -125,7 +124,7 @@ def resolve_weight(weight: Any, argument: str, *, ramp: bool = False) -> Weight:
     Raises:
         InputError: If it is neither.
     """
-    if isinstance(weight, numbers.Real) and not isinstance(weight, bool):
+    if is_real(weight) and not isinstance(weight, bool):
         if 0 <= weight < math.inf:
             return Ramp(float(weight)) if ramp else Constant(float(weight))
     elif callable(weight) and not isinstance(weight, type):

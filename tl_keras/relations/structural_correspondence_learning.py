@@ -1,11 +1,11 @@
 """Structural correspondence learning."""
 
-import numbers
 from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
 from sklearn.base import OneToOneFeatureMixin
+from sklearn.utils import Tags
 
 from tl_keras.arrays import DomainTransformer, check_memory, labelled_samples, require_classes
 from tl_keras.arrays.checks import check_count
@@ -19,6 +19,7 @@ from tl_keras.relations.pivot_predictors import (
     mutual_information,
     presence,
 )
+from tl_keras.utils.arguments import is_real
 from tl_keras.utils.errors import InputError, did_you_mean
 
 CHOICES = {
@@ -234,10 +235,10 @@ class StructuralCorrespondenceLearning(DomainTransformer):
             check_count(name, getattr(self, name), 1)
         for name in ("regularization", "scale"):
             value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not 0 < value < np.inf:
+            if not is_real(value) or not 0 < value < np.inf:
                 raise InputError(f"{name}: expected a number above 0, got {value!r}.")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.pivots == "mutual_information"
         return tags

@@ -26,7 +26,7 @@ def block_factors(model: TransferModel, stage: Stage) -> tuple[float, ...]:
     share = stage.block_rate / stage.head_rate
     factors = [share * stage.layer_decay ** (depth - index) for index in range(depth)] + [1.0]
     # The last pattern is written first, so that the first one that fits stays.
-    for pattern, rate in reversed((stage.learning_rates or {}).items()):
+    for pattern, rate in reversed([*(stage.learning_rates or {}).items()]):
         fits = [index for index, name in enumerate(names) if fnmatch.fnmatchcase(name, pattern)]
         if pattern == "head":
             fits = [depth]

@@ -94,7 +94,7 @@ def gradual_unfreezing(
     Raises:
         InputError: If an argument is out of range.
     """
-    shares = _checked_shares(shares)
+    rising = _checked_shares(shares)
     learning_rate = number(learning_rate, "learning_rate", above=0)
     factor = number(factor, "factor", above=0)
     steps = tuple(
@@ -104,7 +104,7 @@ def gradual_unfreezing(
             learning_rate=learning_rate * factor**index,
             warmup=0.1,
         )
-        for index, share in enumerate(shares)
+        for index, share in enumerate(rising)
     )
     return (Stage(head_epochs, unfreeze=0, augment=False), *steps)
 
@@ -144,9 +144,9 @@ def resolve_schedule(schedule: Any, *, num_examples: int, batch_size: int) -> tu
         return NAMED_SCHEDULES[schedule]()
     if isinstance(schedule, Stage):
         return (schedule,)
-    several = isinstance(schedule, (tuple, list)) and schedule
-    if several and all(isinstance(stage, Stage) for stage in schedule):
-        return tuple(schedule)
+    several = schedule if isinstance(schedule, (tuple, list)) else ()
+    if several and all(isinstance(stage, Stage) for stage in several):
+        return tuple(several)
     names = ("auto", *NAMED_SCHEDULES)
     raise InputError(
         f"schedule: expected one of {names}, a tl.Stage or a tuple of stages, got {schedule!r}."

@@ -1,24 +1,26 @@
 """Optimizers and learning rates that a user brings to a stage: how they are read and copied."""
 
 import math
-import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 import keras
 
 from tl_keras.utils.errors import InputError
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
-Rate = float | Schedule | Callable[[int], float]
-"""A peak, a function of the step, or a function of the epoch, from 0."""
+Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
+OwnRate: TypeAlias = Schedule | Callable[[int], float]
+"""A function of the step, or a function of the epoch, from 0."""
+
+Rate: TypeAlias = float | OwnRate
+"""A peak, or a course of its own."""
 
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 _LOOKED_AT = (0, *(10**power for power in range(7)))
 """Steps at which a schedule is asked for its largest rate."""
 
 
-def is_own_rate(rate: Any) -> bool:
+def is_own_rate(rate: Any) -> TypeGuard[OwnRate]:
     """Return whether a learning rate has a course of its own, which no stage changes."""
     return isinstance(rate, Schedule) or (callable(rate) and not isinstance(rate, type))
 
@@ -87,7 +89,7 @@ def copy_of(
     return type(optimizer).from_config(config)
 
 
-def rates_of(function: Callable[[int], float], epochs: int) -> list[float]:
+def rates_of(function: Callable[[int], Any], epochs: int) -> list[float]:
     """Return what a function of the epoch gives for all epochs of a stage.
 
     Raises:
@@ -113,14 +115,14 @@ def rates_of(function: Callable[[int], float], epochs: int) -> list[float]:
 
 def peak_of(rate: Rate, epochs: int) -> float:
     """Return the largest learning rate of a stage; of a schedule, of some of its steps."""
-    if isinstance(rate, numbers.Real):
+    if isinstance(rate, (int, float)):
         return float(rate)
     if isinstance(rate, Schedule):
         return max(float(rate(step)) for step in _LOOKED_AT)
     return max(rates_of(rate, epochs))
 
 
-def course_of(rate: Rate, epochs: int, total_steps: int) -> float | Schedule:
+def course_of(rate: OwnRate, epochs: int, total_steps: int) -> float | Schedule:
     """Return what an optimizer takes for a learning rate with a course of its own.
 
     Args:

@@ -2,9 +2,8 @@
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import keras
 
@@ -18,7 +17,7 @@ from tl_keras.schedules.own_parts import (
     own_rate,
     peak_of,
 )
-from tl_keras.utils.arguments import whole
+from tl_keras.utils.arguments import is_real, is_whole, whole
 from tl_keras.utils.errors import InputError, counted, did_you_mean
 from tl_keras.utils.misplaced import OF_STAGES, points_from
 
@@ -216,7 +215,7 @@ class Stage:
 
     def _check_unfreeze(self):
         value = self.unfreeze
-        whole = _is_number(value) and isinstance(value, numbers.Integral) and value >= 0
+        whole = _is_number(value) and is_whole(value) and value >= 0
         share = _is_number(value) and (value == 0 or 0 < value < 1)
         if not (whole or share or (isinstance(value, str) and value)):
             raise InputError(
@@ -241,5 +240,5 @@ class Stage:
 Stage.__init__ = points_from(OF_STAGES)(Stage.__init__)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+def _is_number(value: Any) -> TypeGuard[float]:
+    return is_real(value) and not isinstance(value, bool)

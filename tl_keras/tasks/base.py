@@ -2,8 +2,8 @@
 
 import abc
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -11,38 +11,9 @@ import numpy as np
 from tl_keras.plots import panels
 from tl_keras.tasks.encoding import column_of_values, finite, values_in_graph
 from tl_keras.tasks.metrics import LOWER_IS_BETTER
+from tl_keras.tasks.protocols import Measured, Outputs, Panel
 
-Panel = Callable[[Any], None]
-"""Draws into matplotlib axes."""
 PANELS = 3
-
-
-class Outputs(Protocol):
-    """What a task is told about the outputs of a model; a `TargetSpec` says it."""
-
-    @property
-    def size(self) -> int:
-        """Number of outputs."""
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """Names of the outputs, or None."""
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """The same, or `"0"`, `"1"`, … without names."""
-
-
-class Measured(Protocol):
-    """What a task is told to draw the panels of a report; a `Report` says it."""
-
-    labels: tuple[str, ...]
-    targets: np.ndarray
-    probabilities: np.ndarray
-    metrics: dict[str, float]
-    per_class: list[dict[str, Any]]
-    confusion: np.ndarray | None
-    positive: str | None
 
 
 class Task(abc.ABC):
@@ -214,7 +185,9 @@ class Task(abc.ABC):
 
     def __eq__(self, other: object) -> bool:
         """Return whether the other task is of the same class and configuration."""
-        return type(self) is type(other) and self.get_config() == other.get_config()
+        if not isinstance(other, Task) or type(self) is not type(other):
+            return False
+        return self.get_config() == other.get_config()
 
     def __hash__(self) -> int:
         """Return the hash of the class."""

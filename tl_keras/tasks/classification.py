@@ -1,6 +1,8 @@
 """One class per example."""
 
 import unicodedata
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +15,7 @@ from tl_keras.tasks import metrics
 from tl_keras.tasks.base import Task
 from tl_keras.tasks.encoding import class_numbers, column_of_values, finite, values_in_graph
 from tl_keras.tasks.losses import softmax_cross_entropy
+from tl_keras.tasks.protocols import Measured, Outputs, Panel
 from tl_keras.utils.errors import InputError
 
 LEAST = 1e-7
@@ -33,7 +36,7 @@ class Classification(Task):
     best_metric = "accuracy"
     worst_by = ("f1", 1)
 
-    def check_size(self, size, argument):
+    def check_size(self, size: int, argument: str) -> None:
         """Raise `InputError` for one class."""
         if size == 1:
             raise InputError(
@@ -41,11 +44,11 @@ class Classification(Task):
                 "yes/no, head='multi_label' for one sigmoid, or head='regression' for a value."
             )
 
-    def activation(self, asked):
+    def activation(self, asked: str | None) -> str | None:
         """Return what was asked for."""
         return asked
 
-    def encode(self, y, outputs, argument):
+    def encode(self, y: Any, outputs: Outputs, argument: str) -> np.ndarray:
         """Return one-hot or soft rows of integers, names, or such rows."""
         y = np.asarray(y)
         if y.ndim == 2 and y.shape[1] == 1 and outputs.size > 1:
@@ -67,7 +70,7 @@ class Classification(Task):
             )
         return rows
 
-    def encode_in_graph(self, y, outputs):
+    def encode_in_graph(self, y: Any, outputs: Outputs) -> Any:
         """Return one-hot rows of integers or names `(b,)` or `(b, 1)`; rows stay."""
         if y.shape.rank == 2 and y.shape[1] == 1 and outputs.size > 1:
             y = y[:, 0]
@@ -75,6 +78,7 @@ class Classification(Task):
             return values_in_graph(y)
         if y.dtype != tf.string:
             return tf.one_hot(tf.cast(y, tf.int32), outputs.size)
+        assert outputs.class_names is not None  # Else `encode` refuses text.
         forms = [
             [unicodedata.normalize(form, name) for name in outputs.class_names]
             for form in ("NFC", "NFD")
@@ -82,19 +86,19 @@ class Classification(Task):
         same = y[:, None, None] == tf.constant(forms)[None]
         return tf.cast(tf.reduce_any(same, axis=1), tf.float32)
 
-    def loss(self, y, logits, label_smoothing=0.0):
+    def loss(self, y: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
         """Return the softmax cross-entropy."""
         return softmax_cross_entropy(y, logits, label_smoothing)
 
-    def example_metrics(self, y, predictions):
+    def example_metrics(self, y: Any, predictions: Any) -> dict[str, Any]:
         """Return whether the class is right, as `accuracy`."""
         return {"accuracy": keras_metrics.categorical_accuracy(y, predictions)}
 
-    def open(self, predictions):
+    def open(self, predictions: Any) -> Any:
         """Return log-probabilities, whose softmax these are."""
         return ops.log(ops.clip(predictions, LEAST, 1.0))
 
-    def check_predictions(self, predictions):
+    def check_predictions(self, predictions: np.ndarray) -> None:
         """Raise `InputError` unless rows are probabilities that sum to 1."""
         check_probabilities(predictions)
         sums = predictions.sum(axis=1)
@@ -104,21 +108,23 @@ class Classification(Task):
                 f"{sums[np.abs(sums - 1).argmax()]:.3f}. {REMEDY}"
             )
 
-    def has_positive(self, size):
+    def has_positive(self, size: int) -> bool:
         """Return whether there are two classes."""
         return size == 2
 
-    def metrics(self, targets, predictions, positive=None):
+    def metrics(
+        self, targets: np.ndarray, predictions: np.ndarray, positive: int | None = None
+    ) -> dict[str, float]:
         """Return `tasks.metrics.classification_metrics`."""
         return metrics.classification_metrics(
             targets, predictions, 1 if positive is None else positive
         )
 
-    def rows(self, targets, predictions):
+    def rows(self, targets: np.ndarray, predictions: np.ndarray) -> list[dict[str, float]]:
         """Return precision, recall, F1, AUC and support of each class."""
         return metrics.classification_rows(targets, predictions)
 
-    def confusion(self, targets, predictions):
+    def confusion(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """Return counts `(classes, classes)`, rows true, columns predicted."""
         return sklearn_metrics.confusion_matrix(
             targets.argmax(axis=1),
@@ -126,35 +132,37 @@ class Classification(Task):
             labels=np.arange(targets.shape[1]),
         )
 
-    def right(self, targets, predictions):
+    def right(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """Return whether the class with the largest probability is the true one."""
         return targets.argmax(axis=1) == predictions.argmax(axis=1)
 
-    def badness(self, targets, predictions):
+    def badness(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """Return the confidence."""
         return predictions.max(axis=1)
 
-    def panels(self, measured):
+    def panels(self, measured: Measured) -> Sequence[Panel]:
         """Return confusion matrix, reliability diagram, and for two classes the ROC."""
         bins = metrics.calibration_bins(measured.targets, measured.probabilities)
         error = measured.metrics["expected_calibration_error"]
-        drawn = [
-            lambda axes: panels.draw_confusion(axes, measured.confusion, measured.labels),
+        confusion, positive = measured.confusion, measured.positive
+        assert confusion is not None  # As `confusion` gives it.
+        drawn: list[Panel] = [
+            lambda axes: panels.draw_confusion(axes, confusion, measured.labels),
             lambda axes: panels.draw_reliability(axes, *bins, error),
         ]
-        if measured.positive is not None and not np.isnan(measured.metrics["auc"]):
-            index = measured.labels.index(measured.positive)
-            rates = sklearn_metrics.roc_curve(
+        if positive is not None and not np.isnan(measured.metrics["auc"]):
+            index = measured.labels.index(positive)
+            false_positives, true_positives, _ = sklearn_metrics.roc_curve(
                 measured.targets.argmax(axis=1) == index, measured.probabilities[:, index]
-            )[:2]
+            )
             drawn.append(
                 lambda axes: panels.draw_roc(
-                    axes, *rates, measured.metrics["auc"], measured.positive
+                    axes, false_positives, true_positives, measured.metrics["auc"], positive
                 )
             )
         return drawn
 
-    def answer(self, predictions, outputs, activation):
+    def answer(self, predictions: Any, outputs: Outputs, activation: str | None) -> dict[str, Any]:
         """Return `scores`, and of the best class its `score` and `label`."""
         names = tf.constant(outputs.output_names)
         return {

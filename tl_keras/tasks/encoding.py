@@ -95,7 +95,8 @@ def class_numbers(
     Raises:
         InputError: If a label is None, unknown, no whole number or out of range.
     """
-    missing = np.flatnonzero([label is None for label in y]) if y.dtype == object else ()
+    gone = [label is None for label in y] if y.dtype == object else []
+    missing = np.flatnonzero(gone)
     if len(missing):
         raise InputError(
             f"{argument}: {counted(len(missing), 'label is', 'labels are')} None, the first "

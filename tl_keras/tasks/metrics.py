@@ -148,7 +148,7 @@ def regression_metrics(targets: np.ndarray, predictions: np.ndarray) -> dict[str
     """
     rows = regression_rows(targets, predictions)
     names = ("mean_absolute_error", "root_mean_squared_error")
-    result = {name: np.mean([row[name] for row in rows]) for name in names}
+    result = {name: float(np.mean([row[name] for row in rows])) for name in names}
     result["r2"] = _mean_of_defined([row["r2"] for row in rows])
     return _floats(result)
 

@@ -1,5 +1,8 @@
 """Any number of labels per example."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from keras import metrics as keras_metrics
 from keras import ops
@@ -11,6 +14,7 @@ from tl_keras.tasks.base import Task
 from tl_keras.tasks.classification import LEAST, check_probabilities
 from tl_keras.tasks.encoding import column_of_values, finite, numbers_of_names
 from tl_keras.tasks.losses import sigmoid_cross_entropy
+from tl_keras.tasks.protocols import Measured, Outputs, Panel
 from tl_keras.utils.errors import InputError
 
 
@@ -27,11 +31,11 @@ class MultiLabel(Task):
     best_metric = "f1_micro"
     worst_by = ("f1", 1)
 
-    def activation(self, asked):
+    def activation(self, asked: str | None) -> str | None:
         """Return `"sigmoid"` in place of the default."""
         return "sigmoid" if asked == "softmax" else asked
 
-    def encode(self, y, outputs, argument):
+    def encode(self, y: Any, outputs: Outputs, argument: str) -> np.ndarray:
         """Return multi-hot rows of such rows or of collections of names."""
         if _is_ragged_names(y):
             return _rows_of_names(y, outputs, argument)
@@ -40,47 +44,49 @@ class MultiLabel(Task):
             raise InputError(f"{argument}: multi-label targets must lie in 0 … 1.")
         return rows
 
-    def loss(self, y, logits, label_smoothing=0.0):
+    def loss(self, y: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
         """Return the mean binary cross-entropy over labels."""
         return sigmoid_cross_entropy(y, logits, label_smoothing)
 
-    def example_metrics(self, y, predictions):
+    def example_metrics(self, y: Any, predictions: Any) -> dict[str, Any]:
         """Return the share of labels that are right, as `accuracy`."""
         return {"accuracy": ops.mean(keras_metrics.binary_accuracy(y, predictions), axis=-1)}
 
-    def open(self, predictions):
+    def open(self, predictions: Any) -> Any:
         """Return the logits of probabilities."""
         inner = ops.clip(predictions, LEAST, 1.0 - LEAST)
         return ops.log(inner) - ops.log1p(-inner)
 
-    def check_predictions(self, predictions):
+    def check_predictions(self, predictions: np.ndarray) -> None:
         """Raise `InputError` unless they are probabilities."""
         check_probabilities(predictions)
 
-    def has_positive(self, size):
+    def has_positive(self, size: int) -> bool:
         """Return whether there is one label, which is there or not."""
         return size == 1
 
-    def metrics(self, targets, predictions, positive=None):
+    def metrics(
+        self, targets: np.ndarray, predictions: np.ndarray, positive: int | None = None
+    ) -> dict[str, float]:
         """Return `tasks.metrics.multi_label_metrics`."""
         return metrics.multi_label_metrics(targets, predictions)
 
-    def rows(self, targets, predictions):
+    def rows(self, targets: np.ndarray, predictions: np.ndarray) -> list[dict[str, float]]:
         """Return precision, recall, F1, AUC, average precision and support of each label."""
         return metrics.multi_label_rows(targets, predictions)
 
-    def confusion(self, targets, predictions):
+    def confusion(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """Return counts `(labels, 2, 2)`."""
         pairs = zip(targets.T > 0.5, predictions.T >= 0.5, strict=True)
         return np.stack(
             [sklearn_metrics.confusion_matrix(*pair, labels=[False, True]) for pair in pairs]
         )
 
-    def right(self, targets, predictions):
+    def right(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """Return whether all labels are right."""
         return ((targets > 0.5) == (predictions >= 0.5)).all(axis=1)
 
-    def panels(self, measured):
+    def panels(self, measured: Measured) -> Sequence[Panel]:
         """Return F1 and average precision by label."""
 
         def panel(key, name):
@@ -89,7 +95,7 @@ class MultiLabel(Task):
 
         return [panel("f1", "F1"), panel("average_precision", "average precision")]
 
-    def answer(self, predictions, outputs, activation):
+    def answer(self, predictions: Any, outputs: Outputs, activation: str | None) -> dict[str, Any]:
         """Return `scores`, and `labels_present` where they are at least one half."""
         threshold = 0.0 if activation in (None, "linear") else 0.5
         return {self.output: predictions, "labels_present": predictions >= threshold}

@@ -1,8 +1,8 @@
 """What a model predicts, and how labels of any form become its training targets."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -36,6 +36,17 @@ class TargetSpec:
     class_names: tuple[str, ...] | None = None
     partly: bool = False
     standard: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    if TYPE_CHECKING:  # What can be given is more than what is kept.
+
+        def __init__(
+            self,
+            task: Task | str,
+            size: int,
+            class_names: Sequence[str] | None = None,
+            partly: bool = False,
+            standard: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+        ) -> None: ...
 
     def __post_init__(self):
         """Check that the names fit the size."""

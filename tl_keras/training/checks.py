@@ -1,6 +1,5 @@
 """What `fine_tune` checks about its arguments before anything is trained or written."""
 
-import dataclasses
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -94,30 +93,33 @@ def check_names_of_metrics(
             )
 
 
-def resolve_settings(asked: Settings) -> Settings:
+def resolve_settings(**asked: Any) -> Settings:
     """Return settings of arguments as they were given, checked.
+
+    Args:
+        **asked: By the names of the attributes of `Settings`; some can be left out, as there.
 
     Raises:
         InputError: If one of them cannot be used.
     """
-    settings = dataclasses.replace(
-        asked,
-        batch_size=whole(asked.batch_size, "batch_size"),
-        early_stopping=resolve_early_stopping(asked.early_stopping),
-        augmentation=resolve_augmentation(asked.augmentation),
-        callbacks=_resolve_callbacks(asked.callbacks),
-        seed=_resolve_seed(asked.seed),
-    )
-    target_labels, checkpoints, cache = asked.target_labels, asked.checkpoints, asked.cache
+    resolved = {
+        "batch_size": whole(asked["batch_size"], "batch_size"),
+        "early_stopping": resolve_early_stopping(asked.get("early_stopping")),
+        "augmentation": resolve_augmentation(asked.get("augmentation")),
+        "callbacks": _resolve_callbacks(asked.get("callbacks", ())),
+        "seed": _resolve_seed(asked["seed"]),
+    }
+    settings = Settings(**{**asked, **resolved})
+    target_labels, checkpoints = settings.target_labels, settings.checkpoints
     if not isinstance(target_labels, bool):
         raise InputError(f"target_labels: expected True or False, got {target_labels!r}.")
     if not isinstance(checkpoints, Checkpoints):
         raise InputError(
             f"checkpoints: expected tl.Checkpoints(seconds=…, steps=…), got {checkpoints!r}."
         )
-    if cache is not None and not isinstance(cache, FeatureCache):
+    if settings.cache is not None and not isinstance(settings.cache, FeatureCache):
         raise InputError(
-            f"cache: expected tl.FeatureCache(…), or None for no cache, got {cache!r}."
+            f"cache: expected tl.FeatureCache(…), or None for no cache, got {settings.cache!r}."
         )
     return settings
 

@@ -1,6 +1,7 @@
 """Class weights: checked, and balanced on request."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from tl_keras.utils.errors import InputError
 
 
 def resolve_class_weight(
-    class_weight: str | Mapping | None, targets, encoded
-) -> np.ndarray | dict[str, np.ndarray] | None:
+    class_weight: str | Mapping[Any, Any] | None, targets: Any, encoded: Any
+) -> np.ndarray | dict[str, Any] | None:
     """Return the weight of each class.
 
     Args:

@@ -72,7 +72,8 @@ def check_names_agree(model: TransferModel, data: Mapping[str, DomainExamples | 
         named = {
             argument if domains.only is not None else f"{argument}[{name!r}]": one.class_names
             for argument, domains in data.items()
-            for name, one in (domains or {}).items()
+            if domains is not None
+            for name, one in domains.items()
         }
         check_same_names(named, model.targets.class_names)
 

@@ -33,7 +33,7 @@ from tl_keras.training.data_checks import (
 )
 from tl_keras.training.distributed.lost_workers import readable_worker_errors
 from tl_keras.training.early_stopping import with_early_stopping
-from tl_keras.training.plan import EVERY_FIVE_MINUTES, RunPlan, Settings
+from tl_keras.training.plan import EVERY_FIVE_MINUTES, RunPlan
 from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.training.runs.run import Run
 from tl_keras.utils.cluster import join_cluster
@@ -146,7 +146,7 @@ def fine_tune(
     """
     check_model(model)
     warn_of_compile(model)
-    settings = Settings(
+    settings = resolve_settings(
         batch_size=batch_size,
         early_stopping=early_stopping,
         augmentation=augmentation,
@@ -157,7 +157,6 @@ def fine_tune(
         verbose=verbose,
         target_labels=target_labels,
     )
-    settings = resolve_settings(settings)
     if isinstance(settings.early_stopping, int) and validation is None:
         raise InputError("early_stopping: it needs validation data. Pass validation=….")
     own = checked_metrics(metrics, model.targets)

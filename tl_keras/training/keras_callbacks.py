@@ -126,7 +126,10 @@ def direction_of(name: str, losses: Iterable[str] = ()) -> Literal["min", "max"]
         metric = metric() if isinstance(metric, type) else metric
     except (TypeError, ValueError):
         return None
-    return {"up": _LARGER, "down": _SMALLER}.get(metric_direction(metric))
+    direction = metric_direction(metric)
+    if direction == "up":
+        return _LARGER
+    return _SMALLER if direction == "down" else None
 
 
 def criterion_of(callbacks: Callbacks) -> Criterion:

@@ -23,7 +23,7 @@ from tl_keras.schedules.layer_factors import factors_of
 from tl_keras.training.checks import check_model, resolve_settings
 from tl_keras.training.data_checks import check_classes, checked_domains
 from tl_keras.training.learning_rates import DIVERGED, LearningRates, latest_smoothed, read_curve
-from tl_keras.training.plan import RunPlan, Settings
+from tl_keras.training.plan import RunPlan
 from tl_keras.training.regression_heads import standard_targets
 from tl_keras.training.step.domain_pass import ForwardPass
 from tl_keras.training.step.means import Totals
@@ -97,8 +97,7 @@ def find_learning_rate(
     """
     check_model(model)
     stage = _checked_stage(stage)
-    settings = Settings(batch_size=batch_size, seed=seed, verbose=verbose)
-    settings = resolve_settings(settings)
+    settings = resolve_settings(batch_size=batch_size, seed=seed, verbose=verbose)
     steps = whole(steps, "steps")
     if steps < 10:
         raise InputError(f"steps: expected at least 10, got {steps}.")
@@ -134,13 +133,13 @@ def find_learning_rate(
         )
         losses, diverged = _record(plan, rates, width)
     found = read_curve(
-        rates[: len(losses)], losses, width=width, fallback=stage.learning_rate, diverged=diverged
+        rates[: len(losses)], losses, width=width, fallback=stage.head_rate, diverged=diverged
     )
     if not found.falls:
         warn_user(
             f"find_learning_rate: the loss does not fall between {rates[0]:.2g} and "
             f"{rates[len(losses) - 1]:.2g}, so the suggestion is the stage's own learning rate, "
-            f"{stage.learning_rate:.2g}. Check the labels, or try more steps and a wider range."
+            f"{stage.head_rate:.2g}. Check the labels, or try more steps and a wider range."
         )
     return found
 
@@ -225,13 +224,13 @@ def _batches(plan: RunPlan, steps: int) -> tuple[ForwardPass, Iterator[Batch], l
     per_epoch = len(examples) // full
     epochs = Epochs(plan.settings.seed, count=math.ceil(steps / per_epoch))
     dataset = examples.batches(plan.targets, batch_size, epochs=epochs)
-    batches: Any = dataset.filter(lambda x, _: tf.shape(tf.nest.flatten(x)[0])[0] == full)
+    batches = _full_batches(dataset, full)
     prefix = frozen_prefix(model)
     forward, measured = model.forward if prefix is None else prefix.images_forward, _MEASURED_LIVE
     if prefix is not None and prefix.random_layer is None:
         lower = tf.function(prefix.lower, reduce_retracing=True, autograph=False)
         count = min(steps, per_epoch)
-        if _fits(lower, dataset.element_spec[0][ONE_DOMAIN], count * full):
+        if _fits(lower, dataset, count * full):
             batches = _kept(lower, batches.take(count))
             forward, measured = prefix.forward, _MEASURED_STORED
     batches = iter(batches)
@@ -247,9 +246,13 @@ def _kept(lower: Callable, batches: tf.data.Dataset) -> Iterator[Batch]:
     yield from itertools.cycle(kept)
 
 
-def _fits(lower: Callable, spec: tf.TensorSpec, count: int) -> bool:
+def _full_batches(dataset: Any, size: int) -> Any:
+    return dataset.filter(lambda x, _: tf.shape(tf.nest.flatten(x)[0])[0] == size)
+
+
+def _fits(lower: Any, dataset: Any, count: int) -> bool:
     """Return whether the values of `count` examples are known to fit into memory."""
-    total = 0
+    total, spec = 0, dataset.element_spec[0][ONE_DOMAIN]
     for values in tf.nest.flatten(lower.get_concrete_function(spec).structured_outputs):
         if None in values.shape[1:]:
             return False

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tl_keras.plots import plot_learning_rates
+from tl_keras.plots.figure import Picture
 from tl_keras.utils.errors import counted
 
 DIVERGED = 4.0
@@ -49,7 +50,7 @@ class LearningRates:
             f"suggestion {_short(self.suggestion)} ({why})"
         )
 
-    def plot(self, path: str | os.PathLike | None = None):
+    def plot(self, path: str | os.PathLike | None = None) -> Picture:
         """Draw the losses over the learning rate, with the suggestion marked.
 
         Args:
@@ -68,7 +69,7 @@ class LearningRates:
         )
 
 
-def smooth(losses: Sequence[float], width: float) -> np.ndarray:
+def smooth(losses: Sequence[float] | np.ndarray, width: float) -> np.ndarray:
     """Return the mean of all losses around each one, with Gaussian weights.
 
     `s_i = Σ_j w(i−j) l_j / Σ_j w(i−j)` with `w(d) = exp(−d² / 2·width²)`. Unlike a moving average
@@ -108,8 +109,8 @@ def steepest_fall(learning_rates: np.ndarray, smoothed: np.ndarray) -> int | Non
 
 
 def read_curve(
-    learning_rates: Sequence[float],
-    losses: Sequence[float],
+    learning_rates: Sequence[float] | np.ndarray,
+    losses: Sequence[float] | np.ndarray,
     *,
     width: float,
     fallback: float,
@@ -128,16 +129,16 @@ def read_curve(
         fallback: Suggestion if the loss does not fall.
         diverged: Whether the test ended by divergence.
     """
-    rates, losses = np.asarray(learning_rates, float), np.asarray(losses, float)
+    rates, values = np.asarray(learning_rates, float), np.asarray(losses, float)
     # One exploding step must not outweigh all of its neighbours.
-    before = losses[: int(np.argmin(losses)) + 1].max()
-    capped = np.minimum(losses, max(before, DIVERGED * losses.min()))
+    before = values[: int(np.argmin(values)) + 1].max()
+    capped = np.minimum(values, max(before, DIVERGED * values.min()))
     smoothed = smooth(capped, width)
     steepest = steepest_fall(rates, smoothed)
     falls = steepest is not None and _is_more_than_noise(capped, smoothed, width)
     return LearningRates(
         learning_rates=rates,
-        losses=losses,
+        losses=values,
         smoothed=smoothed,
         suggestion=float(rates[steepest]) if falls else float(fallback),
         falls=falls,

@@ -24,7 +24,7 @@ from tl_keras.training.checks import (
 from tl_keras.training.data_checks import checked_domains
 from tl_keras.training.distributed.lost_workers import readable_worker_errors
 from tl_keras.training.fine_tune import ON_DISK
-from tl_keras.training.plan import EVERY_FIVE_MINUTES, RunPlan, Settings
+from tl_keras.training.plan import EVERY_FIVE_MINUTES, RunPlan
 from tl_keras.training.runs.checkpoints import Checkpoints
 from tl_keras.training.runs.run import Run
 from tl_keras.utils.cluster import join_cluster
@@ -102,7 +102,7 @@ def pretrain(
         >>> tl.fine_tune(model, (few_images, labels))  # doctest: +SKIP
     """
     check_model(model, head=False)
-    settings = Settings(
+    settings = resolve_settings(
         batch_size=batch_size,
         augmentation=augmentation,
         callbacks=callbacks,
@@ -111,7 +111,6 @@ def pretrain(
         cache=cache,
         verbose=verbose,
     )
-    settings = resolve_settings(settings)
     asked = resolve_objectives(objectives, 0.0, None)
     supervised = [type(one).__name__ for one in asked if one.validates]
     if supervised:

@@ -65,6 +65,7 @@ class RunCallbacks:
 
     def begin_stage(self) -> None:
         """Give those with patience a fresh start, and tell those that resume."""
+        assert self._counts is not None  # `begin` comes first.
         self._counts.begin_stage()
         for callback in resumable(self._own):
             callback.begin_stage()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -81,12 +82,11 @@ def stage_data(plan: RunPlan, stage: Stage, before: StoresBefore | None = None) 
             """Return all domains' features, or None if those of one cannot be stored."""
             if not may_store or prefix is None or settings.cache is None or stage.epochs == 1:
                 return None
-            return before.make(
-                what, settings.cache, lambda cache: stored_in(cache, domains, augmentation), stores
-            )
+            make = functools.partial(stored_in, prefix, domains=domains, augmentation=augmentation)
+            return before.make(what, settings.cache, make, stores)
 
         def stored_in(
-            cache: FeatureCache, domains: DomainExamples, augmentation: Layers
+            prefix: Prefix, cache: FeatureCache, domains: DomainExamples, augmentation: Layers
         ) -> DomainExamples | None:
             found = {}
             with contextlib.ExitStack() as own:
@@ -109,8 +109,8 @@ def stage_data(plan: RunPlan, stage: Stage, before: StoresBefore | None = None) 
             return DomainExamples(found)
 
         said = None
-        steady = settings.cache is not None and stage.epochs > 1 and not any(layers.values())
-        if teachers and steady:
+        steady = stage.epochs > 1 and not any(layers.values())
+        if teachers and steady and settings.cache is not None:
             said = before.make(
                 "teachers'",
                 settings.cache,
@@ -141,15 +141,19 @@ def stage_data(plan: RunPlan, stage: Stage, before: StoresBefore | None = None) 
 
         return distribute(plan.strategy, make)
 
-    def validation_batches(part: Part) -> tf.data.Dataset:
-        examples = validation if held_out is None else held_out
-        return examples.batches(targets, settings.batch_size, part=part)
-
+    measured = validation if held_out is None else held_out
+    validation_batches = None
+    if measured is not None:
+        validation_batches = distribute(
+            plan.strategy,
+            lambda part: measured.batches(targets, settings.batch_size, part=part),
+        )
+    on_stored = live if prefix is None else prefix.forward
     return StageData(
         train_batches,
-        live if features is None else prefix.forward,
-        None if validation is None else distribute(plan.strategy, validation_batches),
-        live if held_out is None else prefix.forward,
+        live if features is None else on_stored,
+        validation_batches,
+        live if held_out is None else on_stored,
         close,
         live_teachers,
     )
@@ -201,7 +205,7 @@ def _augmented(
     numbers = tf.data.Dataset.range(first, first + epochs.count * steps)
 
     @tf.autograph.experimental.do_not_convert
-    def change(number: tf.Tensor, batch: Any) -> Any:
+    def change(number: Any, batch: Any) -> Any:
         x, y = batch
         place = (number // steps, number % steps, part.index)
         changed = {}

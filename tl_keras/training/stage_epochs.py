@@ -195,7 +195,7 @@ class StageEpochs:
                 self.step.idle = []
             now = time.perf_counter()
             due = self.callbacks.reads_every_batch or now - read_at > SECONDS_BETWEEN_READINGS
-            if due or progress.step == self.steps:
+            if logs is None or due or progress.step == self.steps:
                 logs, read_at = self._read(), now
             if progress.start_loss is None:
                 progress.start_loss = logs["loss"]

@@ -41,7 +41,7 @@ def train(plan: RunPlan) -> Run:
     """Train, go on where a run was stopped, or return what is finished."""
     plan = prepared(plan)
     with opened(plan) as (directory, found):
-        if found == Found.FINISHED:
+        if directory is not None and found == Found.FINISHED:
             begin_objectives(plan)
             restore_objectives(plan.objectives, directory.read_objectives())
             return finished_run(directory, plan.model, plan.stages)

@@ -3,9 +3,19 @@
 import math
 import numbers
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from tl_keras.utils.errors import InputError
+
+
+def is_real(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a real number of Python or NumPy; `True` is one."""
+    return isinstance(value, numbers.Real)
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Return whether a value is a whole number of Python or NumPy; `True` is one, `3.0` is not."""
+    return isinstance(value, numbers.Integral)
 
 
 def number(

@@ -34,7 +34,9 @@ class DomainSplitter(BaseEstimator, abc.ABC):
 
     _needs_domain: ClassVar[bool] = False
 
-    def split(self, X, y=None, groups=None, *, domain=None):
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None, *, domain: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the splits.
 
         Args:
@@ -54,7 +56,9 @@ class DomainSplitter(BaseEstimator, abc.ABC):
         for test in self._splits(y, domains):
             yield np.flatnonzero(~test), np.flatnonzero(test)
 
-    def get_n_splits(self, X=None, y=None, groups=None, *, domain=None) -> int:
+    def get_n_splits(
+        self, X: Any = None, y: Any = None, groups: Any = None, *, domain: Any = None
+    ) -> int:
         """Return the number of splits; the arguments are those of `split`."""
         return self._count(self._domains(X, groups, domain) if self._needs_domain else None)
 

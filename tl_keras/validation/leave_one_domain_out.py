@@ -59,6 +59,7 @@ class LeaveOneDomainOut(DomainSplitter):
             yield domains.of(name) | (fold == index)
 
     def _count(self, domains: Domains | None) -> int:
+        assert domains is not None  # As `_needs_domain` says.
         if len(domains.sources) < 2:
             raise InputError(
                 f"domain: expected two source domains or more, to leave one out, got "

@@ -22,11 +22,11 @@ class AdversarialObjective(Objective):
         """Return 1: the weight acts in the reversal, not on the opponent's own loss."""
         return tf.ones_like(progress, tf.float32)
 
-    def against(self, batch: Batch, values, times: float = 1.0):
+    def against(self, batch: Batch, values: Any, times: float = 1.0) -> Any:
         """Return values whose gradient is reversed and multiplied by the weight, so many times."""
         weight = tf.cast(self._weight(batch.progress), tf.float32)
         return reverse_gradient(values, times * weight)
 
-    def along(self, batch: Batch, values):
+    def along(self, batch: Batch, values: Any) -> Any:
         """Return values whose gradient is multiplied by the weight."""
         return reverse_gradient(values, -tf.cast(self._weight(batch.progress), tf.float32))

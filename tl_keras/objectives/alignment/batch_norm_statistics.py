@@ -38,9 +38,9 @@ def pooled_statistics(
         variances: Of each batch `(d,)`, over its size.
     """
     shares = np.asarray(counts, np.float64)[:, None] / np.sum(counts)
-    means, variances = np.asarray(means, np.float64), np.asarray(variances, np.float64)
-    mean = (shares * means).sum(axis=0)
-    return Statistics(mean, (shares * (variances + np.square(means - mean))).sum(axis=0))
+    centers, spreads = np.asarray(means, np.float64), np.asarray(variances, np.float64)
+    mean = (shares * centers).sum(axis=0)
+    return Statistics(mean, (shares * (spreads + np.square(centers - mean))).sum(axis=0))
 
 
 def moved_statistics(
@@ -126,8 +126,9 @@ Normalize = Callable[[Any, Any, Any], Any]
 def _by_moving_averages(layer: keras.layers.BatchNormalization) -> Normalize:
     def normalize(values, mean, variance):
         del mean, variance
-        own = (_along(layer, one, values) for one in (layer.moving_mean, layer.moving_variance))
-        return _normalized(values, *own, layer.epsilon)
+        center = _along(layer, layer.moving_mean, values)
+        spread = _along(layer, layer.moving_variance, values)
+        return _normalized(values, center, spread, layer.epsilon)
 
     return normalize
 
@@ -143,9 +144,8 @@ def _by_batch(
         shift = (looks_like.mean - mean) / np.sqrt(variance + layer.epsilon)
 
     def normalize(values, mean, variance):
-        alone = _normalized(
-            values, *(_along(layer, one, values) for one in (mean, variance)), layer.epsilon
-        )
+        center, spread = _along(layer, mean, values), _along(layer, variance, values)
+        alone = _normalized(values, center, spread, layer.epsilon)
         if looks_like is None:
             return alone
         return alone * _along(layer, scale, values) + _along(layer, shift, values)

@@ -163,7 +163,7 @@ class Distillation(Objective):
         same = tf.argmax(said, axis=-1) == tf.argmax(student, axis=-1)
         parts = {"teacher_agreement": domain.mean(same)}
         if self.loss is not None:
-            return {"loss": self._keras_loss(batch), **parts}
+            return {"loss": self._keras_loss(self.loss, batch), **parts}
         values = softened_divergence(said, student, self.temperature)
         if self.confidence:
             own = [domain.teacher_outputs[name] for name in self.teacher_functions()]
@@ -176,13 +176,13 @@ class Distillation(Objective):
         logits = [domain.teacher_outputs[name] for name in self.teacher_functions()]
         return common_opinion(logits, self.teacher_weights, self.temperature)
 
-    def _keras_loss(self, batch: Batch):
+    def _keras_loss(self, loss: Any, batch: Batch):
         """Return the mean over domains, by their numbers of examples, of what Keras computes."""
         total = tf.add_n([one.counts.examples for one in batch.values()])
         parts = [
             one.share
             * one.counts.examples
-            * self.loss.compute_loss(self._said(one), tf.cast(one.logits, tf.float32))
+            * loss.compute_loss(self._said(one), tf.cast(one.logits, tf.float32))
             for one in batch.values()
         ]
         return tf.add_n(parts) / tf.maximum(total, 1.0)

@@ -17,8 +17,8 @@ def smallest_singular_values(features, count: int):
         count: How many, ≥ 1; all where there are fewer.
     """
     values = tf.linalg.svd(tf.cast(features, tf.float32), compute_uv=False)
-    count = tf.minimum(count, tf.shape(values)[0])
-    return tf.reduce_sum(tf.square(values[tf.shape(values)[0] - count :]))
+    taken = tf.minimum(count, tf.shape(values)[0])
+    return tf.reduce_sum(tf.square(values[tf.shape(values)[0] - taken :]))
 
 
 class BSS(Objective):

@@ -1,12 +1,11 @@
 """Decoders: from the features of an image back to its pixels."""
 
 import math
-import numbers
 from collections.abc import Sequence
 
 import keras
 
-from tl_keras.utils.arguments import hidden_units
+from tl_keras.utils.arguments import hidden_units, is_whole
 from tl_keras.utils.errors import InputError, counted
 
 
@@ -81,7 +80,7 @@ def _start(feature_shape, output_shape, filters) -> tuple[int, int, int]:
 
 def _check_output_shape(shape) -> None:
     sides = shape if isinstance(shape, (tuple, list)) else ()
-    whole = [isinstance(side, numbers.Integral) and side > 0 for side in sides]
+    whole = [is_whole(side) and side > 0 for side in sides]
     if len(sides) != 3 or not all(whole):
         raise InputError(
             f"output_shape: expected (height, width, channels) in whole numbers, got {shape!r}."

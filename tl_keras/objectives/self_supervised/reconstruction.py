@@ -141,6 +141,7 @@ class Reconstruction(Objective):
 
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean squared error per pixel."""
+        assert self.decoder is not None  # `begin` has made it.
         clean = [batch[name] for name in self._names]
         seen = clean
         if self._layers:

@@ -108,6 +108,6 @@ class SimCLR(Objective):
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean NT-Xent loss over all images of all domains."""
         first, second = (pooled(list(batch.views[view].values())) for view in VIEWS)
-        projected = [self._projection(one.features) for one in (first, second)]
-        values = contrastive_loss(*projected, tf.cast(first.real, tf.float32), self.temperature)
+        one, other = (self._projection(view.features) for view in (first, second))
+        values = contrastive_loss(one, other, tf.cast(first.real, tf.float32), self.temperature)
         return {"loss": first.mean(values)}

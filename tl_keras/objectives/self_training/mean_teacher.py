@@ -144,7 +144,7 @@ def averaged_weights(model: TransferModel) -> list[keras.Variable]:
 
 
 def consistency_losses(
-    student: DomainBatch, guide: Any, targets: TargetSpec | Mapping[str, TargetSpec]
+    student: DomainBatch, guide: Any, targets: TargetSpec | Mapping[str, TargetSpec] | None
 ) -> dict[str, Any]:
     """Return the mean consistency of one task, or of several by name and their sum."""
     logits, guide = by_task(student.logits), by_task(guide)

@@ -25,16 +25,18 @@ def several_workers(strategy: tf.distribute.Strategy) -> bool:
     ) and strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
 
 
-def from_chief(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def from_chief(
+    strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray | np.generic]
+) -> list[np.ndarray]:
     """Return the chief's arrays, bit for bit, on all workers, which call this together.
 
     Args:
         strategy: Without several workers, the arrays come back as they are.
         arrays: Numbers; how many, their shapes and types are the same on all workers.
     """
-    arrays = [np.asarray(array) for array in arrays]
+    own = [np.asarray(array) for array in arrays]
     if not several_workers(strategy):
-        return arrays
+        return own
 
     # The sum of integers of which all but the chief's are zero changes no bit.
     content = b"".join(array.tobytes() for array in arrays)

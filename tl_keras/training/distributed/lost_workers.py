@@ -68,7 +68,9 @@ def what_was_lost(message: str) -> str:
 
 def _names(cluster: Cluster | None, indices: set[int]) -> str:
     """Return the other workers among these, in words."""
-    others = set() if cluster is None else indices & set(range(cluster.size)) - {cluster.index}
+    if cluster is None:
+        return "a worker"
+    others = indices & set(range(cluster.size)) - {cluster.index}
     return " and ".join(cluster.name(index) for index in sorted(others)) or "a worker"
 
 

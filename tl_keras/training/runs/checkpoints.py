@@ -6,7 +6,7 @@ import pathlib
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def read_checkpoint(
     return None
 
 
-def is_of_run(state: Mapping[str, Any] | None, run: str | None) -> bool:
+def is_of_run(state: Mapping[str, Any] | None, run: str | None) -> TypeGuard[Mapping[str, Any]]:
     """Return whether a state, or None for one that cannot be read, is one of a run."""
     return state is not None and state.get(RUN) == run
 
@@ -159,4 +159,4 @@ def checkpoint_files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _number(path: pathlib.Path) -> int:
-    return int(NAME.fullmatch(path.name).group(1))
+    return int(path.stem.rpartition("-")[2])

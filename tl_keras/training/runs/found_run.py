@@ -7,6 +7,7 @@ import enum
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from tl_keras.training.runs.array_files import checked_state
@@ -27,16 +28,20 @@ ASIDE = "set-aside-{}"
 REMEDY = "Choose another directory, or pass overwrite=True to replace what is there."
 
 
-_DAMAGED = ("is damaged and is passed over", "are damaged and are passed over")
-_OF_OTHERS = ("belongs to another run", "belong to another run")
-_NO_FILE = ("has the name of a run's file or folder", "have names of a run's files or folders")
-_NOT_NEEDED = ("goes with damaged files", "go with damaged files")
-_LEFT = ("is left of a run that cannot resume", "are left of a run that cannot resume")
+_Words = tuple[str, str]  # Of one file, and of several.
+_DAMAGED: _Words = ("is damaged and is passed over", "are damaged and are passed over")
+_OF_OTHERS: _Words = ("belongs to another run", "belong to another run")
+_NO_FILE: _Words = (
+    "has the name of a run's file or folder",
+    "have names of a run's files or folders",
+)
+_NOT_NEEDED: _Words = ("goes with damaged files", "go with damaged files")
+_LEFT: _Words = ("is left of a run that cannot resume", "are left of a run that cannot resume")
 _NO_CHECKPOINT = (
     "{} holds the configuration of a run and no checkpoint to resume from: this run begins at "
     "epoch 1"
 )
-_Unusable = dict[pathlib.Path, tuple[str, str]]
+_Unusable = dict[pathlib.Path, _Words]
 _WHAT_NOW = (" The run begins at epoch 1.", " The run resumes.", " The run is finished.")
 
 
@@ -151,7 +156,7 @@ def _is_position(state: Any) -> bool:
     return isinstance(state, dict) and {"epoch", "step", "best_epoch"} <= state.keys()
 
 
-def _is_start(state: dict[str, Any] | None) -> bool:
+def _is_start(state: Mapping[str, Any] | None) -> bool:
     return state is not None and (state["epoch"], state["step"]) == (0, 0)
 
 
@@ -181,7 +186,7 @@ def _begun(there: _There, directory: RunDirectory) -> tuple[Found, _Unusable]:
     The newest whole checkpoint counts if the weights of its best epoch are whole too; else the one
     before it, if these are; else the newest without them.
     """
-    own = [path for path, state in there.states.items() if is_of_run(state, directory.run)]
+    own = {p: state for p, state in there.states.items() if is_of_run(state, directory.run)}
     others = {
         path: _DAMAGED if state is None else _OF_OTHERS
         for path, state in there.progress.items()
@@ -197,21 +202,23 @@ def _begun(there: _There, directory: RunDirectory) -> tuple[Found, _Unusable]:
         if not is_of_run(state, directory.run)
     }
     whole = {None, *kept} - {*damaged}
-    bests = {path: _best_of(directory, there.states[path]) for path in own}
-    complete = [path for path in own if bests[path] in whole]
-    chosen = next((p for p in reversed(complete) if not _is_start(there.states[p])), None)
+    bests = {path: _best_of(directory, state) for path, state in own.items()}
+    paths = list(own)
+    complete = [path for path in paths if bests[path] in whole]
+    chosen = next((p for p in reversed(complete) if not _is_start(own[p])), None)
     if chosen is None:
-        chosen = own[-1]
-        if bests[chosen] not in whole:
+        chosen = paths[-1]
+        best = bests[chosen]
+        if best is not None and best not in whole:
             warn_user(
-                f"{bests[chosen].name}, the weights of the best epoch so far, cannot be read: the "
+                f"{best.name}, the weights of the best epoch so far, cannot be read: the "
                 "run resumes without them, and the best epoch is one of those to come."
             )
-    later = own[own.index(chosen) + 1 :]
+    later = paths[paths.index(chosen) + 1 :]
     return Found.BEGUN, others | dict.fromkeys(later, _NOT_NEEDED) | damaged
 
 
-def _best_of(directory: RunDirectory, state: dict[str, Any]) -> pathlib.Path | None:
+def _best_of(directory: RunDirectory, state: Mapping[str, Any]) -> pathlib.Path | None:
     epoch = state["best_epoch"]
     return None if epoch is None else directory.best_weights_file(epoch)
 

@@ -51,12 +51,12 @@ class KeptWeights:
         if epoch is not None:
             check_weights(named)
         self.epoch, self._values = epoch, values
-        if write and self._directory is not None:
+        if write and epoch is not None and self._directory is not None:
             self._directory.write_best_weights(named, epoch)
 
     def restore(self, epoch: int) -> bool:
         """Read what `keep` wrote before the run was killed, and return whether it was whole."""
-        named = self._directory.read_best_weights(epoch)
+        named = None if self._directory is None else self._directory.read_best_weights(epoch)
         if named is None:
             return False
         values = [named[name] for name in sorted(named)]

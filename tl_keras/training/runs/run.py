@@ -8,6 +8,7 @@ from tl_keras.backbones.keras_files import load_keras_file
 from tl_keras.backbones.weights import copy_weights
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.plots import plot_curves
+from tl_keras.plots.figure import Picture
 from tl_keras.schedules import Audit, AuditRow, Stage, apply_freezing
 from tl_keras.training.runs.checkpoints import RUN
 from tl_keras.training.runs.run_directory import (
@@ -57,7 +58,7 @@ class Run:
         length = f"{counted(epochs, 'epoch')} in {counted(len(self.stage_starts), 'stage')}"
         return f"Run({length}{best}: {', '.join(values)}{place})"
 
-    def plot(self, path: str | os.PathLike | None = None):
+    def plot(self, path: str | os.PathLike | None = None) -> Picture:
         """Draw loss and metrics over the epochs, with the stages marked.
 
         Args:

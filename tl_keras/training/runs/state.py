@@ -1,6 +1,7 @@
 """Everything that changes while a model trains, and how it is saved and taken up again."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,7 +54,7 @@ class TrainingState:
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
         self.model = model
-        self.optimizer: keras.optimizers.Optimizer | None = None
+        self.optimizer: Any = None
         self.average: WeightAverage | None = None
         self.progress = Progress()
         self.totals = Totals.zero()

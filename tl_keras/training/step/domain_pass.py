@@ -139,7 +139,7 @@ def _views(
     for objective in objectives:
         for view, (layers, domains) in objective.views().items():
             for name in inputs if domains is None else domains:
-                own = tf.random.experimental.stateless_fold_in(
+                own = tf.random.experimental.stateless_fold_in(  # pyright: ignore[reportAttributeAccessIssue] # Not in the stubs.
                     seed, tf.constant(domain_seed(0, f"{view}/{name}"), tf.int64)
                 )
                 views[view, name] = augment(layers, inputs[name], None, own, pixel_range)[0]

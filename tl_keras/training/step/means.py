@@ -1,7 +1,7 @@
 """Running means of losses and metrics over an epoch, kept on the device until somebody looks."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,8 +17,8 @@ class Totals(NamedTuple):
             scalar 0 at the start.
     """
 
-    counts: tf.Tensor
-    sums: tf.Tensor
+    counts: Any
+    sums: Any
 
     @classmethod
     def zero(cls) -> "Totals":
@@ -28,7 +28,8 @@ class Totals(NamedTuple):
     @classmethod
     def spec(cls) -> "Totals":
         """Return what a compiled step takes."""
-        return cls(tf.TensorSpec([4], tf.float64), tf.TensorSpec(None, tf.float64))
+        any_shape = tf.TensorShape(None)  # pyright: ignore[reportArgumentType] # Not in the stubs.
+        return cls(tf.TensorSpec([4], tf.float64), tf.TensorSpec(any_shape, tf.float64))
 
     def add(self, means: Mapping[str, tf.Tensor], count: tf.Tensor, stops: tf.Tensor) -> "Totals":
         """Return the totals with one more batch.

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tl_keras.schedules.layerwise import LayerwiseLearningRate
-from tl_keras.schedules.own_parts import clips, copy_of, course_of
+from tl_keras.schedules.own_parts import clips, copy_of, course_of, is_own_rate
 from tl_keras.schedules.stage import Stage
 from tl_keras.training.step.weight_decay import is_decayed
 from tl_keras.utils.compat import flatten_layers
@@ -33,7 +33,7 @@ def learning_rate_of(
 
     One with a course of its own is followed instead.
     """
-    if stage.follows_own_rate:
+    if is_own_rate(stage.learning_rate):
         return course_of(stage.learning_rate, stage.epochs, total_steps)
     warmup_steps = round(stage.warmup_share * total_steps)
     if stage.decay == "cosine":
@@ -57,7 +57,7 @@ def last_learning_rate(
 ) -> float:
     """Return the learning rate of the last update; a constant one may be changed by callbacks."""
     rate = learning_rate_of(stage, total_steps)
-    if isinstance(rate, float):
+    if isinstance(rate, (int, float)):
         return float(optimizer.learning_rate.numpy())
     return float(rate(optimizer.iterations.value - 1))
 
