@@ -36,7 +36,7 @@ def draw_confusion(axes, matrix: np.ndarray, labels: Sequence[str]) -> None:
                 color="white" if share[row, column] > 0.55 else "black",
             )
     ticks = np.arange(0, count, max(1, int(np.ceil(count / TICK_LIMIT))))
-    names = [plain(shorten(labels[tick])) for tick in ticks]
+    names = [plain(shorten(labels[int(tick)])) for tick in ticks]
     if len(names) > 12:
         axes.set_xticks(ticks, names, rotation=90)
     elif len(names) > 4 or any(len(name) > 8 for name in names):
@@ -122,7 +122,7 @@ def draw_scores(axes, labels: Sequence[str], scores: np.ndarray, name: str) -> N
     """
     kept = np.argsort(np.nan_to_num(scores, nan=np.inf), kind="stable")[:TICK_LIMIT]
     kept = np.sort(kept)
-    names = [plain(shorten(labels[index])) for index in kept]
+    names = [plain(shorten(labels[int(index)])) for index in kept]
     bars = axes.barh(np.arange(len(kept)), np.nan_to_num(scores[kept]), color=COLOURS[0])
     texts = ["none" if np.isnan(scores[index]) else f"{scores[index]:.2f}" for index in kept]
     axes.bar_label(bars, texts, padding=3, fontsize="small")

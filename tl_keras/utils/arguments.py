@@ -3,7 +3,7 @@
 import math
 import numbers
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from tl_keras.utils.errors import InputError
 
@@ -28,8 +28,7 @@ def number(
     Raises:
         InputError: If it is no number in that range.
     """
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not (above < value < below and value >= least):
+    if not _is_real(value) or not (above < value < below and value >= least):
         limits = [f"> {above:g}"] if above > -math.inf else []
         limits += [f"≥ {least:g}"] if least > -math.inf else []
         limits += [f"< {below:g}"] if below < math.inf else []
@@ -61,3 +60,8 @@ def hidden_units(value: Any, argument: str = "hidden_units") -> tuple[int, ...]:
             f"{argument}: expected a list of widths, such as (128, 128), got {value!r}."
         )
     return tuple(whole(one, argument) for one in value)
+
+
+def _is_real(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a number of any kind that has an order; type checkers know one."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
