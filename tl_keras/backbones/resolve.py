@@ -28,7 +28,7 @@ def resolve_backbone(
     spec: str | os.PathLike | keras.layers.Layer | Backbone,
     *,
     weights: str | os.PathLike | None = "imagenet",
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
     trust: bool = False,
 ) -> Backbone:
     """Build the backbone that a spec names.
@@ -87,8 +87,7 @@ def resolve_backbone(
 
 def _lite_backbone(name, *, weights, input_shape) -> Backbone:
     size = efficientnet_lite.EFFICIENTNET_LITE[name].image_size
-    shape = input_shape or (size, size, 3)
-    check_image_shape(name, shape, 32)
+    shape = check_image_shape(name, input_shape or (size, size, 3), 32)
 
     def build(weights, shape):
         return efficientnet_lite.efficientnet_lite(name, weights=weights, input_shape=shape)

@@ -4,7 +4,7 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import typer
@@ -25,7 +25,7 @@ def examples(*commands: str) -> str:
     return "\n\n".join(["[bold]Examples[/bold]", *map(escape, commands)])
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: int = 0) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int = 0) -> None:
     """Print a table to standard output, in its full width where that is no terminal.
 
     Args:
@@ -121,8 +121,9 @@ def patience(value: str) -> int | str | None:
 
 def class_or_number(word: str | None, class_names: Sequence[str]) -> str | int | None:
     """Return the word as a class, or as its number where no class is called so."""
-    is_number = word is not None and word.isdecimal() and word not in class_names
-    return int(word) if is_number else word
+    if word is None or not word.isdecimal() or word in class_names:
+        return word
+    return int(word)
 
 
 def between(low: float, high: float = math.inf, *, with_high: bool = False):

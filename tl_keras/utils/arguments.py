@@ -28,7 +28,11 @@ def number(
     Raises:
         InputError: If it is no number in that range.
     """
-    if not _is_real(value) or not (above < value < below and value >= least):
+    if (
+        isinstance(value, bool)
+        or not is_real(value)
+        or not (above < value < below and value >= least)
+    ):
         limits = [f"> {above:g}"] if above > -math.inf else []
         limits += [f"≥ {least:g}"] if least > -math.inf else []
         limits += [f"< {below:g}"] if below < math.inf else []
@@ -62,6 +66,6 @@ def hidden_units(value: Any, argument: str = "hidden_units") -> tuple[int, ...]:
     return tuple(whole(one, argument) for one in value)
 
 
-def _is_real(value: Any) -> TypeGuard[float]:
-    """Return whether a value is a number of any kind that has an order; type checkers know one."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+def is_real(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a real number; to type checkers only `float` has an order."""
+    return isinstance(value, numbers.Real)
