@@ -4,8 +4,8 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TextIO
 
 import typer
 from rich import box
@@ -80,7 +80,14 @@ def print_error(message: object) -> None:
     typer.echo(f"error: {one_line(first)}", err=True)
 
 
-def print_warning(message, category, filename, lineno, file=None, line=None) -> None:
+def print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Print a warning without its place in the source; stands in for `warnings.showwarning`."""
     del filename, lineno, file, line
     if issubclass(category, UserWarning | RuntimeWarning):
@@ -88,14 +95,14 @@ def print_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 
 @contextlib.contextmanager
-def readable_warnings(worded: Callable[[str], str] = str):
+def readable_warnings(worded: Callable[[str], str] = str) -> Iterator[None]:
     """Print warnings for readers instead of programmers within the context.
 
     Args:
         worded: What is made of a message first.
     """
 
-    def show(message, category, *where):
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
         print_warning(worded(str(message)), category, *where)
 
     with warnings.catch_warnings():
@@ -126,7 +133,9 @@ def class_or_number(word: str | None, class_names: Sequence[str]) -> str | int |
     return int(word)
 
 
-def between(low: float, high: float = math.inf, *, with_high: bool = False):
+def between(
+    low: float, high: float = math.inf, *, with_high: bool = False
+) -> Callable[[float | None], float | None]:
     """Return a callback of typer that takes numbers between two others, and None.
 
     Args:

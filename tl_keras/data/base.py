@@ -187,9 +187,7 @@ class Examples(abc.ABC):
         return [f"row {row}" for row in rows]
 
     def __repr__(self) -> str:
-        names = (
-            ""
-            if self.class_names is None
-            else f", {counted(len(self.class_names), 'class', 'classes')}"
-        )
+        names = ""
+        if isinstance(self.class_names, tuple):
+            names = f", {counted(len(self.class_names), 'class', 'classes')}"
         return f"{type(self).__name__}({counted(len(self), 'example')}{names})"

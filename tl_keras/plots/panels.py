@@ -1,6 +1,7 @@
 """Panels of an evaluation: each function draws arrays on the axes it is given."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -12,7 +13,7 @@ CELL_TEXT_LIMIT = 15
 TICK_LIMIT = 30
 
 
-def draw_confusion(axes, matrix: np.ndarray, labels: Sequence[str]) -> None:
+def draw_confusion(axes: Any, matrix: np.ndarray, labels: Sequence[str]) -> None:
     """Draw a confusion matrix: colour is the share of the true class, text is the count.
 
     Args:
@@ -50,7 +51,7 @@ def draw_confusion(axes, matrix: np.ndarray, labels: Sequence[str]) -> None:
 
 
 def draw_reliability(
-    axes, counts: np.ndarray, accuracy: np.ndarray, confidence: np.ndarray, error: float
+    axes: Any, counts: np.ndarray, accuracy: np.ndarray, confidence: np.ndarray, error: float
 ) -> None:
     """Draw a reliability diagram: accuracy by confidence, against the diagonal.
 
@@ -92,7 +93,7 @@ def draw_reliability(
 
 
 def draw_roc(
-    axes, false_positive: np.ndarray, true_positive: np.ndarray, area: float, name: str
+    axes: Any, false_positive: np.ndarray, true_positive: np.ndarray, area: float, name: str
 ) -> None:
     """Draw the receiver operating characteristic of the positive class.
 
@@ -111,7 +112,7 @@ def draw_roc(
     axes.legend(loc="lower right")
 
 
-def draw_scores(axes, labels: Sequence[str], scores: np.ndarray, name: str) -> None:
+def draw_scores(axes: Any, labels: Sequence[str], scores: np.ndarray, name: str) -> None:
     """Draw one horizontal bar for each label, at most 30 of them, the lowest scores.
 
     Args:
@@ -133,7 +134,9 @@ def draw_scores(axes, labels: Sequence[str], scores: np.ndarray, name: str) -> N
     axes.set_title(f"{name} by label{few}")
 
 
-def draw_predicted_against_true(axes, true: np.ndarray, predicted: np.ndarray, name: str) -> None:
+def draw_predicted_against_true(
+    axes: Any, true: np.ndarray, predicted: np.ndarray, name: str
+) -> None:
     """Draw predictions of a regression against the truth.
 
     Args:
@@ -153,7 +156,7 @@ def draw_predicted_against_true(axes, true: np.ndarray, predicted: np.ndarray, n
 
 
 def draw_grouped_bars(
-    axes, groups: Sequence[str], series: dict[str, np.ndarray], title: str
+    axes: Any, groups: Sequence[str], series: dict[str, np.ndarray], title: str
 ) -> None:
     """Draw one group of bars for each metric and one bar in it for each model.
 
