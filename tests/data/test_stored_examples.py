@@ -10,12 +10,13 @@ import pytest
 import tensorflow as tf
 
 import tl_keras as tl
-from tl_keras.data import Epochs, Part
+from tl_keras.data import Epochs, Part, as_examples
 from tl_keras.data.rows import Cycle, row_batches
 from tl_keras.frozen import stored_examples
 from tl_keras.frozen.feature_layout import Column, Layout
 from tl_keras.frozen.feature_store import FeatureStore
 from tl_keras.frozen.stored_examples import StoredExamples
+from tl_keras.frozen.taught_examples import TaughtExamples
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError
 
@@ -52,6 +53,13 @@ def make(request, tmp_path, monkeypatch):
         return StoredExamples(store, spec, ("a", "b", "c"))
 
     return make
+
+
+def test_several_tasks_are_not_counted_as_classes():
+    labels = {"animal": np.array([0, 1]), "age": np.array([3.0, 4.0])}
+    dataset = tf.data.Dataset.from_tensor_slices((np.zeros((2, 3), "float32"), labels))
+    dataset.class_names = {"animal": ["cat", "dog"], "age": None}
+    assert repr(TaughtExamples(as_examples(dataset), {})) == "TaughtExamples(2 examples)"
 
 
 def collect(dataset):
@@ -180,6 +188,7 @@ RESIDENT = """
     from tl_keras.frozen.feature_layout import Column, Layout
     from tl_keras.frozen.feature_store import FeatureStore
     from tl_keras.frozen.stored_examples import StoredExamples
+from tl_keras.frozen.taught_examples import TaughtExamples
 
     def resident():
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])

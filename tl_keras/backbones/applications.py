@@ -3,8 +3,7 @@
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -83,7 +82,7 @@ APPLICATIONS = {
 
 
 def application_backbone(
-    name: str, *, weights: str | None, input_shape: tuple[int, int, int] | None
+    name: str, *, weights: str | None, input_shape: tuple[int | None, ...] | None
 ) -> Backbone:
     """Build the backbone that a row of `APPLICATIONS` describes.
 
@@ -100,8 +99,7 @@ def application_backbone(
         InputError: If the input shape cannot be, or the weights cannot be had.
     """
     row = APPLICATIONS[name]
-    shape = input_shape or (row.size, row.size, 3)
-    check_image_shape(name, shape, row.smallest)
+    shape = check_image_shape(name, input_shape or (row.size, row.size, 3), row.smallest)
     channels = shape[-1]
     if weights is not None and channels != 3 and name.startswith(_NORMALISE_BY_CHANNEL):
         raise InputError(
@@ -119,15 +117,17 @@ def application_backbone(
     return Backbone(name, network, preprocessing_for(layer, channels), shape)
 
 
-def _build_with(name: str, weights: str | None, shape: tuple[int, int, int]) -> keras.Model:
+def _build_with(name: str, weights: str | None, shape: tuple[int | None, ...]) -> keras.Model:
     network = _build(name, weights, shape)
     if weights not in (None, "imagenet"):
         load_weights_file(network, weights)
     return network
 
 
-def check_image_shape(name: str, shape: Any, smallest: int) -> None:
-    """Raise `InputError` where an image shape does not fit a backbone."""
+def check_image_shape(
+    name: str, shape: Sequence[int | None], smallest: int
+) -> tuple[int | None, int | None, int]:
+    """Return the shape of images, and raise `InputError` where it does not fit a backbone."""
     if len(shape) != 3:
         raise InputError(f"input_shape: expected (height, width, channels), got {tuple(shape)}.")
     height, width, channels = shape
@@ -141,9 +141,10 @@ def check_image_shape(name: str, shape: Any, smallest: int) -> None:
             f"input_shape: {name} needs the number of channels, got {tuple(shape)}. Use "
             f"input_shape=({height}, {width}, 3)."
         )
+    return height, width, channels
 
 
-def _build(name: str, weights: str | None, shape: tuple[int, int, int]) -> keras.Model:
+def _build(name: str, weights: str | None, shape: tuple[int | None, ...]) -> keras.Model:
     constructor = getattr(keras.applications, name)
     try:
         with warnings.catch_warnings():

@@ -18,13 +18,12 @@ def warn_of_classifier(network: keras.layers.Layer) -> None:
     classifiers have classes.
     """
     last, before = _last_layers(network)
-    shape = getattr(last, "output", None)
-    rank = None if shape is None else len(getattr(shape, "shape", ()))
-    if last is None or rank != 2:
+    shape = getattr(getattr(last, "output", None), "shape", ())
+    if last is None or len(shape) != 2:
         return
     activation = getattr(getattr(last, "activation", None), "__name__", "")
     is_scores = activation in _ENDS or isinstance(last, keras.layers.Softmax)
-    units = shape.shape[-1]
+    units = shape[-1]
     if not is_scores and not (isinstance(last, keras.layers.Dense) and units in PUBLISHED):
         return
     if hasattr(network, "backbone"):
@@ -34,13 +33,13 @@ def warn_of_classifier(network: keras.layers.Layer) -> None:
     _warn(network.name, units, remedy)
 
 
-def warn_of_classes(name: str, shape: Sequence[int | None], output: str | None) -> None:
+def warn_of_classes(name: str, shape: Sequence[int | None], output: str | int | None) -> None:
     """Warn if the output of a SavedModel looks like classes.
 
     Args:
         name: What the user named it by.
         shape: Of the output, with the batch.
-        output: Its name, or None.
+        output: Its name, or its number where it has none, or None.
     """
     named = str(output or "").lower() in (
         "logits",

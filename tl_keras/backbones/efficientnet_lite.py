@@ -8,7 +8,6 @@ keep their size when the network is scaled.
 import math
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 import keras
 
@@ -72,7 +71,7 @@ _STAGES = (
 
 
 def efficientnet_lite(
-    variant: Literal["EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2"],
+    variant: str,
     *,
     weights: str | os.PathLike[str] | None = "imagenet",
     input_shape: tuple[int | None, int | None, int] | None = None,

@@ -13,7 +13,7 @@ PREFIX = "keras_hub:"
 
 
 def keras_hub_backbone(
-    spec: str, *, weights: str | None, input_shape: tuple[int, ...] | None
+    spec: str, *, weights: str | None, input_shape: tuple[int | None, ...] | None
 ) -> Backbone:
     """Build an image backbone from `keras_hub:PRESET`.
 

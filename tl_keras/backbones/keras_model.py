@@ -21,7 +21,7 @@ SCALING = (
 
 
 def model_backbone(
-    network: keras.layers.Layer, *, input_shape: tuple[int, ...] | None = None
+    network: keras.layers.Layer, *, input_shape: tuple[int | None, ...] | None = None
 ) -> Backbone:
     """Use a model or layer of the user's own as backbone.
 

@@ -3,12 +3,12 @@
 import contextlib
 import errno
 import gzip
+import io
 import os
 import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from tl_keras.backbones.tar_stream import BLOCK, Damaged, Member, Refused, members
 from tl_keras.utils.errors import InputError, first_line, printable, shortened
@@ -97,7 +97,7 @@ def _readable_errors(source: str) -> Iterator[None]:
 class _Limited:
     """The bytes of an archive after decompression, as many as are allowed."""
 
-    def __init__(self, file: BinaryIO, most: int, why: str) -> None:
+    def __init__(self, file: io.BufferedIOBase, most: int, why: str) -> None:
         self._file = file
         self._left = most
         self._why = why

@@ -94,15 +94,13 @@ def _pkg_resources():
     except ImportError:
         from packaging.version import parse
 
-        missing = object()
-        before = sys.modules.get("pkg_resources", missing)
+        before = {name: sys.modules[name] for name in ("pkg_resources",) if name in sys.modules}
         sys.modules["pkg_resources"] = types.ModuleType("pkg_resources")
-        sys.modules["pkg_resources"].parse_version = parse
+        vars(sys.modules["pkg_resources"])["parse_version"] = parse
         try:
             yield
         finally:
             del sys.modules["pkg_resources"]
-            if before is not missing:
-                sys.modules["pkg_resources"] = before
+            sys.modules.update(before)
     else:
         yield

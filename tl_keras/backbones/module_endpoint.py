@@ -115,12 +115,12 @@ class Endpoint:
 
     def __call__(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Run the function; `training` is passed on as far as it was saved for it."""
-        keywords = {}
+        keywords: dict[str, Any] = {}
         if self.training_values:
             allowed = training in self.training_values
             keywords["training"] = training if allowed else next(iter(self.training_values))
         if isinstance(self._function, tf.types.experimental.ConcreteFunction):
-            outputs = self._function(**{self.input_spec.name: inputs})
+            outputs = self._function(**{str(self.input_spec.name): inputs})
         else:
             outputs = self._function(inputs, **keywords)
         return self.select(outputs)
@@ -128,7 +128,7 @@ class Endpoint:
     def select(self, outputs: Any) -> Any:
         """Return the one output that's wanted."""
         if isinstance(outputs, dict):
-            options = dict(outputs)
+            options: dict[Any, Any] = dict(outputs)
         elif isinstance(outputs, (list, tuple)):
             options = dict(enumerate(outputs))
         else:
@@ -190,6 +190,7 @@ def _inputs_of(function: Any, concrete: Any) -> tuple[list[tf.TensorSpec], set[b
     """Return the tensors that a trace takes, and the values of `training` it stands for."""
     positional, keywords = concrete.structured_input_signature
     parameters = getattr(getattr(function, "function_type", None), "parameters", {})
+    arguments: dict[Any, Any]
     arguments = dict(zip(parameters, positional, strict=False)) if parameters else {}
     if len(arguments) < len(positional):
         arguments = dict(enumerate(positional))
@@ -201,7 +202,7 @@ def _inputs_of(function: Any, concrete: Any) -> tuple[list[tf.TensorSpec], set[b
     return tensors, {training} if isinstance(training, bool) else set()
 
 
-def _variables_of(module: Any, functions: list[Any]) -> list[tuple[tf.Variable, bool]]:
+def _variables_of(module: Any, functions: list[Any]) -> list[tuple[Any, bool]]:
     """Return the variables that the functions read, in the order of the saved object graph."""
     held = [v for v in tf.train.TrackableView(module).descendants() if isinstance(v, tf.Variable)]
     captured = {id(tensor) for function in functions for tensor in function.captured_inputs}

@@ -127,7 +127,7 @@ class ModuleFiles:
 _live: "weakref.WeakSet[ModuleFiles]" = weakref.WeakSet()
 
 
-def find_live_files(fingerprint: str) -> ModuleFiles | None:
+def find_live_files(fingerprint: str | None) -> ModuleFiles | None:
     """Return the files with this fingerprint if this process holds them, trusted ones first."""
     present = [files for files in tuple(_live) if os.path.isdir(files.path)]
     present.sort(key=lambda files: not files.trusted)

@@ -87,7 +87,7 @@ class ModuleSpec:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "ModuleSpec":
+    def from_config(cls, config: Any) -> "ModuleSpec":
         """Build a spec from `to_config`, before or after JSON made lists of tuples.
 
         Raises:
@@ -116,6 +116,8 @@ class ModuleSpec:
 
     def check_input(self, source: str, shape: Sequence[int | None]) -> None:
         """Raise `InputError` if the module can't take inputs of this shape."""
+        if self.input_shape is None:
+            return
         if not tf.TensorShape(shape).is_compatible_with(tf.TensorShape(self.input_shape)):
             raise InputError(
                 f"inputs: the SavedModel {source!r} takes inputs of shape {self.input_shape}, got "
@@ -154,7 +156,7 @@ class ModuleSpec:
             ]
 
     @staticmethod
-    def unset(like: np.ndarray) -> np.ndarray:
+    def unset(like: Any) -> Any:
         """Return the array that stands for "no value yet": NaN, the lowest integer, or False."""
         kind = np.asarray(like).dtype
         if kind.kind in "iu":

@@ -1,6 +1,8 @@
 """From what a user names to a `Backbone`."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -85,19 +87,22 @@ def resolve_backbone(
     )
 
 
-def _lite_backbone(name, *, weights, input_shape) -> Backbone:
+def _lite_backbone(
+    name: str, *, weights: str | None, input_shape: tuple[int | None, ...] | None
+) -> Backbone:
     size = efficientnet_lite.EFFICIENTNET_LITE[name].image_size
-    shape = input_shape or (size, size, 3)
-    check_image_shape(name, shape, 32)
+    shape = check_image_shape(name, input_shape or (size, size, 3), 32)
 
-    def build(weights, shape):
+    def build(weights: str | None, shape: Any) -> keras.Model:
         return efficientnet_lite.efficientnet_lite(name, weights=weights, input_shape=shape)
 
     network = build_for_channels(build, weights, shape)
     return Backbone(name, network, preprocessing.efficientnet_lite(), shape)
 
 
-def _saved_model_backbone(source: str, *, input_shape, trust: bool) -> Backbone:
+def _saved_model_backbone(
+    source: str, *, input_shape: tuple[int | None, ...] | None, trust: bool
+) -> Backbone:
     layer = SavedModelBackbone(source, trust=trust)
     stated = layer.module_input_shape
     if input_shape is None:
@@ -114,7 +119,9 @@ def _saved_model_backbone(source: str, *, input_shape, trust: bool) -> Backbone:
     return Backbone(layer.name, layer, scaling, tuple(input_shape), modality=modality)
 
 
-def _warn_of_classes(source: str, layer: SavedModelBackbone, input_shape) -> None:
+def _warn_of_classes(
+    source: str, layer: SavedModelBackbone, input_shape: Sequence[int | None]
+) -> None:
     images = keras.KerasTensor((None, *input_shape), layer.module_input_dtype)
     shape = layer.compute_output_spec(images).shape
     warn_of_classes(source, shape, layer.module_output_name)

@@ -90,14 +90,14 @@ class SavedModelBackbone(keras.layers.Layer):
         self.output_key = output_key
         self.inference_only = bool(inference_only)
         self.supports_jit = False
-        self._module = self._endpoint = self._files = None
+        self._endpoint: Endpoint | None = None
+        self._files: ModuleFiles | None = None
         self._safe = self._named_by_file = in_safe_mode()
         if module_spec is not None:
             self._spec = ModuleSpec.from_config(module_spec)
             self._track(self._spec.placeholders())
         else:
-            self._spec = None
-            self._load(resolve_module(self.source, bool(trust)))
+            self._load(resolve_module(self.source, bool(trust)), first=True)
             trainable_count = sum(variable.trainable for variable in self._spec.variables)
             if trainable and not trainable_count:
                 raise InputError(
@@ -125,11 +125,11 @@ class SavedModelBackbone(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """Map inputs `(batch, ...)` to the module's features."""
-        self._ensure_loaded()
+        endpoint, _ = self._ensure_loaded()
         self._spec.check_input(self.source, inputs.shape)
         inputs = tf.cast(inputs, self._spec.input_dtype)
         training = bool(training) and self.trainable and not self.inference_only
-        features = self._endpoint(inputs, training)
+        features = endpoint(inputs, training)
         if features.dtype.is_floating:
             features = tf.cast(features, self.compute_dtype)
         return features
@@ -188,8 +188,8 @@ class SavedModelBackbone(keras.layers.Layer):
 
     def save_assets(self, dir_path: str) -> None:
         """Store the SavedModel inside the `.keras` file."""
-        self._ensure_loaded()
-        self._files.copy_to(os.path.join(dir_path, _ASSET))
+        _, files = self._ensure_loaded()
+        files.copy_to(os.path.join(dir_path, _ASSET))
 
     def load_assets(self, dir_path: str | None) -> None:
         """Take the SavedModel out of the `.keras` file.
@@ -201,10 +201,10 @@ class SavedModelBackbone(keras.layers.Layer):
             folder = None if dir_path is None else os.path.join(dir_path, _ASSET)
             self._load(module_in_file(folder, self.source, self.name, self._safe))
 
-    def _ensure_loaded(self) -> None:
+    def _ensure_loaded(self) -> tuple[Endpoint, ModuleFiles]:
         """Load the module of a layer built from its config; a source in a file isn't followed."""
-        if self._endpoint is not None:
-            return
+        if self._endpoint is not None and self._files is not None:
+            return self._endpoint, self._files
         files = find_live_files(self._spec.fingerprint)
         if files is None and self._named_by_file:
             raise InputError(
@@ -212,16 +212,16 @@ class SavedModelBackbone(keras.layers.Layer):
                 f"SavedModel. Load the whole model with `keras.models.load_model`, or build the "
                 f"layer with SavedModelBackbone({self.source!r})."
             )
-        self._load(files or resolve_module(self.source))
+        return self._load(files or resolve_module(self.source))
 
-    def _load(self, files: ModuleFiles) -> None:
+    def _load(self, files: ModuleFiles, *, first: bool = False) -> tuple[Endpoint, ModuleFiles]:
         """Load the module; its variables take the values that the weights have got already."""
         with tf.init_scope():
             module = load_module(files)
             endpoint = Endpoint(module, self.source, self.signature, self.output_key)
             spec = ModuleSpec.of(endpoint)
             variables = [variable for variable, _ in endpoint.variables]
-            if self._spec is None:
+            if first:
                 self._spec = spec
                 self._track(variables)
             else:
@@ -232,6 +232,7 @@ class SavedModelBackbone(keras.layers.Layer):
                         variable.assign(value)
                     put_in_place(weight, variable)
         self._module, self._endpoint, self._files = module, endpoint, files
+        return endpoint, files
 
     def _track(self, variables: Sequence[tf.Variable]) -> None:
         """Make the module's variables the layer's weights."""

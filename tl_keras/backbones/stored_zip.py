@@ -6,10 +6,10 @@ length is compared with the file before it is used. So reading takes as much mem
 has bytes, whatever it declares. Layout: PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3.
 """
 
+import io
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class StoredZip:
         DamagedFile: If the archive's parts contradict each other.
     """
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: io.BufferedReader, size: int) -> None:
         self._file = file
         start, length, count = self._find_directory(size)
         self._entries = self._read_directory(start, length, count)
@@ -94,7 +94,10 @@ class StoredZip:
             raise DamagedFile("the header of an entry contradicts the archive's directory")
         content = np.empty(entry.size, np.uint8)
         self._file.seek(entry.header + _LOCAL.size + name_length + extra_length)
-        if self._file.readinto(content) != entry.size or zlib.crc32(content) != entry.checksum:
+        if (
+            self._file.readinto(content.data) != entry.size
+            or zlib.crc32(content.data) != entry.checksum
+        ):
             raise DamagedFile("an entry of the archive doesn't have its checksum")
         return content
 

@@ -125,7 +125,7 @@ def _dotted(module: str, name: str) -> str:
 
 
 def _refusal(code: int) -> Exception:
-    known = pickletools.code2op.get(chr(code))
+    known = next((one for one in pickletools.opcodes if one.code == chr(code)), None)
     if known is None:
         return DamagedFile("it is not a pickle, or one with garbled instructions")
     return RefusedFile(f"the pickle instruction {known.name}")
@@ -149,7 +149,7 @@ def _decimal(machine: Interpreter) -> None:
     machine.push({"00": False, "01": True}.get(line, int(line)))
 
 
-_INSTRUCTIONS: dict[int, Callable[[Interpreter], None]] = {
+_INSTRUCTIONS: dict[int, Callable[[Interpreter], object]] = {
     pickle.PROTO[0]: lambda m: m.take(1) and None,
     pickle.FRAME[0]: lambda m: m.take(8) and None,
     pickle.MARK[0]: Interpreter.mark,

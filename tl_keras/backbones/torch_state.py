@@ -5,10 +5,11 @@ interprets the pickle, `stored_zip` finds the numbers, and here each tensor is c
 Memory is bounded by the size of the file, whatever it declares.
 """
 
+import io
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -75,11 +76,11 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _is_zip(file: BinaryIO) -> bool:
+def _is_zip(file: io.BufferedReader) -> bool:
     return file.read(4) == b"PK\3\4"
 
 
-def _read_legacy(file: BinaryIO, size: int) -> tuple[Any, ReadStorage]:
+def _read_legacy(file: io.BufferedReader, size: int) -> tuple[Any, ReadStorage]:
     """Interpret the head of the file, and find the storages after it."""
     file.seek(0)
     head = file.read(_USUAL_PICKLE)
@@ -108,7 +109,7 @@ def _read_legacy(file: BinaryIO, size: int) -> tuple[Any, ReadStorage]:
             raise DamagedFile(f"the storage {shortened(storage.key)} is missing")
         content = np.empty(storage.size, np.uint8)
         file.seek(starts[storage.key])
-        if file.readinto(content) != storage.size:
+        if file.readinto(content.data) != storage.size:
             raise DamagedFile("it ends before its last storage does")
         return content
 
@@ -127,7 +128,7 @@ def _read_head(head: bytes) -> tuple[Any, Any, dict[str, Storage], int]:
     return values[3], values[4], storages, position
 
 
-def _read_zip(file: BinaryIO, size: int) -> tuple[Any, ReadStorage]:
+def _read_zip(file: io.BufferedReader, size: int) -> tuple[Any, ReadStorage]:
     """Read `NAME/data.pkl` and find the storages at `NAME/data/KEY`."""
     archive = StoredZip(file, size)
     found = [name for name in archive.names if name.split("/")[1:] == ["data.pkl"]]

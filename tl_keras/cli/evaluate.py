@@ -12,7 +12,7 @@ from tl_keras.cli.loading import Trust, image_size_of, load_model
 from tl_keras.cli.output import check_accuracy, class_or_number, share_or_none
 from tl_keras.utils.errors import InputError
 
-NO_WORDS = ()
+NO_WORDS: list[str] = []
 
 
 def evaluate(
@@ -64,9 +64,11 @@ def evaluate(
         raise InputError(f"DIR: expected a folder or a CSV file, {str(data)!r} does not exist.")
     model = load_model(run, trust=trust)
     from tl_keras.evaluation import evaluate as measure
+    from tl_keras.tasks.targets import TargetSpec
 
-    of_classes = not isinstance(model.targets, dict) and model.targets.task.has_classes
-    one_class = of_classes and model.targets.task.one_class
+    only = model.targets if isinstance(model.targets, TargetSpec) else None
+    of_classes = only is not None and only.task.has_classes
+    one_class = only is not None and only.task.has_classes and only.task.one_class
     if assert_accuracy_at_least is not None and not one_class:
         raise InputError("--assert-accuracy-at-least: it needs one class per image. Leave it out.")
     if not of_classes and not data.is_file():
@@ -84,10 +86,8 @@ def evaluate(
         pixel_range=model.pixel_range,
         on_problem=on_problem.value,
     )
-    if of_classes and model.targets.class_names is not None:
-        check_classes(
-            examples.class_names, model.targets.class_names, data, "DIR", "those of the model"
-        )
+    if only is not None and of_classes and only.class_names is not None:
+        check_classes(examples.class_names, only.class_names, data, "DIR", "those of the model")
     report = measure(
         model,
         examples,
@@ -99,7 +99,7 @@ def evaluate(
             write(path)
             typer.echo(f"written: {path}")
     if assert_accuracy_at_least is not None:
-        check_accuracy(report["accuracy"], assert_accuracy_at_least, str(data))
+        check_accuracy(report.metrics["accuracy"], assert_accuracy_at_least, str(data))
 
 
 def positive_of(word: str | None, targets: Any) -> Any:

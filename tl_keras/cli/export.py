@@ -63,7 +63,7 @@ def export(
         exporting.saved_model(model, output, overwrite=overwrite)
     elif format is Format.onnx:
         exporting.onnx(model, output, overwrite=overwrite)
-    elif format is Format.tflite:
+    elif representative is None:
         exporting.tflite(model, output, overwrite=overwrite)
     else:
         images = representative_images(model, representative)

@@ -3,12 +3,16 @@
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tl_keras.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from tl_keras.models.transfer_model import TransferModel
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 QUIET = "3"
@@ -31,7 +35,7 @@ def start_tensorflow() -> None:
 
 
 @contextlib.contextmanager
-def silent_native_errors():
+def silent_native_errors() -> Iterator[None]:
     """Discard what compiled code writes to the process's standard error meanwhile."""
     sys.stderr.flush()
     kept = os.dup(2)
@@ -59,7 +63,7 @@ Trust = Annotated[
 ]
 
 
-def load_model(path: Path, argument: str = "RUN", trust: bool = False):
+def load_model(path: Path, argument: str = "RUN", trust: bool = False) -> "TransferModel":
     """Load the model of a run directory or of a `.keras` file.
 
     Args:
@@ -94,7 +98,7 @@ def load_model(path: Path, argument: str = "RUN", trust: bool = False):
     return model
 
 
-def image_size_of(model, argument: str = "RUN") -> tuple[int, int]:
+def image_size_of(model: Any, argument: str = "RUN") -> tuple[int, int]:
     """Return height and width of the images that a model takes.
 
     Raises:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,16 @@ from tl_keras.cli.output import examples, one_line, print_error, readable_warnin
 from tl_keras.cli.predict import predict
 from tl_keras.cli.train import train
 from tl_keras.utils.errors import InputError, WorkerLost
+
+if TYPE_CHECKING:
+
+    class _ClickException(Exception):
+        """What click's exception of this name has, wherever typer keeps it."""
+
+        exit_code: int
+
+        def format_message(self) -> str: ...
+
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -130,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault(LOG_LEVEL, QUIET)
     # The same classes whether typer uses click or carries it inside.
     usage_error = typer.BadParameter.__bases__[0]
-    click_exception = usage_error.__bases__[0]
+    click_exception: type[_ClickException] = usage_error.__bases__[0]
     try:
         with readable_warnings(lambda text: in_words_of(command, text)):
             code = app(words, prog_name="tl-keras", standalone_mode=False) or 0

@@ -4,8 +4,8 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TextIO
 
 import typer
 from rich import box
@@ -25,7 +25,7 @@ def examples(*commands: str) -> str:
     return "\n\n".join(["[bold]Examples[/bold]", *map(escape, commands)])
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: int = 0) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int = 0) -> None:
     """Print a table to standard output, in its full width where that is no terminal.
 
     Args:
@@ -80,7 +80,14 @@ def print_error(message: object) -> None:
     typer.echo(f"error: {one_line(first)}", err=True)
 
 
-def print_warning(message, category, filename, lineno, file=None, line=None) -> None:
+def print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Print a warning without its place in the source; stands in for `warnings.showwarning`."""
     del filename, lineno, file, line
     if issubclass(category, UserWarning | RuntimeWarning):
@@ -88,14 +95,14 @@ def print_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 
 @contextlib.contextmanager
-def readable_warnings(worded: Callable[[str], str] = str):
+def readable_warnings(worded: Callable[[str], str] = str) -> Iterator[None]:
     """Print warnings for readers instead of programmers within the context.
 
     Args:
         worded: What is made of a message first.
     """
 
-    def show(message, category, *where):
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
         print_warning(worded(str(message)), category, *where)
 
     with warnings.catch_warnings():
@@ -121,11 +128,14 @@ def patience(value: str) -> int | str | None:
 
 def class_or_number(word: str | None, class_names: Sequence[str]) -> str | int | None:
     """Return the word as a class, or as its number where no class is called so."""
-    is_number = word is not None and word.isdecimal() and word not in class_names
-    return int(word) if is_number else word
+    if word is None or not word.isdecimal() or word in class_names:
+        return word
+    return int(word)
 
 
-def between(low: float, high: float = math.inf, *, with_high: bool = False):
+def between(
+    low: float, high: float = math.inf, *, with_high: bool = False
+) -> Callable[[float | None], float | None]:
     """Return a callback of typer that takes numbers between two others, and None.
 
     Args:

@@ -34,15 +34,15 @@ def _exported(path: Path, trust: bool) -> Predictor:
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures.get("serve_bytes")
     keys = {} if serve is None else _outputs_by_task(serve.structured_outputs)
-    if keys and "error" not in serve.structured_outputs:
-        raise InputError(
-            f"RUN_OR_SAVEDMODEL: {str(path)!r} does not say which files are not images: an older "
-            "version of tl_keras wrote it. Export the model again with `tl-keras export`."
-        )
-    if not keys:
+    if serve is None or not keys:
         raise InputError(
             "RUN_OR_SAVEDMODEL: expected a SavedModel with the signature 'serve_bytes' that gives "
             f"scores, {str(path)!r} has {sorted(loaded.signatures)}. `tl-keras export` writes one."
+        )
+    if "error" not in serve.structured_outputs:
+        raise InputError(
+            f"RUN_OR_SAVEDMODEL: {str(path)!r} does not say which files are not images: an older "
+            "version of tl_keras wrote it. Export the model again with `tl-keras export`."
         )
     labels = {task: _read_labels(path, task) for task in keys}
 

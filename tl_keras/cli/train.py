@@ -2,12 +2,20 @@
 
 import shutil
 from pathlib import Path
+from typing import cast
 
 import typer
 
 from tl_keras.cli import data_options, tables
 from tl_keras.cli import train_options as options
-from tl_keras.cli.choices import ClassWeight, MixedPrecision, OnProblem, Schedule, Strategy
+from tl_keras.cli.choices import (
+    Augmentation,
+    ClassWeight,
+    MixedPrecision,
+    OnProblem,
+    Schedule,
+    Strategy,
+)
 from tl_keras.cli.loading import Trust, is_saved_model, start_tensorflow
 from tl_keras.cli.output import check_accuracy, class_or_number, print_table
 from tl_keras.cli.train_plan import (
@@ -31,8 +39,8 @@ from tl_keras.utils.errors import InputError
 
 LOGS, TENSORBOARD = "logs", "tensorboard"
 REPORT, PICTURE, SAVED_MODEL = "report.json", "report.png", "saved_model"
-NO_AUGMENTATION = ()
-NO_WORDS = ()
+NO_AUGMENTATION: list[Augmentation] = []
+NO_WORDS: list[str] = []
 
 
 def train(
@@ -113,6 +121,7 @@ def train(
     from tl_keras.models.builder import build_transfer_model
     from tl_keras.models.heads import resolve_head
     from tl_keras.schedules.named import resolve_schedule
+    from tl_keras.tasks.kinds import KINDS
     from tl_keras.tasks.targets import TargetSpec
     from tl_keras.training import fine_tune
     from tl_keras.training.runs.run_directory import CURVES_FILE, MODEL_FILE
@@ -140,12 +149,12 @@ def train(
         parts[name] = labelled_images(folder, f"--{name}", training.class_names, columns, reading)
     parts = {name: parts[name] for name in ("training", "validation", "test") if name in parts}
     num_classes, head = tables.heads_for(training, head)
+    positive_or_number = None
     if tables.is_of_classes(training):
-        positive = class_or_number(positive, training.class_names)
-        positive_class(
-            TargetSpec("classification", len(training.class_names), training.class_names), positive
-        )
-        print_table(("class", *parts), count_table(parts, training.class_names), numbers=len(parts))
+        names = training.class_names
+        positive_or_number = class_or_number(positive, names)
+        positive_class(TargetSpec(KINDS["classification"], len(names), names), positive_or_number)
+        print_table(("class", *parts), count_table(parts, names), numbers=len(parts))
     else:
         asked = {"--positive": positive, "--assert-accuracy-at-least": assert_accuracy_at_least}
         for option, value in asked.items():
@@ -189,7 +198,7 @@ def train(
         cache=FeatureCache(views=views),
         callbacks=callbacks,
         deterministic=deterministic,
-        early_stopping=early_stopping,
+        early_stopping=cast(options.Patience, early_stopping),
         output=output,
         overwrite=overwrite,
         seed=seed,
@@ -201,7 +210,9 @@ def train(
     written = {"model": output / MODEL_FILE, "curves": output / CURVES_FILE}
     report = None
     if "test" in parts:
-        report = evaluate(run.model, parts["test"], positive=positive, batch_size=batch_size)
+        report = evaluate(
+            run.model, parts["test"], positive=positive_or_number, batch_size=batch_size
+        )
         written |= {"test report": output / REPORT, "its figure": output / PICTURE}
         report.to_json(written["test report"])
         report.plot(written["its figure"])
@@ -212,7 +223,7 @@ def train(
         saved_model(run.model, written["SavedModel"])
     print_table(("written", "where"), written.items())
     if report is not None and tables.is_of_classes(training):
-        check_accuracy(report["accuracy"], assert_accuracy_at_least, "the test split")
+        check_accuracy(report.metrics["accuracy"], assert_accuracy_at_least, "the test split")
 
 
 def remove_results(output: Path) -> None:

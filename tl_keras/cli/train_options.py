@@ -1,7 +1,7 @@
 """The options of `tl-keras train` for the model and the training."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -86,6 +86,9 @@ ClassWeighting = Annotated[
 LabelSmoothing = Annotated[
     float, typer.Option(min=0, max=0.99, help="0 is none.", rich_help_panel=TRAINING)
 ]
+
+Patience = int | Literal["auto"] | None
+"""What the callback makes of `EarlyStopping`; typer takes no annotation of several types."""
 
 EarlyStopping = Annotated[
     str,

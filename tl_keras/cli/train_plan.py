@@ -6,13 +6,16 @@ import inspect
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tl_keras.cli.choices import Augmentation, MixedPrecision
 from tl_keras.cli.evaluate import check_classes
 from tl_keras.cli.tables import Columns, read_images
 from tl_keras.utils.compat import flatten_layers
 from tl_keras.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from tl_keras.backbones.backbone import Backbone
 
 SHARE = 0.15
 """Share of the images that validation and test get each where nothing else is asked for."""
@@ -77,7 +80,7 @@ def split_shares(
 
 def labelled_images(
     folder: Path, option: str, class_names: Any, columns: Columns | None, reading: dict[str, Any]
-):
+) -> Any:
     """Return the images of a part that has a folder or table of its own."""
     images = read_images(folder, columns, option, **reading)
     if isinstance(class_names, tuple):
@@ -128,7 +131,7 @@ def with_chosen(
 
 def stages_of(
     name: str, epochs: int | None, head_epochs: int | None, learning_rate: float | None = None
-):
+) -> Any:
     """Return the named schedule with the epochs and the learning rate asked for.
 
     What `auto` chooses depends on the data: its name is returned, for `with_chosen` later.
@@ -147,7 +150,9 @@ def stages_of(
     return function(**chosen)
 
 
-def backbone_and_size(name: str, weights: str | None, image_size: int | None, trust: bool = False):
+def backbone_and_size(
+    name: str, weights: str | None, image_size: int | None, trust: bool = False
+) -> tuple["Backbone", tuple[int, int]]:
     """Build the backbone, and return it with height and width of its images."""
     from tl_keras.backbones.resolve import resolve_backbone
     from tl_keras.cli.backbones import image_sizes
@@ -156,12 +161,13 @@ def backbone_and_size(name: str, weights: str | None, image_size: int | None, tr
     wanted = None if size is None else (size, size, 3)
     resolved = resolve_backbone(name, weights=weights, input_shape=wanted, trust=trust)
     shape = resolved.input_shape
-    if len(shape) != 3 or None in shape or shape[2] != 3:
+    known = [side for side in shape if side is not None]
+    if len(shape) != 3 or len(known) != 3 or known[2] != 3:
         raise InputError(
             f"--backbone: image folders give RGB images of one size, {name!r} takes inputs of the "
             f"shape {tuple(shape)}. If any size will do, name one, such as --image-size 224."
         )
-    return resolved, shape[:2]
+    return resolved, (known[0], known[1])
 
 
 def checked_range(pixel_range: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -174,7 +180,7 @@ def checked_range(pixel_range: tuple[float, float] | None) -> tuple[float, float
         raise InputError("--" + str(error).replace("pixel_range", "pixel-range", 1)) from error
 
 
-def with_controls(stages: Sequence, **controls) -> tuple:
+def with_controls(stages: Sequence, **controls: Any) -> tuple:
     """Return the stages with the same fields set in each."""
     return tuple(dataclasses.replace(stage, **controls) for stage in stages)
 
@@ -193,7 +199,7 @@ def dtype_policy(precision: MixedPrecision) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def check_precision(backbone, precision: MixedPrecision) -> None:
+def check_precision(backbone: Any, precision: MixedPrecision) -> None:
     """Refuse a precision that a backbone does not take on."""
     import keras
 

@@ -83,7 +83,7 @@ _PROGRAM = (
 def words_of(context: typer.Context) -> list[str]:
     """Return the words after `tl-keras` that give a command the same values, except `--workers`."""
     words = ["--debug"] if "--debug" in sys.argv else []
-    words.append(context.command.name)
+    words.append(str(context.command.name))
     arguments = []
     for parameter in context.command.params:
         value = context.params.get(parameter.name)
@@ -206,10 +206,10 @@ def _wait(workers: list[subprocess.Popen], received: list[int]) -> int | None:
     failed, deadline = None, None
     while True:
         codes = [worker.poll() for worker in workers]
-        bad = [index for index, code in enumerate(codes) if code]
+        bad = {index: code for index, code in enumerate(codes) if code}
         if failed is None and bad:
             # One that was killed by a signal fails before those that miss it.
-            failed = min(bad, key=lambda index: (codes[index] > 0, index))
+            failed = min(bad, key=lambda index: (bad[index] > 0, index))
         if None not in codes:
             return failed
         if deadline is None and (failed is not None or codes[0] is not None):

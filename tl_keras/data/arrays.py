@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.base import Examples, Specs, Targets, read_dtype
+from tl_keras.data.base import Examples, Names, Specs, Targets, read_dtype
 from tl_keras.data.columns import read_labels
 from tl_keras.data.fingerprint import arrays_fingerprint, with_names
-from tl_keras.data.labels import Names, encode_labels, names_of
+from tl_keras.data.labels import encode_labels, names_of
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.data.values import Values
 from tl_keras.inputs.base import compatible
@@ -40,17 +40,20 @@ class ArrayExamples(Examples):
 
     def __init__(self, x: Any, y: Any = None, argument: str = "data"):
         self._argument = argument
+        self._y: Any = None
+        self._names: Names = None
+        parts: dict[str, Any] = {}
         self._x, self.value_range = _read(x, argument)
         self._dtypes = tf.nest.map_structure(lambda one: read_dtype(one.dtype), self._x)
         self._count = len(tf.nest.flatten(self._x)[0])
         if isinstance(y, dict):
             read = {k: read_labels(one, f"{argument}: y[{k!r}]") for k, one in y.items()}
             self._y = {task: labels for task, (labels, _) in read.items()}
-            self._names: Names = {task: names for task, (_, names) in read.items()}
+            self._names = {task: names for task, (_, names) in read.items()}
             parts = {f"y[{task!r}]": part for task, part in self._y.items()}
-        else:
-            self._y, self._names = read_labels(y, f"{argument}: y") if y is not None else (y, None)
-            parts = {} if y is None else {"y": self._y}
+        elif y is not None:
+            self._y, self._names = read_labels(y, f"{argument}: y")
+            parts = {"y": self._y}
         names = names_of(self._names)
         # The name of a single column is not that of a class.
         self.class_names = None if names is None or len(names) == 1 else names
@@ -90,7 +93,7 @@ class ArrayExamples(Examples):
         for one, dtype in zip(tf.nest.flatten(self._x), tf.nest.flatten(dtypes), strict=True):
             _check_integers(np.asarray(one), dtype, f"{self._argument}: x")
         found = copy.copy(self)
-        found.__dict__.pop("_element_specs", None)
+        vars(found).pop("_element_specs", None)
         found._dtypes, found.value_range = dtypes, None
         return found
 

@@ -1,6 +1,7 @@
 """What every source of examples can do."""
 
 import abc
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from tl_keras.utils.errors import counted
 
 Specs = TargetSpec | dict[str, TargetSpec] | None
 Targets = np.ndarray | dict[str, np.ndarray] | None
+GivenNames = tuple[str, ...] | Mapping[str, tuple[str, ...] | None]
+Names = GivenNames | None
+"""Names of the classes of one task, or task name → these."""
 
 
 def read_dtype(given: Any, wanted: Any = None) -> tf.DType:
@@ -46,7 +50,8 @@ class Examples(abc.ABC):
     """Examples to train on or to evaluate: arrays, a `tf.data.Dataset` or an image folder.
 
     Attributes:
-        class_names: Names of the classes where the data knows them, else None.
+        class_names: Names of the classes where the data knows them, for several tasks by task, else
+            None.
         value_range: Smallest and largest value where all of `x` has been looked at, else None; it
             is not for uint8.
         pixel_range: Darkest and brightest value of images as their reader was told, else None.
@@ -55,7 +60,7 @@ class Examples(abc.ABC):
             are made of row numbers.
     """
 
-    class_names: tuple[str, ...] | None = None
+    class_names: Names = None
     value_range: tuple[float, float] | None = None
     pixel_range: tuple[float, float] | None = None
     paths: tuple[str, ...] | None = None
@@ -167,7 +172,7 @@ class Examples(abc.ABC):
         Raises:
             InputError: As `batches` does.
         """
-        known = self.__dict__.setdefault("_element_specs", [])
+        known = vars(self).setdefault("_element_specs", [])
         for one, found in known:
             if one == spec:
                 return found
@@ -187,9 +192,7 @@ class Examples(abc.ABC):
         return [f"row {row}" for row in rows]
 
     def __repr__(self) -> str:
-        names = (
-            ""
-            if self.class_names is None
-            else f", {counted(len(self.class_names), 'class', 'classes')}"
-        )
+        names = ""
+        if isinstance(self.class_names, tuple):
+            names = f", {counted(len(self.class_names), 'class', 'classes')}"
         return f"{type(self).__name__}({counted(len(self), 'example')}{names})"

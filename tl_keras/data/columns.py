@@ -33,9 +33,10 @@ def read_labels(y: Any, argument: str) -> tuple[Any, tuple[str, ...] | None]:
             return list(y), None
         return (array if array.dtype.kind in "buif" else list(y)), None
     array = np.asarray(y)
-    if not hasattr(y, "columns"):
+    columns = getattr(y, "columns", None)
+    if columns is None:
         return _plain(array, from_table=hasattr(y, "dtype") and hasattr(y, "name")), None
-    names = [label_name(name) for name in y.columns]
+    names = [label_name(name) for name in columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{argument}: two columns are called {twice[0]!r}. Rename one of them.")

@@ -5,8 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tl_keras.data.base import Specs, read_dtype
-from tl_keras.data.labels import Names
+from tl_keras.data.base import GivenNames, Names, read_dtype
 from tl_keras.data.output_order import check_lost_names
 from tl_keras.tasks.encoding import label_name
 from tl_keras.tasks.targets import TargetSpec
@@ -26,7 +25,7 @@ def structure(spec: Any, argument: str) -> tuple[bool, Any]:
     is_pair = isinstance(spec, tuple) and len(spec) == 2
     x = spec[0] if is_pair else spec
     labels = tf.nest.flatten(spec[1]) if is_pair else []
-    inputs = list(x.values()) if isinstance(x, dict) else [x]
+    inputs: list[Any] = list(x.values()) if isinstance(x, dict) else [x]
     if not all(isinstance(one, tf.TensorSpec) for one in (*inputs, *labels)):
         weights = isinstance(spec, tuple) and len(spec) == 3
         raise InputError(
@@ -101,7 +100,7 @@ def dtypes_of(x: Any, wanted: Any, argument: str) -> Any:
     return found
 
 
-def class_names_of(dataset: tf.data.Dataset) -> tuple[Names, list[Names]]:
+def class_names_of(dataset: tf.data.Dataset) -> tuple[Names, list[GivenNames]]:
     """Return the dataset's class names, and those that were lost in steps such as `.map`.
 
     A zip, or a sample from several datasets, may have lost names of each of them.
@@ -127,7 +126,9 @@ def class_names_of(dataset: tf.data.Dataset) -> tuple[Names, list[Names]]:
     return None, lost
 
 
-def check_lost(names: Names, y: Any, spec: Specs, argument: str) -> None:
+def check_lost(
+    names: GivenNames, y: Any, spec: TargetSpec | dict[str, TargetSpec], argument: str
+) -> None:
     """Check names that a step has lost, of each task that they can belong to."""
     if isinstance(spec, TargetSpec):
         if isinstance(names, tuple):

@@ -98,7 +98,7 @@ class DatasetExamples(Examples):
         """Return all targets; see `Examples.encoded_targets`."""
         argument, labels = f"{self.argument}: y", self._scan().labels
         targets = encode_labels(labels, spec, argument, self.class_names, lost=not self._lost_names)
-        if targets is not None:
+        if spec is not None and targets is not None:
             for names in self._lost_names:
                 check_lost(names, labels, spec, argument)
         return targets
@@ -197,7 +197,11 @@ class DatasetExamples(Examples):
             # `shuffle` would mix in TensorFlow's global seed, and fails on a tensor if it does.
             tf.compat.v1.get_default_graph().seed = None
             seed = 1_000_003 * epochs.seed + number
-            return examples.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
+            return examples.shuffle(
+                buffer,
+                seed=seed,  # pyright: ignore[reportArgumentType]  # The stubs lack tensors.
+                reshuffle_each_iteration=False,
+            )
 
         def at_first(number: tf.Tensor, left_out: int) -> tf.Tensor:
             return tf.where(number == first, tf.constant(left_out, tf.int64), 0)

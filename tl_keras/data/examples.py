@@ -118,8 +118,9 @@ def _remedy(data: Any) -> str:
 
 def _image_size(wanted: Any) -> int | tuple[int, int]:
     """Return the size that a model of images takes, else the default of readers."""
-    shape = tuple(wanted.shape) if isinstance(wanted, tf.TensorSpec) else ()
-    return 224 if len(shape) != 3 or None in shape else shape[:2]
+    sides = tuple(wanted.shape) if isinstance(wanted, tf.TensorSpec) else ()
+    known = [side for side in sides if side is not None]
+    return (known[0], known[1]) if len(known) == len(sides) == 3 else 224
 
 
 def _is_name(value: Any) -> bool:

@@ -1,21 +1,27 @@
 """Labels as data brings them, encoded as the targets of one or several tasks."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.base import Specs, Targets
+from tl_keras.data.base import Names, Specs, Targets
 from tl_keras.data.columns import by_column, numbers_of_columns
 from tl_keras.data.output_order import output_order, warn_of_own_numbers
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.by_task import ONLY_TASK, by_task, in_form_of
 from tl_keras.utils.errors import InputError
 
-Names = tuple[str, ...] | Mapping[str, tuple[str, ...] | None] | None
 
-
+@overload
+def encode_labels(
+    y: np.ndarray, spec: TargetSpec, argument: str, names: Names = None, *, lost: bool = False
+) -> np.ndarray: ...
+@overload
+def encode_labels(
+    y: Any, spec: Specs, argument: str, names: Names = None, *, lost: bool = False
+) -> Targets: ...
 def encode_labels(
     y: Any, spec: Specs, argument: str, names: Names = None, *, lost: bool = False
 ) -> Targets:

@@ -1,12 +1,13 @@
 """Labels that count the data's own classes, in the order of the model's outputs: by name."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tl_keras.data.base import Names
 from tl_keras.tasks.kinds import KINDS
 from tl_keras.tasks.targets import TargetSpec
 from tl_keras.utils.errors import InputError, warn_user
@@ -38,7 +39,7 @@ class OutputOrder:
 
 def output_order(
     names: Sequence[str] | None,
-    shape: Sequence[int],
+    shape: Any,
     is_text: bool,
     spec: TargetSpec,
     argument: str,
@@ -47,7 +48,7 @@ def output_order(
 
     Args:
         names: Names of the data's classes or columns, in its order; None if it has none.
-        shape: Shape of all labels, `(n, …)`.
+        shape: Shape of all labels, `(n, …)`, as arrays and tensors have it.
         is_text: Whether the labels are names themselves.
         spec: What the model predicts.
         argument: Name that errors use for the labels.
@@ -97,7 +98,7 @@ def output_order(
         # For one output of two classes, the class that the model does not name is its absence.
         _check_names(names, spec, argument)
         if not task.one_class:
-            _check_complete(names, spec, argument)
+            _check_complete(names, labels, argument)
     if tuple(names) == labels and task == spec.task:
         return None
     position = {name: index for index, name in enumerate(names)}
@@ -158,7 +159,7 @@ def check_lost_names(names: Sequence[str], y: np.ndarray, spec: TargetSpec, argu
         )
 
 
-def check_same_names(named: dict[str, Sequence[str] | None], labels: Any) -> None:
+def check_same_names(named: Mapping[str, Names], labels: Any) -> None:
     """Raise `InputError` where data name different classes and the model names none.
 
     Args:
@@ -178,17 +179,18 @@ def check_same_names(named: dict[str, Sequence[str] | None], labels: Any) -> Non
 
 
 def _check_names(names: Sequence[str], spec: TargetSpec, argument: str) -> None:
-    strangers = sorted(set(names) - set(spec.class_names or names))
+    known = spec.class_names or tuple(names)
+    strangers = sorted(set(names) - set(known))
     if strangers:
         raise InputError(
             f"{argument}: unknown labels {strangers[:5]}; the model's labels are "
-            f"{list(spec.class_names)[:NAMES_AT_MOST]}. Rename or remove them, or build the model "
+            f"{list(known)[:NAMES_AT_MOST]}. Rename or remove them, or build the model "
             "with them."
         )
 
 
-def _check_complete(names: Sequence[str], spec: TargetSpec, argument: str) -> None:
-    missing = [label for label in spec.class_names if label not in names]
+def _check_complete(names: Sequence[str], labels: Sequence[str], argument: str) -> None:
+    missing = [label for label in labels if label not in names]
     if missing:
         raise InputError(
             f"{argument}: the columns {missing[:5]} are missing, got "

@@ -46,7 +46,10 @@ def py_dataset_examples(
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
     numbers = getattr(data, "class_indices", None)
     if isinstance(numbers, dict):
-        dataset.class_names = sorted(numbers, key=numbers.get)
+        # As Keras does; the stubs know no such attribute.
+        dataset.class_names = sorted(  # pyright: ignore[reportAttributeAccessIssue]
+            numbers, key=numbers.__getitem__
+        )
     return DatasetExamples(dataset, argument, batched=True, wanted=wanted)
 
 

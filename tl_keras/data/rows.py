@@ -103,7 +103,7 @@ def row_batches(
         rows = tf.range(count, dtype=tf.int64)
         skip = tf.constant(0, tf.int64)
         if epochs is not None:
-            rows = tf.random.experimental.stateless_shuffle(rows, [epochs.seed, epoch])
+            rows = _shuffled(rows, epochs.seed, epoch)
             skip = tf.where(epoch == epochs.first, tf.cast(epochs.skip, tf.int64), 0)
 
         def one_batch(batch: tf.Tensor) -> Any:
@@ -126,7 +126,7 @@ def _cycled_rows(
     @tf.autograph.experimental.do_not_convert
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
         rows = tf.range(count, dtype=tf.int64)
-        rows = tf.random.experimental.stateless_shuffle(rows, [cycle.seed, number])
+        rows = _shuffled(rows, cycle.seed, number)
         rows = rows[tf.where(number == first, left_out, 0) :]
         return tf.data.Dataset.from_tensor_slices((tf.fill(tf.shape(rows), number), rows))
 
@@ -146,3 +146,9 @@ def share_of(batch: Any, part: Part) -> Any:
     size = tf.shape(tf.nest.flatten(batch)[0], out_type=tf.int64)[0]
     start, stop = part.bounds(size)
     return tf.nest.map_structure(lambda tensor: tensor[start:stop], batch)
+
+
+def _shuffled(rows: tf.Tensor, seed: int, number: Any) -> Any:
+    # The stubs of TensorFlow lack `random.experimental`.
+    shuffle = tf.random.experimental.stateless_shuffle  # pyright: ignore[reportAttributeAccessIssue]
+    return shuffle(rows, [seed, number])

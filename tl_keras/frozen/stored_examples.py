@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.data.base import Examples, Specs, Targets, batch_spec
+from tl_keras.data.base import Examples, Names, Specs, Targets, batch_spec
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.frozen.feature_store import FeatureStore
 from tl_keras.utils.arguments import whole
@@ -42,9 +42,7 @@ class StoredExamples(Examples):
     give several.
     """
 
-    def __init__(
-        self, store: FeatureStore, spec: Specs, class_names: tuple[str, ...] | None = None
-    ):
+    def __init__(self, store: FeatureStore, spec: Specs, class_names: Names = None):
         self.class_names = class_names
         self._store = store
         self._layout = store.layout

@@ -154,15 +154,15 @@ def batches_of_examples(modality: Any, x: Any, batch_size: int | None) -> tuple[
     Raises:
         InputError: If `x` names files, or examples were read for another model.
     """
+    if hasattr(x, "encoded_targets"):  # Examples, which this room knows nothing of.
+        x = x.read_for(modality.spec)
+        modality.check_reading(x, "x")
+        modality.check_spec(x.spec, "x", files=bool(x.paths))
+        return x.batches(None, batch_size or 32), None
     first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
     if isinstance(first, (str, os.PathLike)):
         raise InputError(
             f"x: expected {modality.plural}, got the name {os.fspath(first)!r}. For files "
             "and folders call tl.predict(model, files)."
         )
-    if not hasattr(x, "encoded_targets"):  # Examples, which this room knows nothing of.
-        return x, batch_size
-    x = x.read_for(modality.spec)
-    modality.check_reading(x, "x")
-    modality.check_spec(x.spec, "x", files=bool(x.paths))
-    return x.batches(None, batch_size or 32), None
+    return x, batch_size

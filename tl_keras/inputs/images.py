@@ -98,15 +98,17 @@ class Images(Modality):
         """Say that images were scaled, or are of another range, where the model scales them."""
         if len(self._shape) != 3 or not any(map(_reads_pixels, layers())):
             return None
-        found = examples.value_range
+        found: tuple[float, float] | None = examples.value_range
         if found is None and self.pixel_range and not examples.paths:
             found = (0.0, 255.0) if examples.spec.dtype == tf.uint8 else None
         return None if found is None else _unlike_pixels(*found, self.pixel_range)
 
     def from_raw(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return images decoded as in training, and why files are none; see `Modality.from_raw`."""
-        images, error = decode_images_in(raw, self._shape[:2], self.pixel_range)
-        if self._shape[-1] == 1:
+        height, width, channels = self._shape
+        assert height is not None and width is not None, "raw_name says so"
+        images, error = decode_images_in(raw, (height, width), self.pixel_range)
+        if channels == 1:
             images = tf.image.rgb_to_grayscale(images)
         return tf.cast(images, tf.float32), error
 

@@ -42,7 +42,7 @@ class ImagePreprocessing(keras.layers.Layer):
         std: float | Sequence[float] = 1.0,
         reverse_channels: bool = False,
         pixel_range: tuple[float, float] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(trainable=False, autocast=False, **kwargs)
         self.mean = _plain(mean)
@@ -56,7 +56,7 @@ class ImagePreprocessing(keras.layers.Layer):
         is_plain = self.mean == 0.0 and self.std == 1.0 and not self.reverse_channels
         return is_plain and self.pixel_range is None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int | None]) -> None:
         """Check that there is a mean and a std for each channel."""
         for name, value in (("mean", self.mean), ("std", self.std)):
             if isinstance(value, list) and len(value) not in (1, input_shape[-1] or len(value)):
@@ -66,7 +66,7 @@ class ImagePreprocessing(keras.layers.Layer):
                     f"ImagePreprocessing(mean, std) with one number, or {input_shape[-1]}."
                 )
 
-    def call(self, images):
+    def call(self, images: Any) -> Any:
         """Preprocess a batch of images."""
         images = to_eight_bits(images, self.pixel_range)
         if self.reverse_channels:
@@ -77,11 +77,11 @@ class ImagePreprocessing(keras.layers.Layer):
             images = (images - mean) / std
         return ops.cast(images, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape: preprocessing changes values only."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build the same layer."""
         config = {
             **super().get_config(),
@@ -94,7 +94,7 @@ class ImagePreprocessing(keras.layers.Layer):
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "ImagePreprocessing":
         """Build the layer from `get_config`'s answer."""
         config = {key: value for key, value in config.items() if key != "trainable"}
         return cls(**config)

@@ -31,7 +31,7 @@ def build_transfer_model(
     *,
     head: str | HeadSpec | keras.layers.Layer | Mapping[str, str | HeadSpec] = "linear",
     weights: str | os.PathLike | None = "imagenet",
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
     classifier_activation: str | None = "softmax",
     class_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     preprocessing: ImagePreprocessing | None = None,

@@ -1,6 +1,7 @@
 """Axes that plain lines do not suit: learning rates over powers of ten, and a single epoch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -11,7 +12,7 @@ FEW = 0.1
 """Share of the epochs, or one of them, whose rates may be left below the axis."""
 
 
-def limit_rates(axes, rates: np.ndarray) -> None:
+def limit_rates(axes: Any, rates: np.ndarray) -> None:
     """Make the axis of learning rates logarithmic, with limits that a tiny last rate leaves alone.
 
     A rate below the axis is marked at its bottom.
@@ -44,7 +45,7 @@ def limit_rates(axes, rates: np.ndarray) -> None:
         )
 
 
-def draw_single_epoch(axes, named: Sequence[tuple[str, str, np.ndarray]]) -> None:
+def draw_single_epoch(axes: Any, named: Sequence[tuple[str, str, np.ndarray]]) -> None:
     """Draw a run of one epoch, which has no curve, as one bar for each value.
 
     Args:

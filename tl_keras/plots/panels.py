@@ -1,6 +1,7 @@
 """Panels of an evaluation: each function draws arrays on the axes it is given."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -12,7 +13,7 @@ CELL_TEXT_LIMIT = 15
 TICK_LIMIT = 30
 
 
-def draw_confusion(axes, matrix: np.ndarray, labels: Sequence[str]) -> None:
+def draw_confusion(axes: Any, matrix: np.ndarray, labels: Sequence[str]) -> None:
     """Draw a confusion matrix: colour is the share of the true class, text is the count.
 
     Args:
@@ -36,7 +37,7 @@ def draw_confusion(axes, matrix: np.ndarray, labels: Sequence[str]) -> None:
                 color="white" if share[row, column] > 0.55 else "black",
             )
     ticks = np.arange(0, count, max(1, int(np.ceil(count / TICK_LIMIT))))
-    names = [plain(shorten(labels[tick])) for tick in ticks]
+    names = [plain(shorten(labels[int(tick)])) for tick in ticks]
     if len(names) > 12:
         axes.set_xticks(ticks, names, rotation=90)
     elif len(names) > 4 or any(len(name) > 8 for name in names):
@@ -50,7 +51,7 @@ def draw_confusion(axes, matrix: np.ndarray, labels: Sequence[str]) -> None:
 
 
 def draw_reliability(
-    axes, counts: np.ndarray, accuracy: np.ndarray, confidence: np.ndarray, error: float
+    axes: Any, counts: np.ndarray, accuracy: np.ndarray, confidence: np.ndarray, error: float
 ) -> None:
     """Draw a reliability diagram: accuracy by confidence, against the diagonal.
 
@@ -92,7 +93,7 @@ def draw_reliability(
 
 
 def draw_roc(
-    axes, false_positive: np.ndarray, true_positive: np.ndarray, area: float, name: str
+    axes: Any, false_positive: np.ndarray, true_positive: np.ndarray, area: float, name: str
 ) -> None:
     """Draw the receiver operating characteristic of the positive class.
 
@@ -111,7 +112,7 @@ def draw_roc(
     axes.legend(loc="lower right")
 
 
-def draw_scores(axes, labels: Sequence[str], scores: np.ndarray, name: str) -> None:
+def draw_scores(axes: Any, labels: Sequence[str], scores: np.ndarray, name: str) -> None:
     """Draw one horizontal bar for each label, at most 30 of them, the lowest scores.
 
     Args:
@@ -122,7 +123,7 @@ def draw_scores(axes, labels: Sequence[str], scores: np.ndarray, name: str) -> N
     """
     kept = np.argsort(np.nan_to_num(scores, nan=np.inf), kind="stable")[:TICK_LIMIT]
     kept = np.sort(kept)
-    names = [plain(shorten(labels[index])) for index in kept]
+    names = [plain(shorten(labels[int(index)])) for index in kept]
     bars = axes.barh(np.arange(len(kept)), np.nan_to_num(scores[kept]), color=COLOURS[0])
     texts = ["none" if np.isnan(scores[index]) else f"{scores[index]:.2f}" for index in kept]
     axes.bar_label(bars, texts, padding=3, fontsize="small")
@@ -133,7 +134,9 @@ def draw_scores(axes, labels: Sequence[str], scores: np.ndarray, name: str) -> N
     axes.set_title(f"{name} by label{few}")
 
 
-def draw_predicted_against_true(axes, true: np.ndarray, predicted: np.ndarray, name: str) -> None:
+def draw_predicted_against_true(
+    axes: Any, true: np.ndarray, predicted: np.ndarray, name: str
+) -> None:
     """Draw predictions of a regression against the truth.
 
     Args:
@@ -153,7 +156,7 @@ def draw_predicted_against_true(axes, true: np.ndarray, predicted: np.ndarray, n
 
 
 def draw_grouped_bars(
-    axes, groups: Sequence[str], series: dict[str, np.ndarray], title: str
+    axes: Any, groups: Sequence[str], series: dict[str, np.ndarray], title: str
 ) -> None:
     """Draw one group of bars for each metric and one bar in it for each model.
 

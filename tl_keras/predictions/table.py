@@ -5,12 +5,12 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tl_keras.utils.writing import write_for_user
 
-COLUMNS = ("file", "task", "rank", "label", "score", "error")
+COLUMNS: tuple[str, ...] = ("file", "task", "rank", "label", "score", "error")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Predictions:
 
 def result(
     file: str,
-    scores: dict[str, Any] | None,
+    scores: Mapping[str, Any] | None,
     error: str,
-    labels: dict[str, Sequence[str]],
+    labels: Mapping[str, Sequence[str]],
     regression: frozenset[str],
     top: int,
 ) -> dict[str, Any]:

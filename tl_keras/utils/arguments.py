@@ -38,8 +38,11 @@ def number(
     Raises:
         InputError: If it is no number in that range.
     """
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not (above < value < below and value >= least):
+    if (
+        isinstance(value, bool)
+        or not is_real(value)
+        or not (above < value < below and value >= least)
+    ):
         limits = [f"> {above:g}"] if above > -math.inf else []
         limits += [f"≥ {least:g}"] if least > -math.inf else []
         limits += [f"< {below:g}"] if below < math.inf else []
@@ -71,3 +74,8 @@ def hidden_units(value: Any, argument: str = "hidden_units") -> tuple[int, ...]:
             f"{argument}: expected a list of widths, such as (128, 128), got {value!r}."
         )
     return tuple(whole(one, argument) for one in value)
+
+
+def is_real(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a real number; to type checkers only `float` has an order."""
+    return isinstance(value, numbers.Real)

@@ -88,19 +88,20 @@ class FileLock:
 
     def release(self) -> None:
         """Give the lock back and remove the file; nothing happens if it is not held."""
-        if self.is_held:
+        if self._release is not None:
             _held.discard(self)
             self._release()
             self._release = None
 
     def _forget(self) -> None:
         """Let go of the file in a fork, without a word to the holder."""
-        if self.is_held:
+        if self._release is not None:
             self._release.detach()
             self._release = None
             os.close(self._file)
 
     def _lock_by_system(self) -> int | None:
+        assert fcntl is not None, "acquire asks"
         while True:
             try:
                 file = os.open(self.path, os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o644)

@@ -77,7 +77,7 @@ def _reclaimable(path: str, name: str) -> float:
         return sum(float(line.split()[1]) for line in lines if line.split()[0] == name)
 
 
-def check_memory(needed: float, method: str, remedy: str, limit: int | None = None) -> None:
+def check_memory(needed: float, method: str, remedy: str, limit: float | None = None) -> None:
     """Refuse work that would not fit; what needs less than 32 MiB is not refused.
 
     Args:

@@ -3,15 +3,18 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
 from tl_keras.utils.errors import InputError, did_you_mean
 
 _BY_PLACE = inspect.Parameter.POSITIONAL_OR_KEYWORD
-Function = TypeVar("Function", bound=Callable)
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
-def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
+def points_from(
+    remedies: Mapping[str, str],
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Return a decorator that refuses unknown and surplus arguments in words of users.
 
     The signature stays as it is, for `help` and editors.
@@ -24,7 +27,7 @@ def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
             have, or with more without a name than it takes.
     """
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         called = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
         parameters = inspect.signature(function).parameters
         known = tuple(parameters)
@@ -36,7 +39,7 @@ def points_from(remedies: Mapping[str, str]) -> Callable[[Function], Function]:
             raise ValueError(f"{called} has the arguments {sorted(overlap)} itself")
 
         @functools.wraps(function)
-        def call(*arguments: Any, **named: Any) -> Any:
+        def call(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
             given = len(arguments) - is_method
             if given > len(places):
                 raise InputError(

@@ -40,7 +40,7 @@ class UnfitFile(OSError):
         self.kind = kind
 
 
-def open_regular(path: str | os.PathLike, most: int | None = None) -> BinaryIO:
+def open_regular(path: str | os.PathLike, most: int | None = None) -> io.BufferedReader:
     """Open a regular file for reading, or what links end at.
 
     Nothing else is opened, since that can wait for ever; and it is asked again of what is open, for

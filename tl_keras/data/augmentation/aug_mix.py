@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tl_keras.data.augmentation.random_states import random_states, reseeded
+from tl_keras.data.augmentation.random_states import folded, random_states, reseeded
 from tl_keras.utils.compat import flatten_layers
 
 _CHOICES, _CHAINS, _ORIGINAL, _PLACES = range(4)
@@ -35,18 +35,18 @@ def aug_mix(layer: keras.layers.AugMix, images: tf.Tensor, seed: tf.Tensor) -> t
     if not places:
         return images
     choices = tf.random.stateless_uniform(
-        (places,), _folded(seed, _CHOICES), 0, len(operations) + 1, dtype=tf.int32
+        (places,), folded(seed, _CHOICES), 0, len(operations) + 1, dtype=tf.int32
     )
-    alpha = float(layer.alpha)
-    shares = tf.random.stateless_gamma((layer.num_chains,), _folded(seed, _CHAINS), alpha)
-    pair = tf.random.stateless_gamma((2,), _folded(seed, _ORIGINAL), alpha)
+    alpha = tf.constant(float(layer.alpha))
+    shares = tf.random.stateless_gamma((layer.num_chains,), folded(seed, _CHAINS), alpha)
+    pair = tf.random.stateless_gamma((2,), folded(seed, _ORIGINAL), alpha)
     weights = tf.math.divide_no_nan(shares, tf.reduce_sum(shares))
     original = tf.math.divide_no_nan(pair[0], tf.reduce_sum(pair))
 
     def apply_one(place, pictures, mixture):
         chain, depth = place // layer.chain_depth, place % layer.chain_depth
         pictures = tf.where(depth == 0, images, pictures)
-        place_seed = _folded(seed, _PLACES + place)
+        place_seed = folded(seed, _PLACES + place)
         branches = [lambda one=one: _run(one, pictures, place_seed) for one in operations]
         pictures = tf.switch_case(choices[place], [*branches, lambda: tf.identity(pictures)])
         weight = tf.where(depth == layer.chain_depth - 1, weights[chain], 0.0)
@@ -57,14 +57,11 @@ def aug_mix(layer: keras.layers.AugMix, images: tf.Tensor, seed: tf.Tensor) -> t
         lambda place, *_: place < places, apply_one, (0, images, tf.zeros_like(images))
     )
     mixed = original * images + (1.0 - original) * mixture
-    return tf.clip_by_value(mixed, *(float(bound) for bound in layer.value_range))
+    low, high = map(float, layer.value_range)
+    return tf.clip_by_value(mixed, low, high)
 
 
 def _run(operation: keras.layers.Layer, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     with reseeded(operation, random_states(operation, seed)):
         changed = operation(images, training=True)
     return tf.ensure_shape(tf.cast(changed, tf.float32), images.shape)
-
-
-def _folded(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
-    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int64))

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tl_keras.data.augmentation.aug_mix import aug_mix
-from tl_keras.data.augmentation.random_states import random_states, reseeded
+from tl_keras.data.augmentation.random_states import folded, random_states, reseeded
 from tl_keras.inputs.preprocessing import from_eight_bits, to_eight_bits
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.errors import describe as describe_value
@@ -88,14 +88,14 @@ def batch_seed(seed: int, epoch: Any, batch: Any, part: Any = 0) -> tf.Tensor:
     """
     pair = tf.constant([seed, _STREAM], tf.int64)
     for number in (epoch, batch, part):
-        pair = tf.random.experimental.stateless_fold_in(pair, tf.cast(number, tf.int64))
+        pair = folded(pair, number)
     return pair
 
 
 @tf.autograph.experimental.do_not_convert
 def augment(
     layers: tuple[keras.layers.Layer, ...],
-    x: tf.Tensor,
+    x: Any,
     y: Any,
     seed: tf.Tensor,
     pixel_range: tuple[float, float] | None = None,
@@ -127,9 +127,7 @@ def augment(
     if layers:
         x = to_eight_bits(x, pixel_range)
     for position, layer in enumerate(layers):
-        own_seed = tf.random.experimental.stateless_fold_in(
-            tf.cast(seed, tf.int64), tf.constant(position, tf.int64)
-        )
+        own_seed = folded(tf.cast(seed, tf.int64), position)
         x, y = _apply(layer, x, y, own_seed, count)
         x = tf.cast(x, tf.float32)
     if layers:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -44,3 +45,10 @@ def reseeded(layer: keras.layers.Layer, states: list[tf.Tensor]) -> Iterator[Non
             "__init__, set self.generator = keras.random.SeedGenerator(), and pass "
             "seed=self.generator to keras.random."
         )
+
+
+def folded(seed: tf.Tensor, number: Any) -> tf.Tensor:
+    """Return another seed, of a seed int64 `(2,)` and an integer or scalar tensor."""
+    # The stubs of TensorFlow lack `random.experimental`.
+    fold = tf.random.experimental.stateless_fold_in  # pyright: ignore[reportAttributeAccessIssue]
+    return fold(seed, tf.cast(number, tf.int64))

@@ -74,7 +74,7 @@ class FileContents:
         """Return the digests of files that are read when their digests are asked for."""
         return cls(np.zeros((count, DIGEST_BYTES), np.uint8), np.full((count, 4), -1, np.int64))
 
-    def rows(self, rows: Sequence[int]) -> "FileContents":
+    def rows(self, rows: np.ndarray) -> "FileContents":
         """Return the digests of some files."""
         return FileContents(self._digests[rows], self._states[rows])
 

@@ -3,7 +3,7 @@
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -26,6 +26,28 @@ from tl_keras.utils.cluster import join_cluster
 from tl_keras.utils.errors import InputError
 
 
+@overload
+def image_folder(
+    path: str | os.PathLike,
+    *,
+    image_size: int | tuple[int, int] = 224,
+    split: None = None,
+    seed: int = 0,
+    pixel_range: tuple[float, float] | None = None,
+    on_problem: Literal["skip", "refuse"] = "skip",
+    progress: bool = True,
+) -> ImageFolder: ...
+@overload
+def image_folder(
+    path: str | os.PathLike,
+    *,
+    image_size: int | tuple[int, int] = 224,
+    split: Sequence[float],
+    seed: int = 0,
+    pixel_range: tuple[float, float] | None = None,
+    on_problem: Literal["skip", "refuse"] = "skip",
+    progress: bool = True,
+) -> tuple[ImageFolder, ...]: ...
 def image_folder(
     path: str | os.PathLike,
     *,
@@ -82,7 +104,7 @@ def image_folder(
     number = {name: index for index, name in enumerate(class_names)}
     labels = np.array([number[file.label] for file in files], np.int64)
 
-    def part(rows: Sequence[int]) -> ImageFolder:
+    def part(rows: np.ndarray) -> ImageFolder:
         return ImageFolder(
             [files[row].path for row in rows],
             labels[rows],
@@ -97,7 +119,7 @@ def image_folder(
         return part(np.arange(len(files)))
     names = portable_names([file.path for file in files])
     rows = stratified_split(names, labels, fractions, seed)
-    check_parts(rows, split)
+    check_parts(rows, fractions)
     return tuple(part(part_rows) for part_rows in rows)
 
 

@@ -34,6 +34,8 @@ class ImageFiles(Examples):
             is asked for.
     """
 
+    paths: tuple[str, ...]
+
     def __init__(
         self,
         paths: Sequence[str],
@@ -134,6 +136,8 @@ class ImageFolder(ImageFiles):
         problems: What was found about files of the folder, used or not.
         contents: As for `ImageFiles`.
     """
+
+    class_names: tuple[str, ...]
 
     def __init__(
         self,

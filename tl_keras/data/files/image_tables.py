@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -30,6 +30,38 @@ from tl_keras.utils.errors import InputError, counted
 Columns = str | Sequence[str]
 
 
+@overload
+def image_table(
+    table: Any,
+    *,
+    path: str = "path",
+    label: Columns | Mapping[str, Columns] = "label",
+    task: str | Task | Mapping[str, str | Task] | None = None,
+    separator: str | None = None,
+    folder: str | os.PathLike | None = None,
+    image_size: int | tuple[int, int] = 224,
+    split: None = None,
+    seed: int = 0,
+    pixel_range: tuple[float, float] | None = None,
+    on_problem: Literal["skip", "refuse"] = "skip",
+    progress: bool = True,
+) -> ImageTable: ...
+@overload
+def image_table(
+    table: Any,
+    *,
+    path: str = "path",
+    label: Columns | Mapping[str, Columns] = "label",
+    task: str | Task | Mapping[str, str | Task] | None = None,
+    separator: str | None = None,
+    folder: str | os.PathLike | None = None,
+    image_size: int | tuple[int, int] = 224,
+    split: Sequence[float],
+    seed: int = 0,
+    pixel_range: tuple[float, float] | None = None,
+    on_problem: Literal["skip", "refuse"] = "skip",
+    progress: bool = True,
+) -> tuple[ImageTable, ...]: ...
 def image_table(
     table: Any,
     *,
@@ -119,7 +151,7 @@ def image_table(
     parts = [np.arange(len(files))]
     if fractions is not None:
         parts = _split([file.path for file in files], list(labels.values()), fractions, seed)
-        check_parts(parts, split)
+        check_parts(parts, fractions)
     examples = tuple(
         ImageTable(
             [files[row].path for row in rows],

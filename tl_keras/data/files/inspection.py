@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from PIL.ImageFile import ImageFile
 from tqdm import tqdm
 
 from tl_keras.data.files.contents import FileContents, FileDigest, read_file
@@ -64,7 +65,7 @@ def inspect_file(
     except (FileNotFoundError, ValueError):  # A name cannot hold a null character.
         return _missing(name), None
     except UnfitFile as error:
-        return Problem(name, error.kind, error.strerror), None
+        return Problem(name, error.kind, str(error.strerror)), None
     except OSError as error:
         return Problem(name, "unreadable", error.strerror or str(error)), None
     return _problem_in(content, name, pixel_range), digest
@@ -74,16 +75,18 @@ def _problem_in(
     content: bytes, name: str, pixel_range: tuple[float, float] | None
 ) -> Problem | None:
     """Let the decoder that training uses decide, and hold against it what Pillow reads."""
-    image = seen = pillows_error = None
+    image: ImageFile | None = None
+    seen: PillowsView | None = None
+    pillows_error: Exception | None = None
     try:
         image = Image.open(io.BytesIO(content))
     except Exception as error:
         pillows_error = error
-    found = None if image is None else _SAME_FORMAT.get(image.format, image.format)
+    found = None if image is None else _SAME_FORMAT.get(image.format or "", image.format)
     # What Pillow cannot open may be of any size.
     pixels = LARGE_PIXELS + 1 if image is None else image.width * image.height
     with room_for(pixels):
-        if found in EXTENSIONS and pixels <= LARGEST_PIXELS:
+        if image is not None and found in EXTENSIONS and pixels <= LARGEST_PIXELS:
             try:
                 seen = PillowsView(image)
             except Exception as error:
@@ -114,7 +117,8 @@ def _refused(
         text = str(pillows_error)
         is_cut = isinstance(pillows_error, EOFError) or _SAYS_CUT.search(text)
         return Problem(name, "truncated" if is_cut else "unreadable", text)
-    return Problem(name, *reason.split(": ", 1))
+    kind, detail = reason.split(": ", 1)
+    return Problem(name, kind, detail)
 
 
 def _another_view(
@@ -166,7 +170,7 @@ def inspect_images(
             batch = files[start : start + _FILES_AT_A_TIME]
             gone = [_is_gone(path) for path, _ in batch]
             there = [file for file, is_gone in zip(batch, gone, strict=True) if not is_gone]
-            inspected = pool.map(lambda file: inspect_file(*file, pixel_range), there)
+            inspected = pool.map(lambda file: inspect_file(file[0], file[1], pixel_range), there)
             for (_, name), is_gone in zip(batch, gone, strict=True):
                 results.append((_missing(name), None) if is_gone else next(inspected))
                 bar.update()
@@ -179,7 +183,7 @@ def inspect_images(
 @tf.function(
     input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)], autograph=False
 )
-def _decode_deep(content: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
+def _decode_deep(content: tf.Tensor, white: Any) -> tf.Tensor:
     """Decode without cutting to 8 bits; transparency is laid on `white`."""
     return decode_image(content, (0.0, white))
 
@@ -221,9 +225,9 @@ def _missing(name: str) -> Problem:
     return Problem(name, "missing", "there is no such file")
 
 
-def _extension_note(name: str, found: str) -> Problem | None:
+def _extension_note(name: str, found: str | None) -> Problem | None:
     extension = pathlib.PurePath(name).suffix.lower()
-    if extension in EXTENSIONS.get(found, extension):
+    if found is None or extension in EXTENSIONS.get(found, extension):
         return None
     named = f"named {extension}" if extension else "without an extension"
     return Problem(name, "wrong extension", f"{named}, the content is {found}", usable=True)

@@ -18,8 +18,15 @@ ROWS_IN_A_MESSAGE = 20
 class Listed(Protocol):
     """A file and what messages call it."""
 
-    path: str
-    name: str
+    @property
+    def path(self) -> str:
+        """Where the file is."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
 
 
 def inspect_listed(

@@ -2,12 +2,12 @@
 
 import hashlib
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tl_keras.utils.arguments import is_real
 from tl_keras.utils.errors import InputError
 
 
@@ -23,7 +23,7 @@ def check_split(split: Any) -> tuple[float, ...]:
     expected = "split: expected fractions above 0 that sum to at most 1, such as (0.7, 0.15, 0.15)"
     if isinstance(split, (str, bytes)) or not isinstance(split, Sequence) or not split:
         raise InputError(f"{expected}, got {split!r}. For one part use split=None.")
-    if not all(isinstance(part, numbers.Real) and 0 < part <= 1 for part in split):
+    if not all(is_real(part) and 0 < part <= 1 for part in split):
         raise InputError(f"{expected}, got {tuple(split)}. Divide counts by their sum.")
     total = math.fsum(split)
     if total > 1 + 1e-6:

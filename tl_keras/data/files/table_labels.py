@@ -108,7 +108,9 @@ class TaskColumns:
                     f"labels in all of {self.columns}; {what}. Write 0 and 1."
                 )
             return False
-        others = sorted({value for values in said for value in values} - {0.0, 1.0})
+        others = sorted(
+            {value for values in said for value in values if value is not None} - {0.0, 1.0}
+        )
         if others and several:
             raise InputError(
                 f"label{self.key}: expected 0 or 1 in a column for each label, got {others[0]:g}. "

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -97,7 +98,7 @@ class PillowsView:
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-def _decode(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _decode(content: tf.Tensor) -> tuple[Any, Any]:
     return decode_image_or_refuse(content)
 
 

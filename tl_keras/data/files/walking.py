@@ -113,7 +113,9 @@ def walk(
     """
     files, problems = [], []
     real_root = pathlib.Path(os.path.realpath(root))
-    reached = {_identity(place): (str(place), None) for place in (real_root, *real_root.parents)}
+    reached: dict[tuple[int, int], tuple[str, int | None]] = {
+        _identity(place): (str(place), None) for place in (real_root, *real_root.parents)
+    }
     if root in folders:
         del reached[_identity(real_root)]
     waiting = [(folder, number) for number, folder in enumerate(folders)]

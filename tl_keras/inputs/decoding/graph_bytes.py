@@ -1,9 +1,14 @@
 """Reading bytes of an encoded image inside a TensorFlow graph."""
 
+from typing import Any, TypeAlias
+
 import tensorflow as tf
 
+Tensor: TypeAlias = Any
+"""A `tf.Tensor`, of which the stubs lack `~`, `%` and `[..., :3]`."""
 
-def to_bytes(encoded: tf.Tensor) -> tf.Tensor:
+
+def to_bytes(encoded: Tensor) -> Tensor:
     """Return the bytes of a scalar string as uint8 `(n,)`; one zero if it is empty."""
     return tf.cond(
         tf.strings.length(encoded) > 0,
@@ -12,7 +17,7 @@ def to_bytes(encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
-def read_bytes(data: tf.Tensor, offset: tf.Tensor | int, count: tf.Tensor | int) -> tf.Tensor:
+def read_bytes(data: Tensor, offset: Tensor | int, count: Tensor | int) -> Tensor:
     """Read `count` bytes from `offset`; positions outside the data read as zero.
 
     Args:
@@ -31,8 +36,8 @@ def read_bytes(data: tf.Tensor, offset: tf.Tensor | int, count: tf.Tensor | int)
 
 
 def read_integer(
-    data: tf.Tensor, offset: tf.Tensor | int, width: int, little_endian: tf.Tensor | bool
-) -> tf.Tensor:
+    data: Tensor, offset: Tensor | int, width: int, little_endian: Tensor | bool
+) -> Tensor:
     """Read an unsigned integer of `width` bytes as an int64 scalar."""
     parts = read_bytes(data, offset, width)
     # Constants for both: TensorFlow would take a reversed constant for a shape, and give up on
@@ -43,7 +48,7 @@ def read_integer(
     return tf.where(little_endian, little, big)
 
 
-def matches(data: tf.Tensor, offset: tf.Tensor | int, signature: bytes) -> tf.Tensor:
+def matches(data: Tensor, offset: Tensor | int, signature: bytes) -> Tensor:
     """Return whether the bytes at `offset` equal `signature`, as a boolean scalar."""
     expected = tf.constant(list(signature), tf.int64)
     return tf.reduce_all(read_bytes(data, offset, len(signature)) == expected)

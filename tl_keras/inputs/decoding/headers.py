@@ -7,7 +7,7 @@ operations that inspection, training and exported models share.
 import tensorflow as tf
 
 from tl_keras.inputs.decoding.attempts import attempt
-from tl_keras.inputs.decoding.graph_bytes import read_bytes, read_integer, to_bytes
+from tl_keras.inputs.decoding.graph_bytes import Tensor, read_bytes, read_integer, to_bytes
 from tl_keras.inputs.decoding.problems import EXTENSIONS
 
 LARGEST_PIXELS = 2**29 // 3
@@ -37,7 +37,7 @@ _MOST_BLOCKS_OF_A_FRAME = 2**17
 _BLOCKS_AT_A_TIME = 32
 
 
-def refusal(encoded: tf.Tensor) -> tf.Tensor:
+def refusal(encoded: Tensor) -> Tensor:
     """Return why a file is not an image that is read, as its header tells.
 
     Args:
@@ -50,7 +50,7 @@ def refusal(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(is_jpeg(encoded), lambda: tf.constant(""), lambda: _refusal_of_others(encoded))
 
 
-def _refusal_of_others(encoded: tf.Tensor) -> tf.Tensor:
+def _refusal_of_others(encoded: Tensor) -> Tensor:
     header = tf.cast(tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEADER), tf.int64)
     formats = [
         (_holds(header, 0, b"\x89PNG\r\n\x1a\n"), lambda: _png(header)),
@@ -62,15 +62,15 @@ def _refusal_of_others(encoded: tf.Tensor) -> tf.Tensor:
     return tf.case(formats, default=lambda: tf.constant(NOT_AN_IMAGE))
 
 
-def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+def is_jpeg(encoded: Tensor) -> Tensor:
     """Return whether a file begins as a JPEG, whose size TensorFlow limits when it decodes it."""
     return tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff"
 
 
-def reason_for_failure(encoded: tf.Tensor) -> tf.Tensor:
+def reason_for_failure(encoded: Tensor) -> Tensor:
     """Return why a file with a sound header cannot be decoded, as `refusal` does."""
 
-    def of_jpeg() -> tf.Tensor:
+    def of_jpeg() -> Tensor:
         shape = attempt(tf.io.extract_jpeg_shape, encoded, tf.zeros([3], tf.int32))
         shape = tf.cast(shape, tf.int64)
         return tf.where(_is_too_large(shape[1], shape[0]), TOO_LARGE, DAMAGED)
@@ -78,7 +78,7 @@ def reason_for_failure(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(is_jpeg(encoded), of_jpeg, lambda: tf.constant(DAMAGED))
 
 
-def _first(*refusals: tuple[tf.Tensor, str]) -> tf.Tensor:
+def _first(*refusals: tuple[Tensor, str]) -> Tensor:
     """Return the text of the first condition that holds; empty if none does."""
     found = tf.constant("")
     for condition, text in reversed(refusals):
@@ -86,28 +86,28 @@ def _first(*refusals: tuple[tf.Tensor, str]) -> tf.Tensor:
     return found
 
 
-def _holds(header: tf.Tensor, offset: int, signature: bytes) -> tf.Tensor:
+def _holds(header: Tensor, offset: int, signature: bytes) -> Tensor:
     expected = tf.constant(list(signature), tf.int64)
     return tf.reduce_all(header[offset : offset + len(signature)] == expected)
 
 
-def _integer(header: tf.Tensor, offset: int, width: int, big_endian: bool = False) -> tf.Tensor:
+def _integer(header: Tensor, offset: int, width: int, big_endian: bool = False) -> Tensor:
     powers = [256**power for power in range(width)]
     weights = tf.constant(powers[::-1] if big_endian else powers, tf.int64)
     return tf.reduce_sum(header[offset : offset + width] * weights)
 
 
-def _is_too_large(width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
+def _is_too_large(width: Tensor, height: Tensor) -> Tensor:
     # A product of two numbers of 32 bits may be more than int64 holds.
     return width > LARGEST_PIXELS // tf.maximum(height, 1)
 
 
-def _png(header: tf.Tensor) -> tf.Tensor:
+def _png(header: Tensor) -> Tensor:
     width, height = _integer(header, 16, 4, True), _integer(header, 20, 4, True)
     return _first((_is_too_large(width, height), TOO_LARGE))
 
 
-def _bmp(header: tf.Tensor) -> tf.Tensor:
+def _bmp(header: Tensor) -> Tensor:
     width, height = _integer(header, 18, 4), _integer(header, 22, 4)
     height = tf.minimum(height, 2**32 - height)  # A negative one means rows from top to bottom.
     bits, compression = _integer(header, 28, 2), _integer(header, 30, 4)
@@ -117,7 +117,7 @@ def _bmp(header: tf.Tensor) -> tf.Tensor:
     return _first((~is_supported, UNSUPPORTED_BMP), (_is_too_large(width, height), TOO_LARGE))
 
 
-def _gif(header: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+def _gif(header: Tensor, encoded: Tensor) -> Tensor:
     """Look at the size of the screen and at that of the first frame."""
     data = to_bytes(encoded)
     frame = read_bytes(data, _first_frame(data, 13 + 3 * _colors(header[10])), 9)
@@ -126,13 +126,13 @@ def _gif(header: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
     return _first((is_too_large, TOO_LARGE))
 
 
-def _first_frame(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+def _first_frame(data: Tensor, start: Tensor) -> Tensor:
     """Skip a GIF's extensions, which are blocks of a length each, up to one of length 0."""
 
-    def goes_on(offset: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
+    def goes_on(offset: Tensor, inside: Tensor) -> Tensor:
         return inside | (read_bytes(data, offset, 1)[0] == 0x21)
 
-    def step(offset: tf.Tensor, inside: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def step(offset: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         length = read_bytes(data, offset, 1)[0]
         return tf.where(inside, offset + 1 + length, offset + 2), ~inside | (length > 0)
 
@@ -142,7 +142,7 @@ def _first_frame(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     return offset
 
 
-def first_frame_alone(encoded: tf.Tensor) -> tf.Tensor:
+def first_frame_alone(encoded: Tensor) -> Tensor:
     """Cut a GIF after its first frame, the only one that is read.
 
     TensorFlow unpacks all of them first, each of up to 4 GiB, from files of some megabytes.
@@ -157,7 +157,7 @@ def first_frame_alone(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(is_gif, lambda: _cut(encoded), lambda: encoded)
 
 
-def _cut(encoded: tf.Tensor) -> tf.Tensor:
+def _cut(encoded: Tensor) -> Tensor:
     data = to_bytes(encoded)
     frame = _first_frame(data, 13 + 3 * _colors(read_bytes(data, 10, 1)[0]))
     # A descriptor of ten bytes, its own colours, the length of codes, and blocks of a length each.
@@ -170,14 +170,14 @@ def _cut(encoded: tf.Tensor) -> tf.Tensor:
     return tf.where((read_bytes(data, frame, 1)[0] == 0x2C) & (end < size), alone, encoded)
 
 
-def _end_of_blocks(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+def _end_of_blocks(data: Tensor, start: Tensor) -> Tensor:
     """Return where the block of length 0 is that ends a frame, or a place behind the data."""
     padded = tf.pad(data, [[0, 257]])  # No block reaches further, and there they end.
 
-    def length(offset: tf.Tensor) -> tf.Tensor:
+    def length(offset: Tensor) -> Tensor:
         return tf.cast(tf.gather(padded, offset), tf.int64)
 
-    def step(offset: tf.Tensor) -> tuple[tf.Tensor]:
+    def step(offset: Tensor) -> tuple[Tensor]:
         for _ in range(_BLOCKS_AT_A_TIME):  # Turns of a loop take longer than what is in them.
             found = length(offset)
             offset += found + tf.minimum(found, 1)
@@ -192,12 +192,12 @@ def _end_of_blocks(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     return end
 
 
-def _colors(flags: tf.Tensor) -> tf.Tensor:
+def _colors(flags: Tensor) -> Tensor:
     """Return how many colours a table has, by the byte that says whether there is one."""
     return tf.where(flags >= 128, tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8), 0)
 
 
-def _webp(header: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+def _webp(header: Tensor, encoded: Tensor) -> Tensor:
     has_canvas, is_lossless = _holds(header, 12, b"VP8X"), _holds(header, 12, b"VP8L")
     is_animated = has_canvas & (header[20] // 2 % 2 == 1)
     packed = _integer(header, 21, 4)
@@ -220,10 +220,10 @@ def _webp(header: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _is_whole_webp(data: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+def _is_whole_webp(data: Tensor, end: Tensor) -> Tensor:
     """Return whether the chunks of a WebP fill it to the end that its header declares."""
 
-    def step(offset: tf.Tensor) -> tuple[tf.Tensor]:
+    def step(offset: Tensor) -> tuple[Tensor]:
         length = read_integer(data, offset + 4, 4, True)
         return (offset + 8 + length + length % 2,)
 

@@ -9,7 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tl_keras.inputs.decoding.graph_bytes import matches, read_bytes, read_integer, to_bytes
+from tl_keras.inputs.decoding.graph_bytes import (
+    Tensor,
+    matches,
+    read_bytes,
+    read_integer,
+    to_bytes,
+)
 
 _EXIF_PREFIX = b"Exif\x00\x00"
 _ORIENTATION_TAG = 0x0112
@@ -19,10 +25,10 @@ _NOWHERE = np.int64(-1)
 
 # A step looks at the segment at an offset and returns where EXIF data starts (−1: not here) and
 # the offset of the next segment (−1: there is none).
-_Step = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+_Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
+def exif_orientation(encoded: Tensor) -> Tensor:
     """Read the EXIF orientation of an encoded image.
 
     Args:
@@ -48,7 +54,7 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
-def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+def apply_orientation(image: Tensor, orientation: Tensor) -> Tensor:
     """Turn an image upright.
 
     Args:
@@ -59,10 +65,10 @@ def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         Pixels `(h, w, c)`, or `(w, h, c)` for orientations 5 to 8.
     """
 
-    def is_any_of(*values: int) -> tf.Tensor:
+    def is_any_of(*values: int) -> Tensor:
         return tf.reduce_any(orientation == tf.constant(values, tf.int32))
 
-    def keep(pixels: tf.Tensor) -> tf.Tensor:
+    def keep(pixels: Tensor) -> Tensor:
         return tf.identity(pixels)
 
     channels = image.shape[-1]
@@ -72,11 +78,11 @@ def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, channels])
 
 
-def _walk(data: tf.Tensor, start: int, step: _Step) -> tf.Tensor:
+def _walk(data: Tensor, start: int, step: _Step) -> Tensor:
     """Go from segment to segment until one holds EXIF data; −1 if none does."""
     size = tf.size(data, out_type=tf.int64)
 
-    def unfinished(found: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    def unfinished(found: Tensor, offset: Tensor) -> Tensor:
         return (found < 0) & (offset >= 0) & (offset < size)
 
     found, _ = tf.while_loop(
@@ -88,7 +94,7 @@ def _walk(data: tf.Tensor, start: int, step: _Step) -> tf.Tensor:
     return found
 
 
-def _jpeg_step(data: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _jpeg_step(data: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     head = read_bytes(data, offset, 2)
     length = read_integer(data, offset + 2, 2, False)
     is_fill = (head[0] == 0xFF) & (head[1] == 0xFF)
@@ -98,13 +104,13 @@ def _jpeg_step(data: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     return tf.where(is_exif, offset + 10, _NOWHERE), tf.where(is_fill, offset + 1, following)
 
 
-def _png_step(data: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _png_step(data: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     length = read_integer(data, offset, 4, False)
     found = tf.where(matches(data, offset + 4, b"eXIf"), offset + 8, _NOWHERE)
     return found, tf.where(matches(data, offset + 4, b"IEND"), _NOWHERE, offset + 12 + length)
 
 
-def _webp_step(data: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _webp_step(data: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     length = read_integer(data, offset + 4, 4, True)
     content = tf.where(matches(data, offset + 8, _EXIF_PREFIX), offset + 14, offset + 8)
     return tf.where(
@@ -112,7 +118,7 @@ def _webp_step(data: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     ), offset + 8 + length + length % 2
 
 
-def _orientation_in_tiff(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+def _orientation_in_tiff(data: Tensor, start: Tensor) -> Tensor:
     """Look up the orientation in the first directory of the TIFF structure at `start`."""
     little_endian = matches(data, start, b"II*\0")
     is_tiff = little_endian | matches(data, start, b"MM\0*")
@@ -120,7 +126,7 @@ def _orientation_in_tiff(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     count = tf.minimum(read_integer(data, directory, 2, little_endian), _MOST_ENTRIES)
     entries = tf.reshape(read_bytes(data, directory + 2, count * 12), [-1, 12])
 
-    def short(column: int) -> tf.Tensor:
+    def short(column: int) -> Tensor:
         first, second = entries[:, column], entries[:, column + 1]
         return tf.where(little_endian, first + 256 * second, second + 256 * first)
 
@@ -128,5 +134,5 @@ def _orientation_in_tiff(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     is_one_short = (short(2) == 3) & (short(4) + short(6) == 1)
     is_orientation = (short(0) == _ORIENTATION_TAG) & (short(8) >= 1) & (short(8) <= 8)
     is_orientation &= is_tiff & is_one_short
-    values = tf.concat([tf.boolean_mask(short(8), is_orientation), np.int64([1])], axis=0)
+    values = tf.concat([tf.boolean_mask(short(8), is_orientation), np.array([1], np.int64)], axis=0)
     return tf.cast(values[0], tf.int32)

@@ -5,10 +5,16 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tl_keras.inputs.decoding.attempts import attempt
-from tl_keras.inputs.decoding.graph_bytes import matches, read_bytes, read_integer, to_bytes
+from tl_keras.inputs.decoding.graph_bytes import (
+    Tensor,
+    matches,
+    read_bytes,
+    read_integer,
+    to_bytes,
+)
 from tl_keras.inputs.decoding.headers import is_jpeg
 
-Operation = Callable[[tf.Tensor], tf.Tensor]
+Operation = Callable[[Tensor], Tensor]
 """Decodes a file's content."""
 
 PNG_DEPTH = 24
@@ -16,10 +22,10 @@ PNG_DEPTH = 24
 
 
 def stored_pixels(
-    encoded: tf.Tensor,
+    encoded: Tensor,
     pixel_range: tuple[float, float] | None,
-    run: Callable[[Operation, tf.Tensor], tf.Tensor],
-) -> tf.Tensor:
+    run: Callable[[Operation, Tensor], Tensor],
+) -> Tensor:
     """Decode a file whose header is sound to RGB.
 
     Args:
@@ -28,7 +34,7 @@ def stored_pixels(
         run: Calls the operation that decodes, with the content.
     """
 
-    def eight_bits() -> tf.Tensor:
+    def eight_bits() -> Tensor:
         rgb = tf.cond(
             is_jpeg(encoded),
             lambda: run(_decode_rgb, encoded),
@@ -42,36 +48,37 @@ def stored_pixels(
     data = to_bytes(encoded)
     return tf.cond(
         matches(data, 0, b"\x89PNG") & matches(data, PNG_DEPTH, b"\x10"),
-        lambda: _sixteen_bits_to_rgb(run(_decode_deep, encoded), pixel_range[1]),
+        lambda: _sixteen_bits_to_rgb(
+            tf.cast(run(_decode_deep, encoded), tf.float32), pixel_range[1]
+        ),
         eight_bits,
     )
 
 
-def tried(operation: Operation, encoded: tf.Tensor) -> tf.Tensor:
+def tried(operation: Operation, encoded: Tensor) -> Tensor:
     """Decode, to no pixels of three channels where that fails."""
     dtype = tf.uint16 if operation is _decode_deep else tf.uint8
     return attempt(operation, encoded, tf.zeros([0, 0, 3], dtype))
 
 
-def _decode_rgb(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_rgb(encoded: Tensor) -> Tensor:
     # With three channels TensorFlow's bound of 2²⁹ values is one of `LARGEST_PIXELS`.
     pixels = tf.io.decode_image(encoded, channels=3, dtype=tf.uint8, expand_animations=False)
     return tf.ensure_shape(pixels, [None, None, None])
 
 
-def _decode_any(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_any(encoded: Tensor) -> Tensor:
     pixels = tf.io.decode_image(encoded, channels=0, dtype=tf.uint8, expand_animations=False)
     return tf.ensure_shape(pixels, [None, None, None])
 
 
-def _decode_deep(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_deep(encoded: Tensor) -> Tensor:
     pixels = tf.io.decode_png(encoded, channels=0, dtype=tf.uint16)
     return tf.ensure_shape(pixels, [None, None, None])
 
 
-def _sixteen_bits_to_rgb(pixels: tf.Tensor, white: float) -> tf.Tensor:
-    """Bring a PNG of 16-bit channels to RGB, float32, with transparency on white."""
-    pixels = tf.cast(pixels, tf.float32)
+def _sixteen_bits_to_rgb(pixels: Tensor, white: float) -> Tensor:
+    """Bring a PNG of 16-bit channels, as float32, to RGB with transparency on white."""
     channels = tf.shape(pixels)[-1]
     has_alpha = (channels == 2) | (channels == 4)
     colors = tf.cond(
@@ -81,18 +88,18 @@ def _sixteen_bits_to_rgb(pixels: tf.Tensor, white: float) -> tf.Tensor:
     return tf.ensure_shape(colors * alpha + white * (1.0 - alpha), [None, None, 3])
 
 
-def _to_rgb(pixels: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+def _to_rgb(pixels: Tensor, encoded: Tensor) -> Tensor:
     """Bring 1 to 4 decoded channels to RGB."""
     is_bmp = tf.strings.substr(encoded, 0, 2) == b"BM"
 
-    def from_one() -> tf.Tensor:
+    def from_one() -> Tensor:
         return tf.cond(
             is_bmp,
             lambda: _look_up_bmp_palette(pixels, encoded),
             lambda: tf.repeat(pixels[..., :1], 3, axis=-1),
         )
 
-    def from_four() -> tf.Tensor:
+    def from_four() -> Tensor:
         return tf.cond(
             is_bmp, lambda: pixels[..., :3], lambda: _on_white(pixels[..., :3], pixels[..., 3:4])
         )
@@ -109,13 +116,13 @@ def _to_rgb(pixels: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(rgb, [None, None, 3])
 
 
-def _on_white(colors: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
+def _on_white(colors: Tensor, alpha: Tensor) -> Tensor:
     """Composite on white: `(colour · alpha + 255 · (255 − alpha)) / 255`, rounded."""
     colors, alpha = tf.cast(colors, tf.int32), tf.cast(alpha, tf.int32)
     return tf.cast((colors * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
 
 
-def _look_up_bmp_palette(indices: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+def _look_up_bmp_palette(indices: Tensor, encoded: Tensor) -> Tensor:
     """Replace the palette indices of an 8-bit BMP by the colours, stored as B, G, R, 0."""
     data = to_bytes(encoded)
     start = 14 + read_integer(data, 14, 4, True)
