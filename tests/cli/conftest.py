@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tl_keras.cli.main import main
 
 COLOURS = {"blue": (30, 40, 210), "green": (30, 200, 40), "red": (220, 30, 40)}
+OF_TRAINED = (
+    *("--schedule", "feature_extraction", "--epochs", "2", "--batch-size", "8"),
+    *("--validation-split", "0.2", "--test-split", "0.3", "--augment", "horizontal_flip"),
+)
+"""Options of the run `trained`."""
 
 
 def write_pictures(folder, classes=tuple(COLOURS), count=8, size=40, seed=0):
@@ -25,6 +31,16 @@ def write_pictures(folder, classes=tuple(COLOURS), count=8, size=40, seed=0):
 def write_pictures_fixture():
     """The function `write_pictures`."""
     return write_pictures
+
+
+@pytest.fixture(autouse=True)
+def functions_kept(monkeypatch):
+    """Let commands of one process share what TensorFlow has prepared, as the decoder of images.
+
+    A new seed of TensorFlow's makes it forget all functions, which costs each command two seconds.
+    Python, NumPy and Keras are seeded as ever.
+    """
+    monkeypatch.setattr(tf.random, "set_seed", lambda seed: None)
 
 
 @pytest.fixture
@@ -67,9 +83,7 @@ def trained(tmp_path_factory, pictures, tiny_backbone):
     code = main(
         [
             *("train", str(pictures), "--output", str(run), "--backbone", str(tiny_backbone)),
-            *("--schedule", "feature_extraction"),
-            *("--epochs", "2", "--batch-size", "8", "--validation-split", "0.2"),
-            *("--test-split", "0.3", "--augment", "horizontal_flip", "--export-saved-model"),
+            *(*OF_TRAINED, "--export-saved-model"),
         ]
     )
     return run, code

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -7,6 +8,7 @@ import tensorflow as tf
 import typer
 from tensorflow.core.util import event_pb2
 
+from tests.cli.conftest import OF_TRAINED
 from tl_keras.cli.choices import MixedPrecision
 from tl_keras.cli.output import patience
 from tl_keras.cli.train_plan import dtype_policy, split_shares, stages_of, with_chosen
@@ -29,16 +31,9 @@ def test_training_writes_model_report_and_pictures(trained):
     assert load_run_model(run).class_names == ("blue", "green", "red")
 
 
-def test_from_images_to_predictions(tl_keras_cli, tiny_backbone, pictures, tmp_path):
-    """All commands one after the other."""
-    run, served = tmp_path / "run", tmp_path / "served"
-    code, out, err = tl_keras_cli(
-        *("train", pictures, "--output", run, "--backbone", tiny_backbone),
-        *("--image-size", 32, "--schedule", "feature_extraction", "--epochs", 2),
-        *("--label-smoothing", 0.1, "--early-stopping", 3, "--strategy", "one_device"),
-    )
-    assert code == 0, err
-    assert str(run / "report.json") in out
+def test_from_images_to_predictions(tl_keras_cli, trained, pictures, tmp_path):
+    """The commands that follow `train`, one after the other."""
+    (run, _), served = trained, tmp_path / "served"
     assert tl_keras_cli("evaluate", run, pictures, "--assert-accuracy-at-least", 0)[0] == 0
     assert tl_keras_cli("export", run, "--format", "saved_model", "--output", served)[0] == 0
     code, by_run, _ = tl_keras_cli("predict", run, pictures, "--format", "json")
@@ -59,7 +54,8 @@ def test_controls_reach_every_stage(tl_keras_cli, tiny_backbone, pictures, tmp_p
         *("train", pictures, "--output", run, "--backbone", tiny_backbone),
         *("--schedule", "two_stage", "--head-epochs", 1, "--epochs", 1, "--learning-rate", 1e-4),
         *("--layer-decay", 0.5, "--global-clipnorm", 1, "--ema-momentum", 0.9, "--accumulation", 2),
-        *("--augment", "flips", "--augment", "mixup", "--deterministic"),
+        *("--augment", "flips", "--augment", "mixup", "--deterministic", "--test-split", 0),
+        *("--label-smoothing", 0.1, "--early-stopping", 3, "--strategy", "one_device"),
         "--tensorboard",
     )
     assert code == 0, err
@@ -95,14 +91,6 @@ def test_layers_are_built_in_the_precision_and_nothing_after_them():
     assert keras.layers.Dense(2).compute_dtype == "float32"
 
 
-def test_views_are_kept(train, pictures, tmp_path):
-    run = tmp_path / "run"
-    code, out, err = train(pictures, run, "--augment", "flips", "--views", 2, "--epochs", 4)
-    assert code == 0, err
-    assert "features of 18 images" in out
-    assert json.loads((run / "config.json").read_text())["cache"]
-
-
 def test_the_report_is_of_the_test_split(trained, pictures):
     from tl_keras.data import image_folder
 
@@ -128,11 +116,11 @@ def train(tl_keras_cli, tiny_backbone):
     return run
 
 
-@pytest.mark.parametrize(("reached", "wanted", "expected"), [(0.5, 0.75, 1), (0.75, 0.75, 0)])
 def test_the_accuracy_gate_decides_the_exit_code(
-    train, monkeypatch, pictures, tmp_path, reached, wanted, expected
+    trained, tl_keras_cli, tiny_backbone, monkeypatch, pictures, tmp_path
 ):
-    """With a measured accuracy that the test chooses."""
+    """With a measured accuracy that the test chooses, of a run that is finished."""
+    reached = 0.0
 
     class Report:
         def __getitem__(self, name):
@@ -144,28 +132,16 @@ def test_the_accuracy_gate_decides_the_exit_code(
         plot = to_json
 
     monkeypatch.setattr("tl_keras.evaluation.evaluate", lambda *_, **__: Report())
-    run = tmp_path / "run"
-    code, out, err = train(pictures, run, "--assert-accuracy-at-least", wanted, "--test-split", 0.3)
-    assert code == expected
-    line = f"accuracy on the test split: wanted at least {wanted:g}, reached {reached:.4f}\n"
-    assert (f"error: {line}" in err) is bool(expected)
-    assert (line in out) is not bool(expected)
-    assert str(run / "model.keras") in out
-
-
-def test_without_a_test_split_there_is_no_report(train, tmp_path, pictures):
-    run = tmp_path / "run"
-    options = ("--test-split", 0, "--validation-split", 0, "--class-weight", "balanced")
-    code, out, err = train(pictures, run, *options)
-    assert (code, "error" in err) == (0, False)
-    assert (run / "model.keras").is_file()
-    assert not (run / "report.json").exists()
-    assert out.splitlines()[0].split() == ["class", "training"]
-    code, out, _ = train(pictures, run, *options)
-    assert code == 0 and "this run is finished" in out
-    code, _, err = train(pictures, run)
-    assert code == 2
-    assert "holds a run with other settings" in err
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    words = ("train", pictures, "--output", run, "--backbone", tiny_backbone, *OF_TRAINED)
+    for reached, expected in ((0.5, 1), (0.75, 0)):
+        code, out, err = tl_keras_cli(*words, "--assert-accuracy-at-least", 0.75)
+        assert code == expected, err
+        line = f"accuracy on the test split: wanted at least 0.75, reached {reached:.4f}\n"
+        assert (f"error: {line}" in err) is bool(expected)
+        assert (line in out) is not bool(expected)
+        assert str(run / "model.keras") in out
+        assert "this run is finished" in out
 
 
 @pytest.mark.parametrize(
@@ -311,6 +287,7 @@ def test_own_validation_and_test_images(tl_keras_cli, tiny_backbone, write_pictu
     assert rows[2:5] == [["blue", *"603"], ["green", *"620"], ["red", *"623"]]
     report = json.loads((run / "report.json").read_text())
     assert [row["support"] for row in report["per_class"]] == [3, 0, 3]
+    assert str(run / "report.json") in out
     stages = json.loads((run / "config.json").read_text())["stages"]
     assert [stage["epochs"] for stage in stages] == [1]
     code, _, err = tl_keras_cli("train", data, "--output", run, *words, "--test-split", 0)
@@ -321,7 +298,7 @@ def test_own_validation_and_test_images(tl_keras_cli, tiny_backbone, write_pictu
     words = ("train", data, "--output", run, *words, "--overwrite")
     code, _, err = tl_keras_cli(*words, "--test-split", 0, "--accumulation", 33)
     assert code == 2 and (run / "model.keras").stat().st_mtime_ns == before, err
-    code, _, err = tl_keras_cli(*words, "--test-split", 0)
+    code, _, err = tl_keras_cli(*words, "--test-split", 0, "--validation-split", 0)
     assert code == 0, err
     assert (run / "model.keras").stat().st_mtime_ns > before
     assert not (run / "report.json").exists()
@@ -330,6 +307,7 @@ def test_own_validation_and_test_images(tl_keras_cli, tiny_backbone, write_pictu
 def test_ctrl_c_names_the_command_that_resumes(
     tl_keras_cli, tiny_backbone, pictures, tmp_path, monkeypatch
 ):
+    """A run without a test split, with stored views; what ends it, resumes it and refuses it."""
     import os
     import shlex
     import signal
@@ -345,22 +323,34 @@ def test_ctrl_c_names_the_command_that_resumes(
 
     run = tmp_path / "my run"
     words = ("train", pictures, "--output", run, "--backbone", tiny_backbone)
-    words = [str(word) for word in (*words, "--schedule", "feature_extraction", "--epochs", 2)]
+    words += ("--schedule", "feature_extraction", "--epochs", 2, "--augment", "flips", "--views", 2)
+    options = ("--test-split", 0, "--validation-split", 0, "--class-weight", "balanced")
+    words = [str(word) for word in (*words, *options)]
     # Tests that were started in the background ignore the signal, as all that they start does.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with monkeypatch.context() as patch:
         patch.setattr(StageEpochs, "check_loss", interrupt)
-        code, _, err = tl_keras_cli(*words, "--overwrite")
+        code, out, err = tl_keras_cli(*words, "--overwrite")
     signal.signal(signal.SIGINT, before)
     assert code == 130, err
+    assert out.splitlines()[0].split() == ["class", "training"]
+    assert "features of 24 images" in out
+    assert json.loads((run / "config.json").read_text())["cache"]
     (line,) = [one for one in err.splitlines() if one.startswith("error: ")]
     assert line == (
         f"error: interrupted; the state is saved in {str(run)!r}. Resume with: "
         f"{shlex.join(['tl-keras', *words])}"
     )
     code, out, err = tl_keras_cli(*shlex.split(line.partition("Resume with: tl-keras ")[2]))
-    assert code == 0, err
+    assert (code, "error" in err) == (0, False), err
     assert "resumed in epoch" in out
+    assert (run / "model.keras").is_file()
+    assert not (run / "report.json").exists()
+    code, out, _ = tl_keras_cli(*words)
+    assert code == 0 and "this run is finished" in out
+    code, _, err = tl_keras_cli(*words[: -len(options)])
+    assert code == 2
+    assert "holds a run with other settings" in err
 
 
 def test_early_stopping_is_a_number_auto_or_none():

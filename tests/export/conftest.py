@@ -4,7 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from tl_keras import export
 from tl_keras.models.builder import build_transfer_model
+
+LABELS = ("ant", "bee", "çicada 蝉")
 
 
 def small_network(shape=(16, 16, 3), policy="float32"):
@@ -19,6 +22,32 @@ def small_network(shape=(16, 16, 3), policy="float32"):
     ):
         x = layer(x)
     return keras.Model(images, x, name="small")
+
+
+def numbers_network(width=5):
+    """A network of rows of numbers: exported in a fifth of the time, as it decodes no images."""
+    keras.utils.set_random_seed(0)
+    inputs = x = keras.Input((width,))
+    for layer in (
+        keras.layers.Dense(8),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+    ):
+        x = layer(x)
+    return keras.Model(inputs, x, name="numbers")
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Twelve rows for a network of numbers."""
+    return np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def exported(build, tmp_path_factory):
+    """A model of three classes and where it was exported to, as a SavedModel."""
+    model = build(class_names=LABELS, head="mlp")
+    return model, export.saved_model(model, tmp_path_factory.mktemp("exported") / "model")
 
 
 @pytest.fixture(scope="session")

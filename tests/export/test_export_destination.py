@@ -9,6 +9,7 @@ import textwrap
 import pytest
 import tensorflow as tf
 
+from tests.export.conftest import numbers_network
 from tl_keras import export
 from tl_keras.export import destination
 from tl_keras.export.destination import staged
@@ -187,8 +188,9 @@ def test_exporters_refuse_a_taken_place(build, tmp_path, name):
 
 
 def test_a_saved_model_is_replaced_on_request(build, tmp_path):
-    export.saved_model(build(class_names=("a", "b")), tmp_path / "model")
-    export.saved_model(build(class_names=("c", "d", "e")), tmp_path / "model", overwrite=True)
+    for names in ("ab", "cde"):
+        model = build(class_names=tuple(names), backbone=numbers_network())
+        export.saved_model(model, tmp_path / "model", overwrite=names == "cde")
     assert (tmp_path / "model" / "assets" / "labels.txt").read_text() == "c\nd\ne\n"
     assert os.listdir(tmp_path) == ["model"]
 
@@ -253,10 +255,10 @@ def test_files_that_may_not_grow_end_every_export_in_one_line(tmp_path):
     code = textwrap.dedent(
         """
         import importlib.util, os, pathlib, resource, sys
-        from tests.export.conftest import small_network
+        from tests.export.conftest import numbers_network
         from tl_keras import export
         from tl_keras.models.builder import build_transfer_model
-        model = build_transfer_model(small_network(), 3)
+        model = build_transfer_model(numbers_network(), 3)
         folder = pathlib.Path(sys.argv[1])
         names = ["saved_model", "tflite"]
         names += ["onnx"] if importlib.util.find_spec("tf2onnx") else []

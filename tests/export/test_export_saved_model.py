@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.export.conftest import LABELS, numbers_network
 from tl_keras import export
 from tl_keras.inputs.decoding.images import decode_and_resize
 from tl_keras.utils.errors import InputError
 
-LABELS = ("ant", "bee", "çicada 蝉")
 SERVE_ALONE = """
 import json, sys
 sys.modules["tl_keras"] = sys.modules["keras"] = sys.modules["tf_keras"] = None
@@ -62,13 +62,6 @@ def photographs():
     webp = Image.open(io.BytesIO(contents["tall.webp"][0])).convert("RGB").getpixel((0, 0))
     contents["tall.webp"] = (contents["tall.webp"][0], solid(webp))
     return contents
-
-
-@pytest.fixture(scope="module")
-def exported(build, tmp_path_factory):
-    """A model of three classes and where it was exported to."""
-    model = build(class_names=LABELS, head="mlp")
-    return model, export.saved_model(model, tmp_path_factory.mktemp("exported") / "model")
 
 
 def signature(path, name):
@@ -145,53 +138,54 @@ def test_labels_lie_beside_the_model_in_order(exported):
     assert (path / "assets" / "labels.txt").read_text("utf-8").splitlines() == list(LABELS)
 
 
-def test_classes_without_labels_are_called_by_number(build, images, tmp_path):
-    model = build(3)
+def test_classes_without_labels_are_called_by_number(build, rows, tmp_path):
+    model = build(3, backbone=numbers_network())
     path = export.saved_model(model, tmp_path / "model")
-    found = signature(path, "serving_default")(images=tf.constant(images))
-    expected = model.predict(images, verbose=0).argmax(1).astype(str)
+    found = signature(path, "serving_default")(inputs=tf.constant(rows))
+    expected = model.predict(rows, verbose=0).argmax(1).astype(str)
     assert text(found["label"]) == list(expected)
     assert (path / "assets" / "labels.txt").read_text("utf-8") == "0\n1\n2\n"
 
 
-def test_multi_label_states_which_labels_are_present(build, images, tmp_path):
-    model = build(3, head="multi_label", class_names=LABELS)
-    logits = model.logits(images)
+def test_multi_label_states_which_labels_are_present(build, rows, tmp_path):
+    model = build(3, head="multi_label", class_names=LABELS, backbone=numbers_network())
+    logits = model.logits(rows)
     assert 0 < (logits > 0).mean() < 1
     found = signature(export.saved_model(model, tmp_path / "model"), "serving_default")(
-        images=tf.constant(images)
+        inputs=tf.constant(rows)
     )
     assert set(found) == {"scores", "labels_present"}
     np.testing.assert_allclose(found["scores"], 1 / (1 + np.exp(-logits)), atol=1e-5)
     np.testing.assert_array_equal(found["labels_present"], logits > 0)
 
 
-def test_multi_label_logits_are_cut_at_zero(build, images, tmp_path):
-    model = build(3, head="multi_label", classifier_activation=None)
+def test_multi_label_logits_are_cut_at_zero(build, rows, tmp_path):
+    model = build(3, head="multi_label", classifier_activation=None, backbone=numbers_network())
     found = signature(export.saved_model(model, tmp_path / "model"), "serving_default")(
-        images=tf.constant(images)
+        inputs=tf.constant(rows)
     )
-    np.testing.assert_array_equal(found["labels_present"], model.logits(images) > 0)
+    np.testing.assert_array_equal(found["labels_present"], model.logits(rows) > 0)
 
 
-def test_regression_gives_values(build, images, tmp_path):
-    model = build(2, head="regression")
+def test_regression_gives_values(build, rows, tmp_path):
+    model = build(2, head="regression", backbone=numbers_network())
     found = signature(export.saved_model(model, tmp_path / "model"), "serving_default")(
-        images=tf.constant(images)
+        inputs=tf.constant(rows)
     )
     assert set(found) == {"values"}
-    np.testing.assert_allclose(found["values"], model.predict(images, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(found["values"], model.predict(rows, verbose=0), atol=1e-5)
 
 
-def test_several_tasks_are_told_apart_by_prefix(build, images, tmp_path):
+def test_several_tasks_are_told_apart_by_prefix(build, rows, tmp_path):
     model = build(
         {"kind-a": 3, "size": 1},
         head={"kind-a": "linear", "size": "regression"},
         class_names={"kind-a": LABELS},
+        backbone=numbers_network(),
     )
     path = export.saved_model(model, tmp_path / "model")
-    found = signature(path, "serving_default")(images=tf.constant(images))
-    expected = model.predict(images, verbose=0)
+    found = signature(path, "serving_default")(inputs=tf.constant(rows))
+    expected = model.predict(rows, verbose=0)
     assert set(found) == {"kind-a_scores", "kind-a_score", "kind-a_label", "size_values"}
     np.testing.assert_allclose(found["kind-a_scores"], expected["kind-a"], atol=1e-5)
     np.testing.assert_allclose(found["size_values"], expected["size"], atol=1e-5)
@@ -234,13 +228,10 @@ def test_gray_models_see_colours_as_luminance(build, network, tmp_path):
     )
 
 
-def test_what_is_no_image_has_no_bytes_signature(build, tmp_path):
-    inputs = keras.Input((5,))
-    backbone = keras.Model(inputs, keras.layers.Dense(4)(inputs))
-    model = build(3, backbone=backbone)
+def test_what_is_no_image_has_no_bytes_signature(build, rows, tmp_path):
+    model = build(3, backbone=numbers_network())
     path = export.saved_model(model, tmp_path / "model")
     assert set(tf.saved_model.load(str(path)).signatures) == {"serving_default", "features"}
-    rows = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
     found = signature(path, "serving_default")(inputs=tf.constant(rows))
     np.testing.assert_allclose(found["scores"], model.predict(rows, verbose=0), atol=1e-5)
 
@@ -256,10 +247,9 @@ def test_mixed_precision_serves_what_it_predicts(build, network, images, tmp_pat
 
 
 def test_the_backbone_is_constants_where_its_graph_can_be_folded(
-    build, images, tmp_path, monkeypatch
+    exported, images, tmp_path, monkeypatch
 ):
-    model = build(class_names=LABELS)
-    folded = export.saved_model(model, tmp_path / "folded")
+    model, folded = exported
 
     def refuse(*_):
         raise ValueError("its weights take 2.1 GB")
@@ -277,15 +267,15 @@ def test_the_backbone_is_constants_where_its_graph_can_be_folded(
     assert (answers[0]["label"] == answers[1]["label"]).all()
 
 
-def test_a_trained_and_reloaded_model_exports(build, images, tmp_path):
-    model = build(3, class_names=LABELS, head="mlp")
+def test_a_trained_and_reloaded_model_exports(build, rows, tmp_path):
+    model = build(3, class_names=LABELS, head="mlp", backbone=numbers_network())
     model.compile("sgd", "categorical_crossentropy")
-    model.fit(images, np.eye(3)[np.arange(12) % 3], verbose=0)
+    model.fit(rows, np.eye(3)[np.arange(12) % 3], verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     serve = signature(export.saved_model(loaded, tmp_path / "model"), "serving_default")
     np.testing.assert_allclose(
-        serve(images=tf.constant(images))["scores"], model.predict(images, verbose=0), atol=1e-5
+        serve(inputs=tf.constant(rows))["scores"], model.predict(rows, verbose=0), atol=1e-5
     )
 
 

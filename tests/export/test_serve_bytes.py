@@ -35,9 +35,9 @@ def one_bit_bmp():
 REFUSED[one_bit_bmp()] = "cannot be decoded: BMP files with compression, fewer than 8 bits"
 
 
-def served(model, path):
+def served(path):
     """Return a function from the name of a signature and its input to arrays."""
-    loaded = tf.saved_model.load(str(tl.export.saved_model(model, path)))
+    loaded = tf.saved_model.load(str(path))
 
     def serve(name, **inputs):
         found = loaded.signatures[name](**{key: tf.constant(v) for key, v in inputs.items()})
@@ -68,14 +68,8 @@ def check_only_bad_rows_are_empty(serve, good, bad):
 
 
 @pytest.fixture(scope="module")
-def exported(build, tmp_path_factory):
-    path = tmp_path_factory.mktemp("classes") / "model"
-    return path, served(build(class_names=("ant", "bee", "çicada")), path)
-
-
-@pytest.fixture(scope="module")
 def classes(exported):
-    return exported[1]
+    return served(exported[1])
 
 
 def test_bad_files_leave_the_others_as_they_are(classes):
@@ -92,10 +86,19 @@ def test_nothing_but_bad_files(classes):
     assert not found["scores"].any()
 
 
-def test_every_kind_of_output(build, tmp_path):
+def check_deep_and_gray(serve):
+    bad = [b"", IMAGES["png 16 bits"][:-30], declared_sizes()["png 60000"]]
+    good = [IMAGES["png 16 bits"], IMAGES["jpeg gray"], IMAGES["png"]]
+    errors = check_only_bad_rows_are_empty(serve, good, bad)
+    kinds = [error.split(":")[0] for error in errors]
+    assert kinds == ["empty", "cannot be decoded", "too large"]
+
+
+def test_every_kind_of_output_of_a_model_of_deep_images(build, tmp_path):
     heads = {"kind": "linear", "tags": "multi_label", "size": "regression"}
-    serve = served(build({"kind": 3, "tags": 2, "size": 1}, head=heads), tmp_path / "model")
-    check_only_bad_rows_are_empty(serve, [IMAGES["jpeg"], IMAGES["png"]], [b"", b"a"])
+    model = build({"kind": 3, "tags": 2, "size": 1}, head=heads, pixel_range=(0, 65535))
+    serve = served(tl.export.saved_model(model, tmp_path / "model"))
+    check_deep_and_gray(serve)
     found = serve("serve_bytes", image_bytes=np.array([], object))
     assert set(found) == {
         *("kind_scores", "kind_score", "kind_label", "size_values"),
@@ -111,24 +114,16 @@ def test_empty_batches_keep_their_shape(classes):
     assert classes("serve_bytes", image_bytes=np.array([], object))["label"].shape == (0,)
 
 
-@pytest.mark.parametrize("kind", ["gray and without head", "deep"])
-def test_gray_models_and_models_of_deep_images(build, network, tmp_path, kind):
-    is_deep = kind == "deep"
-    model = build(3, pixel_range=(0, 65535)) if is_deep else build(backbone=network((12, 12, 1)))
-    serve = served(model, tmp_path / "model")
-    bad = [b"", IMAGES["png 16 bits"][:-30], declared_sizes()["png 60000"]]
-    good = [IMAGES["png 16 bits"], IMAGES["jpeg gray"]]
-    errors = check_only_bad_rows_are_empty(serve, good, bad)
-    kinds = [error.split(":")[0] for error in errors]
-    assert kinds == ["empty", "cannot be decoded", "too large"]
+def test_gray_models_without_head(build, network, tmp_path):
+    model = build(backbone=network((12, 12, 1)))
+    check_deep_and_gray(served(tl.export.saved_model(model, tmp_path / "model")))
 
 
-def test_an_export_is_a_backbone_that_needs_no_trust(exported, tmp_path, images):
+def test_an_export_is_a_backbone_that_needs_no_trust(exported, classes, tmp_path, images):
     """Its operations that go on after errors are among the allowed ones."""
-    path, serve = exported
-    layer = SavedModelBackbone(str(path), signature="features")
+    layer = SavedModelBackbone(str(exported[1]), signature="features")
     model = keras.Sequential([keras.Input((16, 16, 3)), layer])
     model.save(tmp_path / "model.keras")
     found = keras.models.load_model(tmp_path / "model.keras").predict(images, verbose=0)
-    expected = serve("features", images=images)["features"]
+    expected = classes("features", images=images)["features"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
