@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-fast conformance torture lint types bench clean
+.PHONY: demo test test-fast conformance torture lint bench clean
 
 demo: .venv/user
 	rm -rf demo_run
@@ -26,8 +26,6 @@ lint: .venv/developer
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m tools.house
-
-types: .venv/developer
 	$(BIN)/basedpyright --level error
 
 bench: .venv/developer

@@ -74,8 +74,3 @@ def hidden_units(value: Any, argument: str = "hidden_units") -> tuple[int, ...]:
             f"{argument}: expected a list of widths, such as (128, 128), got {value!r}."
         )
     return tuple(whole(one, argument) for one in value)
-
-
-def is_real(value: Any) -> TypeGuard[float]:
-    """Return whether a value is a real number; to type checkers only `float` has an order."""
-    return isinstance(value, numbers.Real)
