@@ -188,7 +188,6 @@ RESIDENT = """
     from tl_keras.frozen.feature_layout import Column, Layout
     from tl_keras.frozen.feature_store import FeatureStore
     from tl_keras.frozen.stored_examples import StoredExamples
-from tl_keras.frozen.taught_examples import TaughtExamples
 
     def resident():
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
