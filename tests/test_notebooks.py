@@ -8,6 +8,8 @@ NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.
 # What the result of the last cell names, and how many pictures there are.
 LAST = {"quickstart": ("functional", "defective"), "arrays": ("A-distance after", "accuracy with")}
 PICTURES = {"quickstart": 2, "arrays": 3}
+# What cells of quickstart say, and the smaller numbers that stand here in its place.
+OURS = {"96 if SMALL": "64 if SMALL", "::10]": "::30]", "Stage(15)": "Stage(4)"}
 
 
 @pytest.mark.slow
@@ -20,6 +22,9 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
     first = notebook.cells[1]["source"]
     assert "pip install" in first
+    for words, ours in OURS.items() if path.stem == "quickstart" else ():
+        (cell,) = [one for one in notebook.cells if words in one["source"]]
+        cell["source"] = cell["source"].replace(words, ours)
     client = nbclient.NotebookClient(
         notebook,
         timeout=500,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tl_keras.cli import predictors
 from tl_keras.cli.predict import Format, _write
 from tl_keras.predictions.files import find_files
 from tl_keras.predictions.table import Predictions
@@ -18,6 +19,24 @@ def pixels_of(path, size):
     pixels = np.asarray(Image.open(path).convert("RGB"))
     assert pixels.shape == (*size, 3)
     return pixels
+
+
+@pytest.fixture(scope="module")
+def predictors_by_path():
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def each_model_loaded_once(monkeypatch, predictors_by_path):
+    """Load what is at a path for the first test that predicts with it, and keep it for others."""
+    load = predictors.load_predictor
+
+    def load_once(path, trust):
+        if path not in predictors_by_path:
+            predictors_by_path[path] = load(path, trust)
+        return predictors_by_path[path]
+
+    monkeypatch.setattr(predictors, "load_predictor", load_once)
 
 
 @pytest.fixture

@@ -32,6 +32,21 @@ LABELS = {
 }
 
 
+def check_kind(report, kind):
+    if kind == "tasks":
+        kinds = {task: one["kind"] for task, one in report["tasks"].items()}
+        assert kinds == {"colour": "classification", "number": "regression"}
+    else:
+        assert report["kind"] == kind
+
+
+OTHERS_SPLITS = {
+    "multi_label": ("--validation-split", 0),
+    "regression": ("--validation-split", 0, "--test-split", 0),
+}
+"""Tasks are validated and tested with; one of them is a regression."""
+
+
 @pytest.mark.parametrize(
     "kind",
     ["tasks", *(pytest.param(k, marks=pytest.mark.slow) for k in ("multi_label", "regression"))],
@@ -41,20 +56,19 @@ def test_tables_are_trained_on_and_evaluated(tl_keras_cli, tiny_backbone, table,
     code, out, err = tl_keras_cli(
         *("train", table, "--output", run, "--backbone", tiny_backbone, *words),
         *("--schedule", "feature_extraction", "--epochs", 1, "--strategy", "one_device"),
+        *OTHERS_SPLITS.get(kind, ()),
     )
     assert code == 0, err
     assert "ImageTable(" in out
-    config = json.loads((run / "report.json").read_text())
+    if kind != "regression":
+        check_kind(json.loads((run / "report.json").read_text()), kind)
     if kind == "tasks":
-        kinds = {task: report["kind"] for task, report in config["tasks"].items()}
-        assert kinds == {"colour": "classification", "number": "regression"}
         words = ("--path-column", "file")
-    else:
-        assert config["kind"] == kind
     report = tmp_path / "report.json"
     code, _, err = tl_keras_cli("evaluate", run, table, *words, "--json", report)
     assert code == 0, err
     found = json.loads(report.read_text())
+    check_kind(found, kind)
     assert (found["tasks"]["colour"] if kind == "tasks" else found)["examples"] == 24
 
 
