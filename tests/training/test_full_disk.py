@@ -105,7 +105,6 @@ def test_a_full_disk_at_every_write(tmp_path):
         again.run = "mine"
         with again.locked():
             found, _ = prepare(again, CONFIG, resume=True, overwrite=False)
-        # What is whole counts, even if nobody could tell whether its name had reached the disk.
         finished = (path / MODEL_FILE).exists()
         begun = list(path.glob("checkpoints/best-epoch-*.zip"))
         assert found == (Found.FINISHED if finished else Found.BEGUN if begun else Found.NOTHING)
@@ -116,7 +115,8 @@ def test_a_full_disk_at_every_write(tmp_path):
             assert state["epoch"] >= done[-1]
             assert best is None or again.read_best_weights(best) is not None
         states.add(found)
-    assert failed > 40 and states == set(Found)
+    # Once the model is in its place nothing is left that can fail.
+    assert failed > 40 and states == {Found.NOTHING, Found.BEGUN}
 
 
 @pytest.mark.parametrize("most", [0, 1000, 12_000, 20_000])
