@@ -1,6 +1,7 @@
 """Errors of an input pipeline in words: which data, and what happened in it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -8,11 +9,15 @@ import tensorflow as tf
 from tl_keras.utils.errors import InputError, counted, first_line
 
 
-def elements_of(dataset: tf.data.Dataset, argument: str) -> Iterator[Any]:
+_PLACE = re.compile(r"Error in user-defined function passed to .* with iterator: \S+: ")
+"""Where in a pipeline it happened, which TensorFlow says first."""
+
+
+def elements_of(dataset: Iterable[Any], argument: str) -> Iterator[Any]:
     """Yield the elements of a dataset.
 
     Args:
-        dataset: The dataset.
+        dataset: A `tf.data.Dataset`, or what goes over one.
         argument: What errors call the data.
 
     Raises:
@@ -84,5 +89,5 @@ def reason_in(error: tf.errors.OpError) -> str:
     lines = [line for line in message.splitlines() if line and not line.startswith(" ")]
     cause = next((line for line in lines if not line.startswith(("Graph exec", "Detected"))), "")
     text = cause.split("}} ")[-1].split(" [[")[0].split(" [Op:")[0]
-    text = text.removeprefix("assertion failed: [").removesuffix("]")
+    text = _PLACE.sub("", text).removeprefix("assertion failed: [").removesuffix("]")
     return first_line(text or type(error).__name__).rstrip(".")

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_keras.data.examples import as_examples
+from tl_keras.data.read_errors import elements_of
 from tl_keras.models.model_inputs import check_examples
 from tl_keras.models.transfer_model import TransferModel
 from tl_keras.tasks.targets import TargetSpec
@@ -93,10 +94,10 @@ def collect(
         The structure of arrays `(n, …)`, and the labels, arrays `(n, size)`, or None.
 
     Raises:
-        InputError: If there is no batch.
+        InputError: If there is no batch, or one cannot be read.
     """
     parts = []
-    for element in batches:
+    for element in elements_of(batches, argument):
         x, y = element if labelled else (element, ())
         parts.append(tf.nest.map_structure(np.asarray, (forward(x), y)))
     if not parts:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tl_keras.data.domains import as_domains
 from tl_keras.data.examples import Examples, as_examples
+from tl_keras.data.read_errors import elements_of
 from tl_keras.evaluation.evaluate import targets_of
 from tl_keras.models.model_inputs import check_examples, warn_of_doubtful_values
 from tl_keras.models.transfer_model import TransferModel
@@ -106,7 +107,7 @@ def _of_examples(
         model, "predictions", lambda x: model(x, training=False), model.modality.batch_spec
     )
     row = 0
-    for x in examples.batches(None, batch_size):
+    for x in elements_of(examples.batches(None, batch_size), "data"):
         found = tf.nest.map_structure(np.asarray, forward(x))
         scores = by_task(found)
         for index in range(len(tf.nest.flatten(x)[0])):

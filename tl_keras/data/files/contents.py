@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tl_keras.inputs.decoding.plain import is_plain
 from tl_keras.utils.errors import InputError
 from tl_keras.utils.regular_files import LARGEST_BYTES, open_regular, read_open
 
@@ -28,10 +29,12 @@ class FileDigest(NamedTuple):
     Attributes:
         digest: The first 16 bytes of the content's SHA-256, for which processors have instructions.
         state: Of the file before it was read; -1 where it cannot tell later changes.
+        plain: Whether it is an image that `decode_plain` reads.
     """
 
     digest: bytes
     state: State
+    plain: bool
 
 
 def read_file(path: str | os.PathLike) -> tuple[bytes, FileDigest]:
@@ -45,7 +48,8 @@ def read_file(path: str | os.PathLike) -> tuple[bytes, FileDigest]:
         if max(state[1:3]) > time.time_ns() - _SETTLED_NANOSECONDS:
             state = _UNKNOWN
         content = read_open(file, path)
-    return content, FileDigest(hashlib.sha256(content).digest()[:DIGEST_BYTES], state)
+    digest = hashlib.sha256(content).digest()[:DIGEST_BYTES]
+    return content, FileDigest(digest, state, is_plain(content))
 
 
 class FileContents:
@@ -54,11 +58,18 @@ class FileContents:
     Args:
         digests: uint8 `(n, 16)`.
         states: Of the files when they were read, int64 `(n, 4)`.
+        plain: Whether they were images that `decode_plain` reads, bool `(n,)`.
     """
 
-    def __init__(self, digests: np.ndarray, states: np.ndarray):
+    def __init__(self, digests: np.ndarray, states: np.ndarray, plain: np.ndarray):
         self._digests = digests
         self._states = states
+        self._plain = plain
+
+    @property
+    def all_plain(self) -> bool:
+        """Whether all files were images that `decode_plain` reads, when they were last read."""
+        return bool(self._plain.all())
 
     @classmethod
     def of(cls, files: Sequence[FileDigest | None]) -> "FileContents":
@@ -72,11 +83,15 @@ class FileContents:
     @classmethod
     def unread(cls, count: int) -> "FileContents":
         """Return the digests of files that are read when their digests are asked for."""
-        return cls(np.zeros((count, DIGEST_BYTES), np.uint8), np.full((count, 4), -1, np.int64))
+        return cls(
+            np.zeros((count, DIGEST_BYTES), np.uint8),
+            np.full((count, 4), -1, np.int64),
+            np.zeros(count, bool),
+        )
 
     def rows(self, rows: np.ndarray) -> "FileContents":
         """Return the digests of some files."""
-        return FileContents(self._digests[rows], self._states[rows])
+        return FileContents(self._digests[rows], self._states[rows], self._plain[rows])
 
     def digests(self, paths: Sequence[str]) -> np.ndarray:
         """Return the digest of what is in each file now, uint8 `(n, 16)`.
@@ -105,6 +120,7 @@ class FileContents:
     def _set(self, row: int, file: FileDigest) -> None:
         self._digests[row] = np.frombuffer(file.digest, np.uint8)
         self._states[row] = file.state
+        self._plain[row] = file.plain
 
 
 def _digest(path: str) -> FileDigest:

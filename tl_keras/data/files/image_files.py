@@ -16,6 +16,7 @@ from tl_keras.data.fingerprint import SIZE
 from tl_keras.data.labels import encode_labels
 from tl_keras.data.rows import WHOLE, Order, Part, row_batches
 from tl_keras.inputs.decoding.images import decode_and_resize, pixel_type
+from tl_keras.inputs.decoding.plain import decode_and_resize_plain
 from tl_keras.inputs.decoding.problems import Problem, problem_table
 from tl_keras.utils.arguments import whole
 from tl_keras.utils.errors import InputError, counted, printable
@@ -104,7 +105,8 @@ class ImageFiles(Examples):
             if targets is not None:
                 y = tf.nest.map_structure(tf.convert_to_tensor, targets)
 
-        decode = _decoder(tuple(self.image_size), self.pixel_range)
+        plain = self.pixel_range is None and self.contents.all_plain
+        decode = _decoder(tuple(self.image_size), self.pixel_range, plain)
 
         @tf.autograph.experimental.do_not_convert
         def load(rows: tf.Tensor) -> Any:
@@ -195,11 +197,21 @@ class ImageFolder(ImageFiles):
 
 
 @functools.cache
-def _decoder(size: tuple[int, int], pixel_range: tuple[float, float] | None) -> Callable:
-    """Return `decode_and_resize` as a function that is traced once a process, not once a pass."""
+def _decoder(
+    size: tuple[int, int], pixel_range: tuple[float, float] | None, plain: bool
+) -> Callable:
+    """Return `decode_and_resize` as a function that is traced once a process, not once a pass.
+
+    Args:
+        size: Height and width in pixels.
+        pixel_range: As for `decode_and_resize`.
+        plain: Whether all files are plain, and the short way is enough.
+    """
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     def decode(encoded):
+        if plain:
+            return decode_and_resize_plain(encoded, size)
         return decode_and_resize(encoded, size, pixel_range)
 
     return decode

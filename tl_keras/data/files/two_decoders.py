@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tl_keras.inputs.decoding.images import decode_image_or_refuse
+from tl_keras.inputs.decoding.plain import decode_unchecked, is_plain
 
 _LARGEST_MEAN_DIFFERENCE = 8.0
 _SAMPLES = 64
@@ -111,5 +112,10 @@ def decoded(content: bytes) -> tuple[np.ndarray, str]:
     Returns:
         uint8 `(h, w, 3)`; and why the file is not an image, as `"kind: detail"`, or "".
     """
+    if is_plain(content):
+        try:
+            return decode_unchecked(tf.constant(content)).numpy(), ""
+        except tf.errors.OpError:
+            pass  # The whole decoder says why.
     pixels, reason = _decode(tf.constant(content))
     return pixels.numpy(), reason.numpy().decode()
