@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from tl_keras.utils.errors import InputError, counted, first_line
 
-
 _PLACE = re.compile(r"Error in user-defined function passed to .* with iterator: \S+: ")
 """Where in a pipeline it happened, which TensorFlow says first."""
 
