@@ -38,7 +38,7 @@ def read_plainly(monkeypatch):
     large, and a pass with it takes a second.
     """
 
-    def decoder(size, pixel_range):
+    def decoder(size, pixel_range, plain):
         assert pixel_range is None
 
         def decode(content):

@@ -16,4 +16,4 @@ def test_two_passes_trace_the_decoder_once(tmp_path):
     for _ in range(2):
         (batch,) = data.batches(None, 2)
         np.testing.assert_array_equal(batch.numpy(), pixels)
-    assert _decoder((7, 9), None).experimental_get_tracing_count() == 1
+    assert _decoder((7, 9), None, True).experimental_get_tracing_count() == 1
