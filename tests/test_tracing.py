@@ -87,7 +87,7 @@ def test_a_function_is_traced_once_for_each_type_of_batch():
     assert traced == [([None, None, 2], tf.float32), ([None, None, 2], tf.int32)]
 
 
-def test_files_are_predicted_without_tracing_anew_until_weights_are_set(tmp_path, monkeypatch):
+def test_files_are_predicted_without_retracing_until_weights_are_set(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3)).astype(np.uint8)
     keras.utils.save_img(tmp_path / "one.png", pixels, scale=False)
     model = tl.build_transfer_model(tiny_network(), 3)

@@ -106,7 +106,11 @@ class Images(Modality):
     def from_raw(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return images decoded as in training, and why files are none; see `Modality.from_raw`."""
         height, width, channels = self._shape
-        assert height is not None and width is not None, "raw_name says so"
+        if height is None or width is None:
+            raise InputError(
+                f"input_shape: files are decoded to one size, the model takes {self._shape}. Build "
+                "it with a height and a width."
+            )
         images, error = decode_images_in(raw, (height, width), self.pixel_range)
         if channels == 1:
             images = tf.image.rgb_to_grayscale(images)

@@ -102,7 +102,8 @@ def make_head(spec: HeadSpec, units: int | None, name: str) -> keras.layers.Laye
     """Return the layer that a spec describes, or holds."""
     if spec.layer is None:
         return Head(spec, units, name=name)
-    assert units is not None  # As `check_own_layer` asks for.
+    if units is None:
+        raise InputError("num_classes: a head of your own needs its number of outputs. Pass it.")
     return LayerHead(spec.layer, units, name=name)
 
 

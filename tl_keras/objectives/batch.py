@@ -60,7 +60,11 @@ class DomainBatch:
 
     @property
     def _passed(self) -> Forward:
-        assert self.forward is not None, "the pass was left out: objectives read their views only"
+        if self.forward is None:
+            raise InputError(
+                "objectives: no pass was made over the examples themselves, since all objectives "
+                "say that they read their views only. Set reads_views_only = False in yours."
+            )
         return self.forward
 
     @property

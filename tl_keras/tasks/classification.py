@@ -78,7 +78,11 @@ class Classification(Task):
             return values_in_graph(y)
         if y.dtype != tf.string:
             return tf.one_hot(tf.cast(y, tf.int32), outputs.size)
-        assert outputs.class_names is not None  # Else `encode` refuses text.
+        if outputs.class_names is None:
+            raise InputError(
+                "y: expected numbers of classes, got names, and the model has no class_names. "
+                "Build it with class_names=…."
+            )
         forms = [
             [unicodedata.normalize(form, name) for name in outputs.class_names]
             for form in ("NFC", "NFD")

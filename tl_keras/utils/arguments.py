@@ -14,7 +14,7 @@ def is_real(value: Any) -> TypeGuard[float]:
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
-    """Return whether a value is a whole number of Python or NumPy; `True` is one, `3.0` is not."""
+    """Return whether a value is an integer of Python or NumPy; `True` is one, `3.0` is not."""
     return isinstance(value, numbers.Integral)
 
 

@@ -1,4 +1,4 @@
-"""Two names swapped in one step, so that nobody ever finds neither."""
+"""Two names swapped in one step, so that a reader finds one or the other at any time."""
 
 import ctypes
 import functools

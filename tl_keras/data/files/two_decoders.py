@@ -9,7 +9,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tl_keras.inputs.decoding.images import decode_image_or_refuse
-from tl_keras.inputs.decoding.plain import decode_unchecked, is_plain
+from tl_keras.inputs.decoding.plain import is_plain
+from tl_keras.inputs.decoding.stored_pixels import decode_rgb
 
 _LARGEST_MEAN_DIFFERENCE = 8.0
 _SAMPLES = 64
@@ -114,7 +115,7 @@ def decoded(content: bytes) -> tuple[np.ndarray, str]:
     """
     if is_plain(content):
         try:
-            return decode_unchecked(tf.constant(content)).numpy(), ""
+            return decode_rgb(tf.constant(content)).numpy(), ""
         except tf.errors.OpError:
             pass  # The whole decoder says why.
     pixels, reason = _decode(tf.constant(content))

@@ -7,7 +7,9 @@ millisecond a file. What it makes of plain files, the operation alone does.
 import tensorflow as tf
 
 from tl_keras.inputs.decoding.graph_bytes import Tensor
+from tl_keras.inputs.decoding.headers import is_jpeg
 from tl_keras.inputs.decoding.images import resize_image
+from tl_keras.inputs.decoding.stored_pixels import decode_rgb
 
 CHANGED = "an image file is another than when it was checked; read the data again"
 
@@ -46,16 +48,9 @@ def decode_plain(encoded: Tensor) -> Tensor:
     is_png = (tf.strings.substr(encoded, 0, len(_PNG)) == _PNG) & tf.reduce_any(
         tf.strings.substr(encoded, 24, 2) == tf.constant(_PNG_KINDS)
     )
-    is_jpeg = tf.strings.substr(encoded, 0, len(_JPEG)) == _JPEG
-    plain = (is_png | is_jpeg) & ~tf.strings.regex_full_match(encoded, _MARKED)
+    plain = (is_png | is_jpeg(encoded)) & ~tf.strings.regex_full_match(encoded, _MARKED)
     with tf.control_dependencies([tf.debugging.Assert(plain, [CHANGED])]):
-        return decode_unchecked(encoded)
-
-
-def decode_unchecked(encoded: Tensor) -> Tensor:
-    """Decode a file that is known to be plain; see `decode_plain`."""
-    pixels = tf.io.decode_image(encoded, channels=3, dtype=tf.uint8, expand_animations=False)
-    return tf.ensure_shape(pixels, [None, None, 3])
+        return tf.ensure_shape(decode_rgb(encoded), [None, None, 3])
 
 
 @tf.autograph.experimental.do_not_convert

@@ -37,7 +37,7 @@ def stored_pixels(
     def eight_bits() -> Tensor:
         rgb = tf.cond(
             is_jpeg(encoded),
-            lambda: run(_decode_rgb, encoded),
+            lambda: run(decode_rgb, encoded),
             lambda: _to_rgb(run(_decode_any, encoded), encoded),
         )
         rgb = tf.ensure_shape(rgb, [None, None, 3])
@@ -61,7 +61,8 @@ def tried(operation: Operation, encoded: Tensor) -> Tensor:
     return attempt(operation, encoded, tf.zeros([0, 0, 3], dtype))
 
 
-def _decode_rgb(encoded: Tensor) -> Tensor:
+def decode_rgb(encoded: Tensor) -> Tensor:
+    """Decode to RGB what has no transparency and at most eight bits a channel."""
     # With three channels TensorFlow's bound of 2²⁹ values is one of `LARGEST_PIXELS`.
     pixels = tf.io.decode_image(encoded, channels=3, dtype=tf.uint8, expand_animations=False)
     return tf.ensure_shape(pixels, [None, None, None])

@@ -111,7 +111,7 @@ class Reconstruction(Objective):
         self.noise = number(noise, "noise", least=0.0)
         self.domains = domains
         self.reads_views_only = self.noise > 0
-        self.decoder: keras.Model | None = None
+        self.decoder: Any = None
 
     def begin(self, setup: Setup) -> None:
         """Build the decoder."""
@@ -141,7 +141,6 @@ class Reconstruction(Objective):
 
     def losses(self, batch: Batch) -> dict[str, Any]:
         """Return the mean squared error per pixel."""
-        assert self.decoder is not None  # `begin` has made it.
         clean = [batch[name] for name in self._names]
         seen = clean
         if self._layers:
